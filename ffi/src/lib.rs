@@ -1,0 +1,2 @@
+//! Packages pocketrank's C ABI (`pocketrank::ffi`) as a static or dynamic library.
+#![no_std]

@@ -1,0 +1,2 @@
+//! The command line: arguments and printing only.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The desktop side: from logs to one model file.
