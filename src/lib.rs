@@ -2,5 +2,11 @@
 #![no_std]
 extern crate no_std_compat as std;
 
+pub mod engine;
+pub mod error;
+pub mod features;
+pub mod kernels;
+pub mod spec;
+
 #[cfg(feature = "train")]
 pub mod train;

@@ -1,0 +1,443 @@
+//! What a model is: every feature, table, layer, task and limit, in one place.
+//!
+//! These records are the metadata of the model file ([`crate::format`]) and the plan of everything else: allocation
+//! and gradients of the trainer, the quantizer, the order of tensors in the file, the sizes of scratch and what
+//! `inspect` prints are walks over a [`Spec`], so none of them can drift from another.
+
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Bounds on every count of a model. A file that exceeds one is refused before the count is used.
+pub mod limits {
+    /// Features of a model.
+    pub const FEATURES: usize = 128;
+    /// Embedding tables.
+    pub const TABLES: usize = 64;
+    /// Labels that feed user state.
+    pub const LABELS: usize = 32;
+    /// Tasks.
+    pub const TASKS: usize = 16;
+    /// Experts.
+    pub const EXPERTS: usize = 16;
+    /// Hidden layers of an expert or a tower.
+    pub const LAYERS: usize = 4;
+    /// Outputs of one hidden layer.
+    pub const WIDTH: usize = 1024;
+    /// Terms of the fusion.
+    pub const TERMS: usize = 32;
+    /// Input bytes of one side.
+    pub const SIDE_INPUTS: usize = 8192;
+    /// Values of one embedding row.
+    pub const EMBEDDING_DIM: usize = 256;
+    /// Rows of one embedding table.
+    pub const NUM_EMBEDDINGS: usize = 1 << 24;
+    /// Ids of one list, history included.
+    pub const IDS: usize = 256;
+    /// Buckets of one number.
+    pub const BUCKETS: usize = 255;
+    /// Buckets of a rate by key.
+    pub const KEY_BUCKETS: usize = 1024;
+    /// Candidates of one request.
+    pub const CANDIDATES: usize = 4096;
+    /// Bytes of a name or unit.
+    pub const NAME_BYTES: usize = 64;
+    /// Bytes of a model file.
+    pub const FILE_BYTES: usize = (1 << 31) - 1;
+    /// Bytes of one user's state.
+    pub const STATE_BYTES: usize = 1 << 16;
+
+    // An i32 sum must hold K activations of 127 against weights of 127, and the folded zero points of the same size.
+    const _: () = assert!(2 * SIDE_INPUTS * 127 * 127 <= i32::MAX as usize);
+}
+
+/// How long a feature's value stays the same, and so what may be computed once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Side {
+    /// The same for the whole request: computed once.
+    User,
+    /// Belongs to the candidate alone and is stable: its sums may be kept between requests.
+    Item,
+    /// Belongs to the candidate in this request: age, server score, position.
+    Candidate,
+    /// Derived from both sides: never hoisted or kept.
+    Cross,
+}
+
+impl Side {
+    /// The sides in the order in which their first-layer sums are added.
+    pub const ALL: [Side; 4] = [Side::User, Side::Item, Side::Candidate, Side::Cross];
+}
+
+/// How a list of rows becomes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pooling {
+    /// (Weighted) mean; the zero vector for an empty list.
+    Mean,
+    /// (Weighted) sum; the zero vector for an empty list.
+    Sum,
+}
+
+/// How fast an event is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Decay {
+    /// Never.
+    None,
+    /// Weight halves every so many 1/256 events of the same counter.
+    Events(u32),
+    /// Weight halves every so many seconds.
+    Seconds(u32),
+}
+
+/// Where a feature's raw value comes from. Feature and label references are indices into [`Spec`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Source {
+    /// The app sends it as a column.
+    Column,
+    /// The ids of two earlier `id` features, hashed together. Missing if either is.
+    Cross {
+        /// Feature index.
+        left: u8,
+        /// Feature index.
+        right: u8,
+    },
+    /// The ids of feature `key` in the user's last `len` events whose `label` was positive, newest first.
+    LastIds {
+        /// Label index.
+        label: u8,
+        /// Feature index.
+        key: u8,
+        /// Ids kept, 1..=[`limits::IDS`].
+        len: u16,
+    },
+    /// Number of the user's events whose `label` was positive.
+    Count {
+        /// Label index.
+        label: u8,
+    },
+    /// Decayed mean of `label`: (sum + prior x strength) / (weight + strength).
+    Rate {
+        /// Label index.
+        label: u8,
+        /// Forgetting.
+        decay: Decay,
+        /// Mean before any event.
+        prior: f32,
+        /// Events that the prior is worth.
+        strength: f32,
+    },
+    /// As `Rate`, kept apart for each bucket of the ids of feature `key`, read at the candidate's own id.
+    KeyRate {
+        /// Label index.
+        label: u8,
+        /// Feature index; an `id` feature, or a `number` with buckets.
+        key: u8,
+        /// Buckets, 1..=[`limits::KEY_BUCKETS`].
+        buckets: u16,
+        /// Forgetting.
+        decay: Decay,
+        /// Mean before any event.
+        prior: f32,
+        /// Events that the prior is worth.
+        strength: f32,
+    },
+    /// Seconds since the last event whose `label` was positive; missing before the first.
+    Since {
+        /// Label index.
+        label: u8,
+    },
+    /// `label` of the last event that had it; missing before the first.
+    Previous {
+        /// Label index.
+        label: u8,
+    },
+}
+
+/// A number's way to the network: clip to `[low, high]`, `log1p` if asked, then `(x - shift) * scale`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transform {
+    /// Least raw value kept.
+    pub low: f32,
+    /// Largest raw value kept.
+    pub high: f32,
+    /// Apply ln(1 + x); needs `low > -1`.
+    pub log1p: bool,
+    /// Subtracted.
+    pub shift: f32,
+    /// Multiplied.
+    pub scale: f32,
+}
+
+/// The u7 grid of one input: byte = clamp(round(x * inv_scale) + zero_point, 0, 127).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Grid {
+    /// Steps per unit, positive and finite.
+    pub inv_scale: f32,
+    /// The byte that means 0, 0..=127.
+    pub zero_point: u8,
+}
+
+/// How a raw value becomes input bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Encoding {
+    /// One id: one embedding row.
+    Row {
+        /// Table index.
+        table: u8,
+        /// Row of a missing id.
+        default_row: u32,
+    },
+    /// A list of ids: pooled rows.
+    Rows {
+        /// Table index.
+        table: u8,
+        /// Ids used; later ones are dropped, 1..=[`limits::IDS`].
+        max_len: u16,
+        /// How rows become one.
+        pooling: Pooling,
+        /// The app sends a weight in [0, 1] with each id.
+        weighted: bool,
+        /// `Sum` only: the pooled byte is the zero point + (sum of (byte - zero point)) / `divisor`, so that the
+        /// pooled value's scale is the table's times `divisor`. 1 for `Mean`.
+        divisor: u16,
+    },
+    /// A number: its value as one input, its bucket as an embedding row, or both.
+    Number {
+        /// Raw value to network value.
+        transform: Transform,
+        /// Raw value of a missing number.
+        default: f32,
+        /// Grid of the value, if it is an input.
+        value: Option<Grid>,
+        /// Table of bucket rows, if any: row 0 is "missing", row 1 + i the i-th bucket.
+        buckets: Option<u8>,
+    },
+    /// Bytes on the grid of the exporter, sent with the request; the zero vector if missing.
+    Vector {
+        /// Bytes, 1..=[`limits::EMBEDDING_DIM`].
+        dim: u16,
+        /// The grid that all of them share.
+        grid: Grid,
+    },
+}
+
+/// One feature. [`Spec::features`] holds them in the order of the request's columns.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Feature<'a> {
+    /// Unique name.
+    #[serde(borrow)]
+    pub name: &'a str,
+    /// What it depends on.
+    pub side: Side,
+    /// Where its raw value comes from.
+    pub source: Source,
+    /// How it enters the network.
+    pub encoding: Encoding,
+}
+
+/// How the ids of a table are written in logs and requests. An int and its decimal text never alias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IdType {
+    /// 64-bit integers: XXH3-64 of the 8 little-endian bytes.
+    Int,
+    /// UTF-8 text: XXH3-64 of its bytes.
+    Text,
+}
+
+/// How a table finds the row of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lookup {
+    /// The rows are a number's buckets.
+    Buckets,
+    /// Row 0 for a missing id, else 1 + hash x (num_embeddings - 1) / 2^64.
+    Hash(IdType),
+    /// Row 0 for ids outside the vocabulary (and missing ones, unless the feature has a default).
+    Vocabulary(IdType),
+}
+
+/// One embedding table, `[num_embeddings, embedding_dim]`; features may share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table<'a> {
+    /// Unique name.
+    #[serde(borrow)]
+    pub name: &'a str,
+    /// Rows, 1..=[`limits::NUM_EMBEDDINGS`].
+    pub num_embeddings: u32,
+    /// Values of a row, 1..=[`limits::EMBEDDING_DIM`].
+    pub embedding_dim: u16,
+    /// How ids find rows.
+    pub lookup: Lookup,
+}
+
+/// A label that feeds the user state.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Label<'a> {
+    /// Unique name.
+    #[serde(borrow)]
+    pub name: &'a str,
+    /// State keeps ln(1 + value) instead of the value.
+    pub log1p: bool,
+}
+
+/// Widths of the hidden layers of an expert or a tower.
+pub type Layers = Vec<u16, { limits::LAYERS }>;
+
+/// Which network joins inputs and towers. Further kinds take further numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NetworkKind {
+    /// Multi-gate mixture of experts (Ma et al., KDD 2018).
+    Mmoe,
+}
+
+/// The shared part: experts (each a stack of dense + ReLU) and, per task, a softmax gate over them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Its kind.
+    pub kind: NetworkKind,
+    /// Experts, 1..=[`limits::EXPERTS`].
+    pub num_experts: u8,
+    /// Widths of an expert's layers, at least one.
+    pub expert_layers: Layers,
+}
+
+/// What a task's logit means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TaskKind {
+    /// score = sigmoid(logit): a probability.
+    Binary,
+    /// score = (exp(logit) - 1) x score_scale, at least 0: a duration, in the task's unit.
+    Duration,
+}
+
+/// One task: a gate, a tower of dense + ReLU over its mixture, and a head with one logit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task<'a> {
+    /// Unique name.
+    #[serde(borrow)]
+    pub name: &'a str,
+    /// Unit of the score ("probability", "s", ...).
+    #[serde(borrow)]
+    pub unit: &'a str,
+    /// Meaning of the logit.
+    pub kind: TaskKind,
+    /// The binary task whose positives are this task's sample space: the score is conditional on it, and its
+    /// per-impression ("entire") value is score x that task's entire value. `None`: the score is per impression.
+    pub given: Option<u8>,
+    /// Widths of the tower's layers; none is allowed.
+    pub tower_layers: Layers,
+    /// Factor on the score of a duration.
+    pub score_scale: f32,
+}
+
+/// One term of the fusion: weight x (conditional or entire) score of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Term<'a> {
+    /// Unique name by which the app changes the weight.
+    #[serde(borrow)]
+    pub name: &'a str,
+    /// Task index.
+    pub task: u8,
+    /// Use the score per impression (multiplied by the scores it is conditional on) instead of the conditional one.
+    pub entire: bool,
+    /// Weight, |weight| <= 1e6.
+    pub weight: f32,
+}
+
+/// A whole model without its numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Spec<'a> {
+    /// The model's own name.
+    pub name: &'a str,
+    /// Features, in column order.
+    pub features: Vec<Feature<'a>, { limits::FEATURES }>,
+    /// Embedding tables.
+    pub tables: Vec<Table<'a>, { limits::TABLES }>,
+    /// Labels of the user state.
+    pub labels: Vec<Label<'a>, { limits::LABELS }>,
+    /// Shared network.
+    pub network: Network,
+    /// Tasks; a task's `given` names an earlier one.
+    pub tasks: Vec<Task<'a>, { limits::TASKS }>,
+    /// Fusion.
+    pub fusion: Vec<Term<'a>, { limits::TERMS }>,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self { kind: NetworkKind::Mmoe, num_experts: 0, expert_layers: Layers::new() }
+    }
+}
+
+/// One run of input bytes of a side: a number's value, an embedding, a pooled list or a vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// Feature index.
+    pub feature: usize,
+    /// Its side.
+    pub side: Side,
+    /// First byte within the side's inputs.
+    pub offset: usize,
+    /// Bytes.
+    pub dim: usize,
+    /// The table that the bytes come from; `None` for a number's value and for a vector.
+    pub table: Option<usize>,
+}
+
+impl Encoding {
+    /// The inputs of one feature, in order: a number's value comes before its bucket.
+    pub fn parts(&self, tables: &[Table<'_>]) -> [Option<(usize, Option<usize>)>; 2] {
+        let dim = |table: u8| tables.get(usize::from(table)).map_or(0, |t| usize::from(t.embedding_dim));
+        let row = |table: u8| Some((dim(table), Some(usize::from(table))));
+        match *self {
+            Encoding::Row { table, .. } | Encoding::Rows { table, .. } => [row(table), None],
+            Encoding::Number { value, buckets, .. } => [value.map(|_| (1, None)), buckets.and_then(row)],
+            Encoding::Vector { dim, .. } => [Some((usize::from(dim), None)), None],
+        }
+    }
+}
+
+impl<'a> Spec<'a> {
+    /// Walks the inputs of one side in the order of their bytes.
+    pub fn inputs(&self, side: Side) -> impl Iterator<Item = Input> + '_ {
+        self.features
+            .iter()
+            .enumerate()
+            .filter(move |(_, f)| f.side == side)
+            .flat_map(|(i, f)| f.encoding.parts(&self.tables).into_iter().flatten().map(move |p| (i, p)))
+            .scan(0, move |offset, (feature, (dim, table))| {
+                let input = Input { feature, side, offset: *offset, dim, table };
+                *offset += dim;
+                Some(input)
+            })
+    }
+
+    /// Input bytes of one side, without padding.
+    pub fn side_inputs(&self, side: Side) -> usize {
+        self.inputs(side).map(|i| i.dim).sum()
+    }
+
+    /// Outputs of the first layer: every expert's first hidden layer, then every task's gate logits.
+    pub fn first_outputs(&self) -> usize {
+        let experts = usize::from(self.network.num_experts);
+        experts * self.expert_width(0) + self.tasks.len() * experts
+    }
+
+    /// Width of an expert's layer; 0 past the last.
+    pub fn expert_width(&self, layer: usize) -> usize {
+        self.network.expert_layers.get(layer).map_or(0, |w| usize::from(*w))
+    }
+
+    /// Width of an expert's output, and so of every mixture.
+    pub fn mixture_width(&self) -> usize {
+        self.network.expert_layers.last().map_or(0, |w| usize::from(*w))
+    }
+
+    /// Index of the feature called `name`.
+    pub fn feature(&self, name: &str) -> Option<usize> {
+        self.features.iter().position(|f| f.name == name)
+    }
+
+    /// Index of the task called `name`.
+    pub fn task(&self, name: &str) -> Option<usize> {
+        self.tasks.iter().position(|t| t.name == name)
+    }
+}
