@@ -1,1 +1,4 @@
 //! The desktop side: from logs to one model file.
+
+pub mod dataset;
+pub mod parameters;

@@ -1,0 +1,38 @@
+//! The parameters of a network, in the precision of training.
+use std::prelude::v1::*;
+
+use crate::spec::{Side, Spec};
+
+/// A dense layer, `y = W x + b`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dense<R> {
+    /// Outputs.
+    pub outputs: usize,
+    /// Inputs.
+    pub inputs: usize,
+    /// `[outputs, inputs]`, row-major.
+    pub weight: Vec<R>,
+    /// `[outputs]`.
+    pub bias: Vec<R>,
+}
+
+/// All parameters of an MMoE. The input vector is the sides in [`Side::ALL`] order, each in the order of
+/// [`Spec::inputs`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parameters<R> {
+    /// `[num_embeddings, embedding_dim]` per table.
+    pub tables: Vec<Vec<R>>,
+    /// Per expert, its layers; each is followed by ReLU.
+    pub experts: Vec<Vec<Dense<R>>>,
+    /// Per task: logits over the experts.
+    pub gates: Vec<Dense<R>>,
+    /// Per task, its hidden layers, each followed by ReLU.
+    pub towers: Vec<Vec<Dense<R>>>,
+    /// Per task: one logit.
+    pub heads: Vec<Dense<R>>,
+}
+
+/// Inputs of the network: all sides together.
+pub fn num_inputs(spec: &Spec<'_>) -> usize {
+    Side::ALL.iter().map(|side| spec.side_inputs(*side)).sum()
+}
