@@ -57,7 +57,10 @@ impl<'a> Model<'a> {
 
     /// Scratch that requests of up to `candidates_max` candidates need. Grows with it by one float a candidate.
     pub fn scratch_len(&self, candidates_max: usize) -> ScratchLen {
-        ScratchLen { floats: candidates_max, bytes: 0 }
+        ScratchLen {
+            floats: candidates_max,
+            bytes: 0,
+        }
     }
 
     /// Bytes of a user's state; 0 for a model without derived features.
@@ -89,7 +92,12 @@ impl<'a> Model<'a> {
     /// # Errors
     /// Statuses 5xx and 6xx for the request, [`Status::BufferTooSmall`] for scratch and outputs. Outputs are written
     /// only on success.
-    pub fn rank(&self, request: &Request<'_>, scratch: &mut Scratch<'_>, output: &mut Output<'_>) -> Result<Summary> {
+    pub fn rank(
+        &self,
+        request: &Request<'_>,
+        scratch: &mut Scratch<'_>,
+        output: &mut Output<'_>,
+    ) -> Result<Summary> {
         let _ = (request, scratch, output);
         Err(Error::new(Status::CandidateCount))
     }

@@ -133,19 +133,39 @@ impl Error {
 
     /// `status` with no position.
     pub const fn new(status: Status) -> Self {
-        Self { status, feature: Self::NOWHERE, candidate: Self::NOWHERE, offset: u64::MAX }
+        Self {
+            status,
+            feature: Self::NOWHERE,
+            candidate: Self::NOWHERE,
+            offset: u64::MAX,
+        }
     }
     /// `status` at a byte of the model file, or with the size that would have been enough.
     pub const fn at(status: Status, offset: usize) -> Self {
-        Self { status, feature: Self::NOWHERE, candidate: Self::NOWHERE, offset: offset as u64 }
+        Self {
+            status,
+            feature: Self::NOWHERE,
+            candidate: Self::NOWHERE,
+            offset: offset as u64,
+        }
     }
     /// `status` in the column of `feature`.
     pub const fn feature(status: Status, feature: usize) -> Self {
-        Self { status, feature: feature as u32, candidate: Self::NOWHERE, offset: u64::MAX }
+        Self {
+            status,
+            feature: feature as u32,
+            candidate: Self::NOWHERE,
+            offset: u64::MAX,
+        }
     }
     /// `status` in the column of `feature` at `candidate`.
     pub const fn cell(status: Status, feature: usize, candidate: usize) -> Self {
-        Self { status, feature: feature as u32, candidate: candidate as u32, offset: u64::MAX }
+        Self {
+            status,
+            feature: feature as u32,
+            candidate: candidate as u32,
+            offset: u64::MAX,
+        }
     }
 }
 

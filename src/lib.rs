@@ -5,7 +5,9 @@ extern crate no_std_compat as std;
 pub mod engine;
 pub mod error;
 pub mod features;
+pub mod format;
 pub mod kernels;
+pub mod math;
 pub mod spec;
 
 #[cfg(feature = "train")]

@@ -1,0 +1,446 @@
+//! The model file: envelope, section directory, canonical postcard records. `docs/format.md` has every byte.
+//!
+//! ```text
+//! 0   magic              8 bytes   89 50 4B 52 41 4E 4B 0A
+//! 8   digest             u64       XXH3-64 of bytes 16..length
+//! 16  format version     u32       1
+//! 20  length             u32       bytes of the file
+//! 24  sha256             32 bytes  SHA-256 of bytes 16..24 and 56..length
+//! 56  number of sections u32
+//! 60  reserved           u32       0
+//! 64  directory          16 bytes a section {kind u16, version u16, flags u32, offset u32, bytes u32}
+//! ..  sections           each from the next multiple of 64, zeros between
+//! ```
+//!
+//! Bytes are checked once, in reading order; what was checked is then trusted. The digest comes first, since postcard
+//! alone would decode most corruptions as another model.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::error::{Error, Result, Status};
+use crate::spec::{Dtype, limits};
+
+/// The first eight bytes: a byte that is no text, the name, a line feed that a text transfer would change.
+pub const MAGIC: [u8; 8] = *b"\x89PKRANK\n";
+/// The version that this library writes and reads.
+pub const VERSION: u32 = 1;
+/// Bytes of the envelope.
+pub const ENVELOPE_BYTES: usize = 64;
+/// Bytes of a directory entry.
+pub const ENTRY_BYTES: usize = 16;
+/// Sections and tensor data start on multiples of this, relative to the file.
+pub const ALIGN: usize = 64;
+/// Sections that a file may have.
+pub const SECTIONS: usize = 32;
+/// Directory flag: a reader that does not know the section must refuse the file.
+pub const REQUIRED: u32 = 1;
+
+/// What a section holds. Numbers 16 and up are reserved, in this order, for: fusion programs, quantile tables,
+/// calibration, golden requests, training ranges, signature, delta.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum SectionKind {
+    /// Metadata records.
+    Spec = 1,
+    /// Vocabularies and bucket boundaries.
+    Lookups = 2,
+    /// Embedding tables.
+    Embeddings = 3,
+    /// Dense layers.
+    Layers = 4,
+}
+
+impl SectionKind {
+    /// The sections of version 1, in file order.
+    pub const ALL: [SectionKind; 4] = [
+        SectionKind::Spec,
+        SectionKind::Lookups,
+        SectionKind::Embeddings,
+        SectionKind::Layers,
+    ];
+}
+
+/// A file whose envelope and directory hold.
+#[derive(Clone, Copy, Debug)]
+pub struct File<'a> {
+    bytes: &'a [u8],
+    digest: u64,
+    sections: [(usize, &'a [u8]); SectionKind::ALL.len()],
+}
+
+impl<'a> File<'a> {
+    /// Checks the envelope with its XXH3-64 digest, and the directory.
+    ///
+    /// # Errors
+    /// Statuses 2xx and 301 to 303.
+    pub fn check(bytes: &'a [u8]) -> Result<Self> {
+        let length = envelope_length(bytes)?;
+        if length != bytes.len() {
+            return Err(Error::at(
+                if length > bytes.len() {
+                    Status::Truncated
+                } else {
+                    Status::BadLength
+                },
+                20,
+            ));
+        }
+        let digest = read_u64(bytes, 8)?;
+        if xxh3_64(bytes.get(16..).unwrap_or_default()) != digest {
+            return Err(Error::at(Status::BadDigest, 8));
+        }
+        if read_u32(bytes, 60)? != 0 {
+            return Err(Error::at(Status::BadReserved, 60));
+        }
+        let sections = directory(bytes)?;
+        Ok(Self {
+            bytes,
+            digest,
+            sections,
+        })
+    }
+
+    /// XXH3-64 of the file.
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// Checks the SHA-256 of the envelope: once per installation.
+    ///
+    /// # Errors
+    /// [`Status::BadSha256`].
+    pub fn verify(&self) -> Result<()> {
+        if self.bytes.get(24..56) == Some(sha256(self.bytes).as_slice()) {
+            Ok(())
+        } else {
+            Err(Error::at(Status::BadSha256, 24))
+        }
+    }
+
+    /// A reader at the start of a section.
+    pub fn section(&self, kind: SectionKind) -> Reader<'a> {
+        let (offset, bytes) = self
+            .sections
+            .get(kind as usize - 1)
+            .copied()
+            .unwrap_or_default();
+        Reader {
+            rest: bytes,
+            offset,
+        }
+    }
+}
+
+/// The length that the envelope states, after its magic, version and bounds; the cheap first look at a file.
+///
+/// # Errors
+/// [`Status::Truncated`], [`Status::BadMagic`], [`Status::UnsupportedVersion`], [`Status::BadLength`].
+pub fn envelope_length(bytes: &[u8]) -> Result<usize> {
+    let magic = bytes
+        .get(..MAGIC.len())
+        .ok_or(Error::at(Status::Truncated, bytes.len()))?;
+    if magic != MAGIC {
+        return Err(Error::at(Status::BadMagic, 0));
+    }
+    if bytes.len() < ENVELOPE_BYTES {
+        return Err(Error::at(Status::Truncated, bytes.len()));
+    }
+    if read_u32(bytes, 16)? != VERSION {
+        return Err(Error::at(Status::UnsupportedVersion, 16));
+    }
+    let length = read_u32(bytes, 20)? as usize;
+    if length < ENVELOPE_BYTES || length > limits::FILE_BYTES {
+        return Err(Error::at(Status::BadLength, 20));
+    }
+    Ok(length)
+}
+
+/// The SHA-256 that belongs into the envelope of `bytes`.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(bytes.get(16..24).unwrap_or_default());
+    hash.update(bytes.get(56..).unwrap_or_default());
+    hash.finalize().into()
+}
+
+/// The XXH3-64 that belongs into the envelope of `bytes`, after its SHA-256.
+pub fn digest(bytes: &[u8]) -> u64 {
+    xxh3_64(bytes.get(16..).unwrap_or_default())
+}
+
+fn directory(bytes: &[u8]) -> Result<[(usize, &[u8]); SectionKind::ALL.len()]> {
+    let count = read_u32(bytes, 56)? as usize;
+    if count > SECTIONS {
+        return Err(Error::at(Status::OverLimit, 56));
+    }
+    let mut end = ENVELOPE_BYTES + count * ENTRY_BYTES;
+    let mut sections = [None; SectionKind::ALL.len()];
+    for i in 0..count {
+        let at = ENVELOPE_BYTES + i * ENTRY_BYTES;
+        let bad = Error::at(Status::BadDirectory, at);
+        let (kind, version, flags) = (
+            read_u16(bytes, at)?,
+            read_u16(bytes, at + 2)?,
+            read_u32(bytes, at + 4)?,
+        );
+        let (offset, len) = (
+            read_u32(bytes, at + 8)? as usize,
+            read_u32(bytes, at + 12)? as usize,
+        );
+        // Sections follow each other in order, each from the next multiple of 64 with zeros before it.
+        let between = bytes.get(end..offset).ok_or(bad)?;
+        if offset != end.next_multiple_of(ALIGN)
+            || between.iter().any(|b| *b != 0)
+            || flags > REQUIRED
+        {
+            return Err(bad);
+        }
+        end = offset.checked_add(len).ok_or(bad)?;
+        let section = bytes.get(offset..end).ok_or(bad)?;
+        match SectionKind::ALL.iter().position(|k| *k as u16 == kind) {
+            Some(known) if version == 1 => {
+                let slot = sections.get_mut(known).ok_or(bad)?;
+                if slot.replace((offset, section)).is_some() {
+                    return Err(bad);
+                }
+            }
+            _ if flags & REQUIRED != 0 => return Err(Error::at(Status::UnknownSection, at)),
+            _ => {}
+        }
+    }
+    if end != bytes.len() {
+        return Err(Error::at(Status::BadLength, end));
+    }
+    let mut all = [(0, [].as_slice()); SectionKind::ALL.len()];
+    for (to, from) in all.iter_mut().zip(sections) {
+        *to = from.ok_or(Error::at(Status::MissingSection, 56))?;
+    }
+    Ok(all)
+}
+
+/// A position in a section.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
+    offset: usize,
+}
+
+/// The longest record: names and units of 64 bytes and a few numbers.
+const RECORD_BYTES: usize = 256;
+
+/// What stands before a tensor's data.
+#[derive(Serialize, Deserialize)]
+struct TensorHead<'a> {
+    dtype: u8,
+    rows: u32,
+    cols: u32,
+    #[serde(borrow)]
+    pad: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    /// Byte of the file where the reader stands.
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Decodes the next record, which must be in its one canonical encoding (postcard accepts overlong numbers).
+    ///
+    /// # Errors
+    /// [`Status::BadRecord`], [`Status::NotCanonical`].
+    pub fn record<T: Serialize + Deserialize<'a>>(&mut self) -> Result<T> {
+        let (record, rest) = postcard::take_from_bytes::<T>(self.rest)
+            .map_err(|_| Error::at(Status::BadRecord, self.offset))?;
+        let used = self.rest.len() - rest.len();
+        let mut buffer = [0; RECORD_BYTES];
+        let canonical = postcard::to_slice(&record, &mut buffer).ok();
+        if canonical.as_deref() != self.rest.get(..used) {
+            return Err(Error::at(Status::NotCanonical, self.offset));
+        }
+        self.rest = rest;
+        self.offset += used;
+        Ok(record)
+    }
+
+    /// Borrows the data of the next tensor; `rows` 0 takes any number of them.
+    ///
+    /// # Errors
+    /// [`Status::BadRecord`], [`Status::NotCanonical`], [`Status::BadShape`], [`Status::BadPadding`].
+    pub fn tensor(&mut self, dtype: Dtype, rows: usize, cols: usize) -> Result<&'a [u8]> {
+        let start = self.offset;
+        let head: TensorHead<'a> = self.record()?;
+        let shape = (head.rows as usize, head.cols as usize);
+        if head.dtype != dtype as u8 || (rows != 0 && shape.0 != rows) || shape.1 != cols {
+            return Err(Error::at(Status::BadShape, start));
+        }
+        let len: u32 = self.record()?;
+        let len = len as usize;
+        if Some(len) != dtype.bytes(shape.0, shape.1) {
+            return Err(Error::at(Status::BadShape, start));
+        }
+        if head.pad.len() >= ALIGN || self.offset % ALIGN != 0 || head.pad.iter().any(|b| *b != 0) {
+            return Err(Error::at(Status::BadPadding, start));
+        }
+        let (data, rest) = self
+            .rest
+            .split_at_checked(len)
+            .ok_or(Error::at(Status::BadShape, start))?;
+        self.rest = rest;
+        self.offset += len;
+        Ok(data)
+    }
+
+    /// Nothing may follow the last record.
+    ///
+    /// # Errors
+    /// [`Status::NotCanonical`].
+    pub fn finish(self) -> Result<()> {
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::at(Status::NotCanonical, self.offset))
+        }
+    }
+}
+
+fn read<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N]> {
+    let field = bytes
+        .get(at..)
+        .and_then(|b| b.first_chunk())
+        .ok_or(Error::at(Status::Truncated, bytes.len()))?;
+    Ok(*field)
+}
+fn read_u16(bytes: &[u8], at: usize) -> Result<u16> {
+    read(bytes, at).map(u16::from_le_bytes)
+}
+fn read_u32(bytes: &[u8], at: usize) -> Result<u32> {
+    read(bytes, at).map(u32::from_le_bytes)
+}
+fn read_u64(bytes: &[u8], at: usize) -> Result<u64> {
+    read(bytes, at).map(u64::from_le_bytes)
+}
+
+#[cfg(feature = "std")]
+pub use write::{Writer, assemble, seal};
+
+/// The writing side, for the exporter.
+#[cfg(feature = "std")]
+mod write {
+    use std::vec;
+    use std::vec::Vec;
+
+    use serde::Serialize;
+
+    use super::{
+        ALIGN, ENTRY_BYTES, ENVELOPE_BYTES, MAGIC, RECORD_BYTES, TensorHead, VERSION, digest,
+        sha256,
+    };
+    use crate::error::{Error, Result, Status};
+    use crate::spec::{Dtype, limits};
+
+    /// Appends records and tensors to a section that will start on a multiple of [`ALIGN`].
+    #[derive(Clone, Debug, Default)]
+    pub struct Writer {
+        bytes: Vec<u8>,
+    }
+
+    impl Writer {
+        /// Appends a record.
+        ///
+        /// # Errors
+        /// [`Status::BadRecord`] if its encoding is longer than a reader accepts.
+        pub fn record<T: Serialize>(&mut self, record: &T) -> Result<()> {
+            let mut buffer = [0; RECORD_BYTES];
+            let bytes = postcard::to_slice(record, &mut buffer)
+                .map_err(|_| Error::new(Status::BadRecord))?;
+            self.bytes.extend_from_slice(bytes);
+            Ok(())
+        }
+
+        /// Appends a tensor; `data` must have the bytes of its type and shape.
+        ///
+        /// # Errors
+        /// [`Status::BadShape`].
+        pub fn tensor(
+            &mut self,
+            dtype: Dtype,
+            rows: usize,
+            cols: usize,
+            data: &[u8],
+        ) -> Result<()> {
+            let bad = Error::new(Status::BadShape);
+            if dtype.bytes(rows, cols) != Some(data.len()) {
+                return Err(bad);
+            }
+            let (rows, cols) = (
+                u32::try_from(rows).map_err(|_| bad)?,
+                u32::try_from(cols).map_err(|_| bad)?,
+            );
+            let len = u32::try_from(data.len()).map_err(|_| bad)?;
+            // The pad's own length takes one byte whatever it is, so the head's size is known before the pad.
+            let mut head = Writer::default();
+            head.record(&TensorHead {
+                dtype: dtype as u8,
+                rows,
+                cols,
+                pad: &[],
+            })?;
+            head.record(&len)?;
+            let at = self.bytes.len() + head.bytes.len();
+            let zeros = [0; ALIGN];
+            let pad = zeros
+                .get(..at.next_multiple_of(ALIGN) - at)
+                .unwrap_or_default();
+            self.record(&TensorHead {
+                dtype: dtype as u8,
+                rows,
+                cols,
+                pad,
+            })?;
+            self.record(&len)?;
+            self.bytes.extend_from_slice(data);
+            Ok(())
+        }
+    }
+
+    /// A file of `sections`, with both digests: kind, flags and contents of each.
+    ///
+    /// # Errors
+    /// [`Status::BadLength`] for a file over [`limits::FILE_BYTES`].
+    pub fn assemble(sections: &[(u16, u32, Writer)]) -> Result<Vec<u8>> {
+        let mut file = vec![0; ENVELOPE_BYTES + sections.len() * ENTRY_BYTES];
+        for (i, (kind, flags, section)) in sections.iter().enumerate() {
+            file.resize(file.len().next_multiple_of(ALIGN), 0);
+            let (offset, len) = (file.len() as u32, section.bytes.len() as u32);
+            file.extend_from_slice(&section.bytes);
+            if file.len() > limits::FILE_BYTES {
+                return Err(Error::new(Status::BadLength));
+            }
+            let mut entry = Vec::with_capacity(ENTRY_BYTES);
+            entry.extend_from_slice(&kind.to_le_bytes());
+            entry.extend_from_slice(&1u16.to_le_bytes());
+            for field in [*flags, offset, len] {
+                entry.extend_from_slice(&field.to_le_bytes());
+            }
+            let at = ENVELOPE_BYTES + i * ENTRY_BYTES;
+            file[at..at + ENTRY_BYTES].copy_from_slice(&entry);
+        }
+        let len = file.len() as u32;
+        file[..8].copy_from_slice(&MAGIC);
+        file[16..20].copy_from_slice(&VERSION.to_le_bytes());
+        file[20..24].copy_from_slice(&len.to_le_bytes());
+        file[56..60].copy_from_slice(&(sections.len() as u32).to_le_bytes());
+        seal(&mut file);
+        Ok(file)
+    }
+
+    /// Writes both digests of a file whose other bytes stand.
+    pub fn seal(file: &mut [u8]) {
+        let sha = sha256(file);
+        file[24..56].copy_from_slice(&sha);
+        let digest = digest(file);
+        file[8..16].copy_from_slice(&digest.to_le_bytes());
+    }
+}

@@ -1,0 +1,341 @@
+//! What must hold between the records of a model before anything trusts them.
+
+use super::{
+    Dtype, Encoding, Feature, Grid, Lookup, Pooling, Side, Source, Spec, TaskKind, Transform,
+    limits,
+};
+use crate::error::{Error, Result, Status};
+
+impl Spec<'_> {
+    /// Checks every count, index, number and relation. Capacities of the lists bound the counts themselves.
+    ///
+    /// # Errors
+    /// [`Status::OverLimit`], [`Status::Inconsistent`] or [`Status::BadNumber`], with the feature's index where one
+    /// is concerned.
+    pub fn check(&self) -> Result<()> {
+        self.check_names()?;
+        for table in &self.tables {
+            within(table.num_embeddings as usize, limits::NUM_EMBEDDINGS)?;
+            within(usize::from(table.embedding_dim), limits::EMBEDDING_DIM)?;
+        }
+        for (i, feature) in self.features.iter().enumerate() {
+            let here = |e: Error| Error::feature(e.status, i);
+            self.check_source(i, feature).map_err(here)?;
+            self.check_encoding(feature).map_err(here)?;
+        }
+        let mut inputs = 0;
+        for side in Side::ALL {
+            let n = self.side_inputs(side);
+            if n > limits::SIDE_INPUTS {
+                return Err(Error::new(Status::OverLimit));
+            }
+            inputs += n;
+        }
+        holds(inputs > 0)?;
+        self.check_network()?;
+        self.check_tasks()
+    }
+
+    fn check_names(&self) -> Result<()> {
+        distinct(self.features.iter().map(|f| f.name))?;
+        distinct(self.tables.iter().map(|t| t.name))?;
+        distinct(self.labels.iter().map(|l| l.name))?;
+        distinct(self.tasks.iter().map(|t| t.name))?;
+        distinct(self.fusion.iter().map(|t| t.name))?;
+        for unit in self.tasks.iter().map(|t| t.unit).chain([self.name]) {
+            if unit.len() > limits::NAME_BYTES {
+                return Err(Error::new(Status::OverLimit));
+            }
+        }
+        Ok(())
+    }
+
+    /// The feature at `index` if its ids can key others: an app column of ids or of bucketed numbers.
+    fn key(&self, index: u8) -> Result<&Feature<'_>> {
+        let feature = self
+            .features
+            .get(usize::from(index))
+            .ok_or(Error::new(Status::Inconsistent))?;
+        let is_key = matches!(
+            feature.encoding,
+            Encoding::Row { .. }
+                | Encoding::Number {
+                    buckets: Some(_),
+                    ..
+                }
+        );
+        holds(is_key && feature.source == Source::Column)?;
+        Ok(feature)
+    }
+
+    fn check_source(&self, index: usize, feature: &Feature<'_>) -> Result<()> {
+        let number = matches!(feature.encoding, Encoding::Number { .. });
+        let label = |label: u8| holds(usize::from(label) < self.labels.len());
+        let rate = |prior: f32, strength: f32| {
+            number_in(prior, -1e6, 1e6)?;
+            number_in(strength, 1e-6, 1e6)
+        };
+        match feature.source {
+            Source::Column => Ok(()),
+            Source::Cross { left, right } => {
+                holds(usize::from(left) < index && usize::from(right) < index)?;
+                let joined = join(self.key(left)?.side, self.key(right)?.side);
+                holds(feature.side == joined || feature.side == Side::Cross)?;
+                holds(matches!(feature.encoding, Encoding::Row { .. }))
+            }
+            Source::LastIds { label: l, key, len } => {
+                label(l)?;
+                within(usize::from(len), limits::IDS)?;
+                let Encoding::Row { table: of, .. } = self.key(key)?.encoding else {
+                    return Err(Error::new(Status::Inconsistent));
+                };
+                holds(feature.side == Side::User)?;
+                holds(
+                    matches!(feature.encoding, Encoding::Rows { table, weighted: false, .. } if table == of),
+                )
+            }
+            Source::Count { label: l }
+            | Source::Since { label: l }
+            | Source::Previous { label: l } => {
+                label(l)?;
+                holds(number && feature.side == Side::User)
+            }
+            Source::Rate {
+                label: l,
+                prior,
+                strength,
+                ..
+            } => {
+                label(l)?;
+                rate(prior, strength)?;
+                holds(number && feature.side == Side::User)
+            }
+            Source::KeyRate {
+                label: l,
+                key,
+                buckets,
+                prior,
+                strength,
+                ..
+            } => {
+                label(l)?;
+                self.key(key)?;
+                within(usize::from(buckets), limits::KEY_BUCKETS)?;
+                rate(prior, strength)?;
+                holds(number && feature.side == Side::Cross)
+            }
+        }
+    }
+
+    fn check_encoding(&self, feature: &Feature<'_>) -> Result<()> {
+        let table = |index: u8| {
+            self.tables
+                .get(usize::from(index))
+                .ok_or(Error::new(Status::Inconsistent))
+        };
+        match feature.encoding {
+            Encoding::Row {
+                table: t,
+                default_row,
+            } => {
+                let t = table(t)?;
+                holds(t.lookup != Lookup::Buckets && default_row < t.num_embeddings)
+            }
+            Encoding::Rows {
+                table: t,
+                max_len,
+                pooling,
+                divisor,
+                ..
+            } => {
+                within(usize::from(max_len), limits::IDS)?;
+                holds(
+                    table(t)?.lookup != Lookup::Buckets
+                        && divisor > 0
+                        && (pooling == Pooling::Sum || divisor == 1),
+                )
+            }
+            Encoding::Number {
+                transform,
+                default,
+                value,
+                buckets,
+            } => {
+                transform.check()?;
+                number_in(default, f32::MIN, f32::MAX)?;
+                if let Some(grid) = value {
+                    grid.check()?;
+                }
+                if let Some(t) = buckets {
+                    let t = table(t)?;
+                    let rows = t.num_embeddings as usize;
+                    holds(
+                        t.lookup == Lookup::Buckets && (2..=limits::BUCKETS + 2).contains(&rows),
+                    )?;
+                }
+                holds(value.is_some() || buckets.is_some())
+            }
+            Encoding::Vector { dim, grid } => {
+                grid.check()?;
+                within(usize::from(dim), limits::EMBEDDING_DIM)?;
+                holds(feature.source == Source::Column)
+            }
+        }
+    }
+
+    fn check_network(&self) -> Result<()> {
+        within(usize::from(self.network.num_experts), limits::EXPERTS)?;
+        within(self.network.expert_layers.len(), limits::LAYERS)?;
+        let towers = self.tasks.iter().flat_map(|t| t.tower_layers.iter());
+        for width in self.network.expert_layers.iter().chain(towers) {
+            within(usize::from(*width), limits::WIDTH)?;
+        }
+        Ok(())
+    }
+
+    fn check_tasks(&self) -> Result<()> {
+        within(self.tasks.len(), limits::TASKS)?;
+        for (i, task) in self.tasks.iter().enumerate() {
+            number_in(task.score_scale, 1e-6, 1e6)?;
+            if let Some(given) = task.given {
+                let given = usize::from(given);
+                holds(
+                    given < i
+                        && self
+                            .tasks
+                            .get(given)
+                            .is_some_and(|t| t.kind == TaskKind::Binary),
+                )?;
+            }
+        }
+        for term in &self.fusion {
+            holds(usize::from(term.task) < self.tasks.len())?;
+            holds(weight_is_valid(term.weight)).map_err(|_| Error::new(Status::BadNumber))?;
+        }
+        Ok(())
+    }
+}
+
+/// Fusion weights are finite, at most 1e6 in magnitude, and 0 or at least 1e-12: so no product of a weight and a
+/// score is subnormal or infinite.
+pub fn weight_is_valid(weight: f32) -> bool {
+    weight == 0.0 || (1e-12..=1e6).contains(&weight) || (-1e6..=-1e-12).contains(&weight)
+}
+
+/// The side of what depends on two sides.
+fn join(a: Side, b: Side) -> Side {
+    match (a, b) {
+        _ if a == b => a,
+        (Side::Item, Side::Candidate) | (Side::Candidate, Side::Item) => Side::Candidate,
+        _ => Side::Cross,
+    }
+}
+
+impl Transform {
+    fn check(&self) -> Result<()> {
+        number_in(self.low, f32::MIN, f32::MAX)?;
+        number_in(self.high, self.low, f32::MAX)?;
+        number_in(self.shift, f32::MIN, f32::MAX)?;
+        number_in(self.scale, -1e12, 1e12)?;
+        if self.log1p && self.low <= -1.0 {
+            Err(Error::new(Status::BadNumber))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Grid {
+    fn check(&self) -> Result<()> {
+        number_in(self.inv_scale, 1e-12, 1e12)?;
+        holds(self.zero_point <= 127).map_err(|_| Error::new(Status::BadNumber))
+    }
+}
+
+impl Dtype {
+    /// Whether the bytes of a tensor are in range: activations at most 127, weights not -128, numbers that cannot
+    /// lead to a subnormal, infinity or NaN.
+    pub(crate) fn check(self, data: &[u8]) -> core::result::Result<(), Status> {
+        // Folding with `|` and `&` instead of stopping at the first bad byte lets the compiler use vectors: a file is
+        // megabytes, and bad bytes are never expected.
+        let ok = match self {
+            Dtype::U7 => data.iter().fold(0, |all, b| all | b) <= 127,
+            Dtype::I8 | Dtype::I8Panel => !data.iter().fold(false, |bad, b| bad | (*b == 0x80)),
+            Dtype::F32 => return Ok(()),
+            Dtype::I32 => numbers(data).all(|b| i32::from_le_bytes(b).unsigned_abs() <= 1 << 30),
+            Dtype::Bucket => true,
+        };
+        if ok {
+            Ok(())
+        } else {
+            Err(if self == Dtype::I32 {
+                Status::BadScale
+            } else {
+                Status::ByteOutOfRange
+            })
+        }
+    }
+}
+
+/// Scales are 0 or within `[2^-40, 2^10]`.
+pub(crate) fn scales_are_valid(data: &[u8]) -> bool {
+    const LEAST: f32 = 1.0 / (1u64 << 40) as f32;
+    numbers(data)
+        .map(f32::from_le_bytes)
+        .all(|s| s == 0.0 || (LEAST..=1024.0).contains(&s))
+}
+
+/// Biases are finite and at most 2^20 in magnitude; a subnormal one is refused.
+pub(crate) fn biases_are_valid(data: &[u8]) -> bool {
+    const MOST: f32 = (1 << 20) as f32;
+    numbers(data)
+        .map(f32::from_le_bytes)
+        .all(|b| b == 0.0 || (b.is_normal() && (-MOST..=MOST).contains(&b)))
+}
+
+/// Boundaries are finite and strictly increasing.
+pub(crate) fn boundaries_are_valid(data: &[u8]) -> bool {
+    let mut last = f32::NEG_INFINITY;
+    numbers(data).map(f32::from_le_bytes).all(|b| {
+        let ok = b > last && b.is_finite();
+        last = b;
+        ok
+    })
+}
+
+fn numbers(data: &[u8]) -> impl Iterator<Item = [u8; 4]> + '_ {
+    data.as_chunks::<4>().0.iter().copied()
+}
+
+fn holds(condition: bool) -> Result<()> {
+    if condition {
+        Ok(())
+    } else {
+        Err(Error::new(Status::Inconsistent))
+    }
+}
+
+fn within(count: usize, most: usize) -> Result<()> {
+    if count >= 1 && count <= most {
+        Ok(())
+    } else {
+        Err(Error::new(Status::OverLimit))
+    }
+}
+
+fn number_in(x: f32, low: f32, high: f32) -> Result<()> {
+    if x >= low && x <= high {
+        Ok(())
+    } else {
+        Err(Error::new(Status::BadNumber))
+    }
+}
+
+fn distinct<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Result<()> {
+    let mut rest = names;
+    while let Some(name) = rest.next() {
+        within(name.len(), limits::NAME_BYTES)?;
+        holds(rest.clone().all(|other| other != name))?;
+    }
+    Ok(())
+}
