@@ -1,21 +1,74 @@
 //! The engine: opens a model file in place, scores candidates and ranks them.
+//!
+//! ```text
+//! columns, user state -> input bytes -> first layer, a sum a side (user: once a request)
+//!                                    -> experts, gates -> mixture -> tower -> head -> score, a task at a time
+//! scores -> fusion -> order
+//! ```
+//!
+//! Invariant: the scores of a candidate depend on the model, the user, the time and that candidate alone, not on the
+//! other candidates, the block it is in, or what scratch held.
 
+mod block;
+mod dense;
+mod inputs;
+pub(crate) mod load;
 mod request;
 
 pub use request::{Column, Lists, Output, Request, Scratch, ScratchLen, Summary};
 
+use heapless::Vec;
+
 use crate::error::{Error, Result, Status};
-use crate::features::Event;
+use crate::features::{self, Event, Vocabulary};
+use crate::format::File;
 use crate::kernels::Isa;
-use crate::spec::Spec;
+use crate::rerank;
+use crate::spec::{Side, Spec, limits};
+use block::{BLOCK, Buffers};
+use inputs::{Inputs, Tally};
+
+/// A table's tensors, borrowed from the file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TableData<'a> {
+    pub scales: &'a [u8],
+    pub zero_points: &'a [u8],
+    pub rows: &'a [u8],
+    pub vocabulary: Vocabulary<'a>,
+}
+
+/// One side's part of the first layer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct First<'a> {
+    pub weight: &'a [u8],
+    pub scale: &'a [u8],
+    pub zero_bias: &'a [u8],
+}
+
+/// A later layer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Dense<'a> {
+    pub weight: &'a [u8],
+    pub scale: &'a [u8],
+    pub bias: &'a [u8],
+    pub outputs: usize,
+    pub inputs: usize,
+}
 
 /// An open model. Borrows the file's bytes; immutable, so any number of threads may share it, each with its own
-/// [`Scratch`].
+/// [`Scratch`]. Some 30 kB: keep it where it is (static, boxed or in the caller's memory).
 #[derive(Debug, Default)]
 pub struct Model<'a> {
     spec: Spec<'a>,
     isa: Isa,
     digest: u64,
+    tables: Vec<TableData<'a>, { limits::TABLES }>,
+    boundaries: Vec<&'a [u8], { limits::FEATURES }>,
+    first: Vec<First<'a>, 4>,
+    first_bias: &'a [u8],
+    experts: Vec<Dense<'a>, { limits::EXPERTS * limits::LAYERS }>,
+    towers: Vec<Dense<'a>, { limits::TASKS * limits::LAYERS }>,
+    heads: Vec<Dense<'a>, { limits::TASKS }>,
 }
 
 /// How to open a model.
@@ -34,10 +87,44 @@ impl<'a> Model<'a> {
     /// Checks all of `bytes`, once, in reading order, and decodes the metadata into `self`.
     ///
     /// # Errors
-    /// The first check that fails, with its byte offset; `self` is then not open.
+    /// The first check that fails (statuses 2xx to 4xx), with its byte offset; `self` is then not open.
     pub fn open(&mut self, bytes: &'a [u8], options: &OpenOptions) -> Result<()> {
-        let _ = (bytes, options);
-        Err(Error::new(Status::Truncated))
+        self.clear();
+        let file = File::check(bytes)?;
+        let loaded = self.load(&file);
+        if loaded.is_err() {
+            self.clear();
+            return loaded;
+        }
+        self.digest = file.digest();
+        self.isa = options.isa.unwrap_or_else(Isa::detect);
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        let Spec {
+            name,
+            features,
+            tables,
+            labels,
+            network,
+            tasks,
+            fusion,
+        } = &mut self.spec;
+        (*name, network.num_experts) = ("", 0);
+        network.expert_layers.clear();
+        features.clear();
+        tables.clear();
+        labels.clear();
+        tasks.clear();
+        fusion.clear();
+        self.tables.clear();
+        self.boundaries.clear();
+        self.first.clear();
+        self.first_bias = &[];
+        self.experts.clear();
+        self.towers.clear();
+        self.heads.clear();
     }
 
     /// Features, tables, tasks and fusion.
@@ -57,15 +144,12 @@ impl<'a> Model<'a> {
 
     /// Scratch that requests of up to `candidates_max` candidates need. Grows with it by one float a candidate.
     pub fn scratch_len(&self, candidates_max: usize) -> ScratchLen {
-        ScratchLen {
-            floats: candidates_max,
-            bytes: 0,
-        }
+        block::scratch_len(&self.spec, candidates_max)
     }
 
     /// Bytes of a user's state; 0 for a model without derived features.
     pub fn state_bytes(&self) -> usize {
-        0
+        features::state_bytes(&self.spec)
     }
 
     /// Makes `state` that of a user without a past.
@@ -73,8 +157,7 @@ impl<'a> Model<'a> {
     /// # Errors
     /// [`Status::BufferTooSmall`].
     pub fn state_reset(&self, state: &mut [u8]) -> Result<()> {
-        let _ = state;
-        Ok(())
+        features::reset(&self.spec, state)
     }
 
     /// Adds one label of one past impression to `state`.
@@ -83,22 +166,143 @@ impl<'a> Model<'a> {
     /// [`Status::StateLayout`], [`Status::StateCorrupt`], [`Status::UnknownLabel`], [`Status::BadTime`]; `state` is
     /// then unchanged.
     pub fn state_apply(&self, state: &mut [u8], event: &Event<'_>) -> Result<()> {
-        let _ = (state, event);
-        Ok(())
+        features::apply(&self.spec, state, event)
+    }
+
+    /// The row of a feature's table that an id has: apps may look ids up once and send rows. `hash` is made by
+    /// [`hash_int`](features::hash_int) or [`hash_text`](features::hash_text). `None` if the feature takes no ids.
+    pub fn row_of(&self, feature: usize, hash: u64) -> Option<u32> {
+        use crate::spec::Encoding::{Row, Rows};
+        match self.spec.features.get(feature)?.encoding {
+            Row { table, .. } | Rows { table, .. } => Some(self.lookup(table, Some(hash), 0).0),
+            _ => None,
+        }
     }
 
     /// Scores and orders the candidates of `request`.
     ///
     /// # Errors
-    /// Statuses 5xx and 6xx for the request, [`Status::BufferTooSmall`] for scratch and outputs. Outputs are written
-    /// only on success.
+    /// Statuses 5xx and 6xx for the request, [`Status::BufferTooSmall`] for scratch and outputs, [`Status::Stale`] for
+    /// a model that is not open. Outputs are written only on success.
     pub fn rank(
         &self,
         request: &Request<'_>,
         scratch: &mut Scratch<'_>,
         output: &mut Output<'_>,
     ) -> Result<Summary> {
-        let _ = (request, scratch, output);
-        Err(Error::new(Status::CandidateCount))
+        if self.spec.tasks.is_empty() {
+            return Err(Error::new(Status::Stale));
+        }
+        let inputs = Inputs::check(self, request)?;
+        let (candidates, tasks) = (request.num_candidates, self.spec.tasks.len());
+        if output.order.len() > candidates
+            || !matches!(output.fused.len(), len if len == 0 || len == candidates)
+            || !matches!(output.scores.len(), len if len == 0 || len == candidates * tasks)
+        {
+            return Err(Error::at(Status::BufferTooSmall, candidates));
+        }
+        let need = self.scratch_len(candidates);
+        let mut b = Buffers::new(&self.spec, scratch, candidates).ok_or(Error::at(
+            Status::BufferTooSmall,
+            need.floats * 4 + need.bytes,
+        ))?;
+        let scored = if request.max_candidates == 0 {
+            candidates
+        } else {
+            request.max_candidates.min(candidates)
+        };
+
+        let mut tally = Tally::default();
+        inputs.fill(
+            Side::User,
+            0,
+            b.input(&self.spec, Side::User, 0),
+            &mut tally,
+        );
+        if request.strict {
+            // A first pass over all values, so that nothing is written before the last of them is known to be good.
+            let mut tally = Tally {
+                refused: tally.refused,
+                ..Tally::default()
+            };
+            for candidate in 0..scored {
+                self.fill_candidate(&inputs, &mut b, candidate, 0, &mut tally);
+            }
+            if let Some(error) = tally.refused {
+                return Err(error);
+            }
+        }
+        self.user_sums(&mut b);
+        for start in (0..scored).step_by(BLOCK) {
+            let rows = BLOCK.min(scored - start);
+            for r in 0..rows {
+                self.fill_candidate(&inputs, &mut b, start + r, r, &mut tally);
+            }
+            let mut fused = [0.0; BLOCK];
+            self.score_block(&mut b, rows, |r, scores| {
+                if let Some(fused) = fused.get_mut(r) {
+                    *fused = self.fuse(request.weights, scores);
+                }
+                let to = dense::row_mut(output.scores, start + r, tasks);
+                for (to, score) in to.iter_mut().zip(scores) {
+                    *to = *score;
+                }
+            });
+            let to = b.fused.get_mut(start..start + rows).unwrap_or_default();
+            for (to, fused) in to.iter_mut().zip(fused) {
+                *to = fused;
+            }
+        }
+        b.fused
+            .get_mut(scored..)
+            .unwrap_or_default()
+            .fill(f32::NEG_INFINITY);
+        output
+            .scores
+            .get_mut(scored * tasks..)
+            .unwrap_or_default()
+            .fill(0.0);
+        rerank::top_k(b.fused, output.order);
+        for (to, fused) in output.fused.iter_mut().zip(&*b.fused) {
+            *to = *fused;
+        }
+        tally.summary.scored = scored as u32;
+        Ok(tally.summary)
+    }
+
+    fn fill_candidate(
+        &self,
+        inputs: &Inputs<'_, '_, '_>,
+        b: &mut Buffers<'_>,
+        candidate: usize,
+        r: usize,
+        tally: &mut Tally,
+    ) {
+        for side in [Side::Item, Side::Candidate, Side::Cross] {
+            inputs.fill(side, candidate, b.input(&self.spec, side, r), tally);
+        }
+    }
+
+    /// Row of a hashed id, and whether the id is unknown.
+    fn lookup(&self, table: u8, key: Option<u64>, default_row: u32) -> (u32, bool) {
+        let index = usize::from(table);
+        match (self.spec.tables.get(index), self.tables.get(index)) {
+            (Some(table), Some(data)) => {
+                features::table_row(table, Some(&data.vocabulary), key, default_row)
+            }
+            _ => (0, true),
+        }
+    }
+
+    /// Bytes of a table's row.
+    fn table_row(&self, table: u8, row: u32) -> &'a [u8] {
+        let index = usize::from(table);
+        let dim = self
+            .spec
+            .tables
+            .get(index)
+            .map_or(0, |t| usize::from(t.embedding_dim));
+        let rows = self.tables.get(index).map_or(&[][..], |t| t.rows);
+        dense::row(rows, row as usize, dim)
     }
 }

@@ -170,4 +170,4 @@ impl Error {
 }
 
 /// `Result` of the core.
-pub type Result<T> = core::result::Result<T, Error>;
+pub type Result<T, E = Error> = core::result::Result<T, E>;

@@ -6,8 +6,10 @@ pub mod engine;
 pub mod error;
 pub mod features;
 pub mod format;
+pub mod fusion;
 pub mod kernels;
 pub mod math;
+pub mod rerank;
 pub mod spec;
 
 #[cfg(feature = "train")]

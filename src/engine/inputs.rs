@@ -1,0 +1,477 @@
+//! From a request's columns and user state to input bytes.
+//!
+//! [`Inputs::check`] looks at everything that could make a request unusable; after it, filling bytes cannot fail:
+//! values that are missing, not finite or unknown have a stated meaning and are counted.
+
+use super::{Column, Lists, Model, Request, Summary};
+use crate::error::{Error, Result, Status};
+use crate::features::{self, Pool};
+use crate::spec::{Encoding, Feature, IdType, Lookup, Side, Source, limits, weight_is_valid};
+
+/// A request next to the model that reads it.
+#[derive(Clone, Copy)]
+pub(super) struct Inputs<'r, 'm, 'a> {
+    model: &'m Model<'a>,
+    request: &'r Request<'r>,
+}
+
+/// What filling met.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub summary: Summary,
+    /// The first value that `strict` refuses.
+    pub refused: Option<Error>,
+}
+
+impl Tally {
+    fn count(&mut self, status: Status, feature: usize, index: usize) {
+        let counter = match status {
+            Status::MissingValue => &mut self.summary.missing,
+            Status::NotFinite => &mut self.summary.not_finite,
+            _ => &mut self.summary.unknown_ids,
+        };
+        *counter = counter.saturating_add(1);
+        self.refused
+            .get_or_insert(Error::cell(status, feature, index));
+    }
+}
+
+/// Ids of one value: hashed keys, or rows already resolved.
+#[derive(Clone, Copy)]
+enum Id {
+    Missing,
+    Key(u64),
+    Row(u32),
+}
+
+impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
+    pub fn check(model: &'m Model<'a>, request: &'r Request<'r>) -> Result<Self> {
+        let spec = &model.spec;
+        if request.num_candidates == 0 || request.num_candidates > limits::CANDIDATES {
+            return Err(Error::new(Status::CandidateCount));
+        }
+        if request.columns.len() > spec.features.len() {
+            return Err(Error::feature(
+                Status::UnknownFeature,
+                request.columns.len(),
+            ));
+        }
+        let inputs = Self { model, request };
+        for (i, (column, feature)) in request.columns.iter().zip(&spec.features).enumerate() {
+            let values = if feature.side == Side::User {
+                1
+            } else {
+                request.num_candidates
+            };
+            inputs
+                .check_column(feature, column, values)
+                .map_err(|status| Error::feature(status, i))?;
+        }
+        for feature in &spec.features {
+            let keys = match feature.source {
+                Source::Cross { left, right } => [Some(left), Some(right)],
+                Source::KeyRate { key, .. } => [Some(key), None],
+                _ => [None, None],
+            };
+            for key in keys.into_iter().flatten() {
+                // A resolved row does not tell the id that a cross or a rate by key needs.
+                if let Some(Column::Rows { .. }) = request.columns.get(usize::from(key)) {
+                    return Err(Error::feature(Status::WrongForm, usize::from(key)));
+                }
+            }
+        }
+        if let Some(state) = request.state {
+            features::check(spec, state)?;
+        }
+        if let Some(weights) = request.weights {
+            if weights.len() != spec.fusion.len() {
+                return Err(Error::new(Status::UnknownTask));
+            }
+            if !weights.iter().all(|w| weight_is_valid(*w)) {
+                return Err(Error::new(Status::BadWeight));
+            }
+        }
+        Ok(inputs)
+    }
+
+    /// The form and lengths of one column.
+    fn check_column(
+        &self,
+        feature: &Feature<'_>,
+        column: &Column<'_>,
+        values: usize,
+    ) -> Result<(), Status> {
+        if matches!(column, Column::Missing) {
+            return Ok(());
+        }
+        if feature.source != Source::Column {
+            return Err(Status::WrongForm);
+        }
+        let ok = |holds: bool, status: Status| if holds { Ok(()) } else { Err(status) };
+        match (feature.encoding, column) {
+            (Encoding::Number { .. }, Column::Floats(x)) => {
+                ok(x.len() == values, Status::ColumnLength)
+            }
+            (Encoding::Vector { dim, .. }, Column::Bytes(x)) => {
+                ok(x.len() == values * usize::from(dim), Status::ColumnLength)?;
+                ok(x.iter().all(|b| *b <= 127), Status::VectorByte)
+            }
+            (Encoding::Row { table, .. }, _) => {
+                let (ids, lists) = self.check_ids(table, column)?;
+                ok(lists.is_none(), Status::WrongForm)?;
+                ok(ids == values, Status::ColumnLength)
+            }
+            (
+                Encoding::Rows {
+                    table, weighted, ..
+                },
+                _,
+            ) => {
+                let (ids, lists) = self.check_ids(table, column)?;
+                let Some(lists) = lists else {
+                    return ok(feature.side == Side::User, Status::WrongForm);
+                };
+                ok(lists.offsets.len() == values + 1, Status::ColumnLength)?;
+                ok(offsets_fit(lists.offsets, ids), Status::BadOffsets)?;
+                match lists.weights {
+                    Some(weights) => ok(weighted && weights.len() == ids, Status::ColumnLength),
+                    None => Ok(()),
+                }
+            }
+            _ => Err(Status::WrongForm),
+        }
+    }
+
+    /// The number of ids of a column, and its lists.
+    fn check_ids<'c>(
+        &self,
+        table: u8,
+        column: &Column<'c>,
+    ) -> Result<(usize, Option<Lists<'c>>), Status> {
+        match *column {
+            Column::Ids { ids, lists } => Ok((ids.len(), lists)),
+            Column::Rows { rows, lists } => Ok((rows.len(), lists)),
+            Column::Text {
+                utf8,
+                offsets,
+                lists,
+            } => {
+                if self.id_type(table) != Some(IdType::Text) {
+                    return Err(Status::WrongForm);
+                }
+                let count = offsets.len().checked_sub(1).ok_or(Status::BadOffsets)?;
+                if offsets_fit(offsets, utf8.len()) {
+                    Ok((count, lists))
+                } else {
+                    Err(Status::BadOffsets)
+                }
+            }
+            _ => Err(Status::WrongForm),
+        }
+    }
+
+    fn id_type(&self, table: u8) -> Option<IdType> {
+        match self.model.spec.tables.get(usize::from(table))?.lookup {
+            Lookup::Hash(id) | Lookup::Vocabulary(id) => Some(id),
+            Lookup::Buckets => None,
+        }
+    }
+
+    /// Writes the input bytes of `side` for candidate `index` (0 for the user side).
+    pub fn fill(&self, side: Side, index: usize, mut bytes: &mut [u8], tally: &mut Tally) {
+        let spec = &self.model.spec;
+        for (i, feature) in spec
+            .features
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| f.side == side)
+        {
+            let len = feature
+                .encoding
+                .parts(&spec.tables)
+                .iter()
+                .flatten()
+                .map(|(dim, _)| dim)
+                .sum();
+            let Some((here, rest)) = bytes.split_at_mut_checked(len) else {
+                return;
+            };
+            self.fill_feature(i, feature, index, here, tally);
+            bytes = rest;
+        }
+    }
+
+    fn fill_feature(
+        &self,
+        i: usize,
+        feature: &Feature<'_>,
+        index: usize,
+        to: &mut [u8],
+        tally: &mut Tally,
+    ) {
+        match feature.encoding {
+            Encoding::Row { table, default_row } => {
+                let row = self.row(i, feature, table, default_row, index, tally);
+                copy(self.model.table_row(table, row), to);
+            }
+            Encoding::Rows {
+                table,
+                max_len,
+                pooling,
+                divisor,
+                ..
+            } => {
+                let zero_points = self
+                    .model
+                    .tables
+                    .get(usize::from(table))
+                    .map_or(&[][..], |t| t.zero_points);
+                let mut pool = Pool::new(pooling, divisor);
+                let most = usize::from(max_len);
+                if let Source::LastIds { .. } = feature.source {
+                    for key in
+                        features::last_ids(&self.model.spec, self.request.state, i).take(most)
+                    {
+                        let (row, _) = self.model.lookup(table, Some(key), 0);
+                        pool.add(self.model.table_row(table, row), None);
+                    }
+                } else {
+                    self.pool_column(i, table, most, index, &mut pool, tally);
+                }
+                pool.finish(zero_points, to);
+            }
+            Encoding::Number {
+                transform,
+                default,
+                value,
+                buckets,
+            } => {
+                let raw = self.number(i, feature, index, tally).unwrap_or(f32::NAN);
+                let (to_value, to_bucket) = to
+                    .split_at_mut_checked(usize::from(value.is_some()))
+                    .unwrap_or_default();
+                if let (Some(grid), Some(to)) = (value, to_value.first_mut()) {
+                    *to = grid.quantize(transform.apply(if raw.is_nan() { default } else { raw }));
+                }
+                if let Some(table) = buckets {
+                    let row = self.bucket_row(i, raw);
+                    copy(self.model.table_row(table, row), to_bucket);
+                }
+            }
+            Encoding::Vector { dim, grid } => {
+                let dim = usize::from(dim);
+                match self.request.columns.get(i) {
+                    Some(Column::Bytes(bytes)) => {
+                        copy(
+                            bytes
+                                .get(index * dim..(index + 1) * dim)
+                                .unwrap_or_default(),
+                            to,
+                        );
+                    }
+                    _ => {
+                        tally.count(Status::MissingValue, i, index);
+                        to.fill(grid.zero_point);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The row of an `id` or `cross` feature.
+    fn row(
+        &self,
+        i: usize,
+        f: &Feature<'_>,
+        table: u8,
+        default_row: u32,
+        index: usize,
+        tally: &mut Tally,
+    ) -> u32 {
+        let id = match f.source {
+            Source::Cross { left, right } => {
+                match (self.key(left, index), self.key(right, index)) {
+                    (Some(left), Some(right)) => Id::Key(features::hash_cross(left, right)),
+                    _ => Id::Missing,
+                }
+            }
+            _ => self.id(i, table, index),
+        };
+        let is_column = f.source == Source::Column;
+        self.resolve(i, table, default_row, index, id, is_column, tally)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn resolve(
+        &self,
+        i: usize,
+        table: u8,
+        default_row: u32,
+        index: usize,
+        id: Id,
+        is_column: bool,
+        tally: &mut Tally,
+    ) -> u32 {
+        let (row, status) = match id {
+            Id::Missing => (default_row, Some(Status::MissingValue)),
+            Id::Key(key) => match self.model.lookup(table, Some(key), default_row) {
+                (row, true) => (row, Some(Status::UnknownId)),
+                (row, false) => (row, None),
+            },
+            Id::Row(row) => {
+                let rows = self
+                    .model
+                    .spec
+                    .tables
+                    .get(usize::from(table))
+                    .map_or(0, |t| t.num_embeddings);
+                if row < rows {
+                    (row, None)
+                } else {
+                    (0, Some(Status::UnknownId))
+                }
+            }
+        };
+        if let (Some(status), true) = (status, is_column) {
+            tally.count(status, i, index);
+        }
+        row
+    }
+
+    /// Pools the list of an `ids` column.
+    fn pool_column(
+        &self,
+        i: usize,
+        table: u8,
+        most: usize,
+        index: usize,
+        pool: &mut Pool,
+        tally: &mut Tally,
+    ) {
+        let Some(column) = self.request.columns.get(i) else {
+            return tally.count(Status::MissingValue, i, index);
+        };
+        let (count, lists) = match *column {
+            Column::Ids { ids, lists } => (ids.len(), lists),
+            Column::Rows { rows, lists } => (rows.len(), lists),
+            Column::Text { offsets, lists, .. } => (offsets.len().saturating_sub(1), lists),
+            _ => return tally.count(Status::MissingValue, i, index),
+        };
+        let offset = |l: &Lists<'_>, at: usize| l.offsets.get(at).map_or(0, |o| *o as usize);
+        let (start, end) = lists
+            .as_ref()
+            .map_or((0, count), |l| (offset(l, index), offset(l, index + 1)));
+        if end - start.min(end) > most {
+            tally.summary.cut_lists = tally.summary.cut_lists.saturating_add(1);
+        }
+        for at in (start..end).take(most) {
+            let row = self.resolve(i, table, 0, index, self.id(i, table, at), true, tally);
+            let weight = lists.and_then(|l| l.weights).and_then(|w| w.get(at));
+            pool.add(
+                self.model.table_row(table, row),
+                weight.map(|w| features::weight_q15(*w)),
+            );
+        }
+    }
+
+    /// Id number `at` of an app column.
+    fn id(&self, i: usize, table: u8, at: usize) -> Id {
+        match self.request.columns.get(i) {
+            Some(Column::Ids { ids, .. }) => match ids.get(at) {
+                None | Some(&Column::NO_ID) => Id::Missing,
+                Some(id) if self.id_type(table) == Some(IdType::Int) => {
+                    Id::Key(features::hash_int(*id))
+                }
+                Some(hash) => Id::Key(*hash),
+            },
+            Some(Column::Rows { rows, .. }) => match rows.get(at) {
+                None | Some(&Column::NO_ROW) => Id::Missing,
+                Some(row) => Id::Row(*row),
+            },
+            Some(Column::Text { utf8, offsets, .. }) => {
+                let bounds = offsets.get(at).zip(offsets.get(at + 1));
+                match bounds.and_then(|(start, end)| utf8.get(*start as usize..*end as usize)) {
+                    None | Some([]) => Id::Missing,
+                    Some(text) => Id::Key(features::hash_text(text)),
+                }
+            }
+            _ => Id::Missing,
+        }
+    }
+
+    /// The hashed id by which feature `i` keys crosses and rates; a number's is that of its bucket.
+    fn key(&self, i: u8, index: usize) -> Option<u64> {
+        let i = usize::from(i);
+        let feature = self.model.spec.features.get(i)?;
+        let index = if feature.side == Side::User { 0 } else { index };
+        match feature.encoding {
+            Encoding::Row { table, .. } => match self.id(i, table, index) {
+                Id::Key(key) => Some(key),
+                _ => None,
+            },
+            Encoding::Number { .. } => {
+                let raw = self.column_number(i, index).unwrap_or(f32::NAN);
+                Some(features::hash_int(u64::from(self.bucket_row(i, raw))))
+            }
+            _ => None,
+        }
+    }
+
+    /// Raw value of a `number` feature; `None` if missing.
+    fn number(
+        &self,
+        i: usize,
+        feature: &Feature<'_>,
+        index: usize,
+        tally: &mut Tally,
+    ) -> Option<f32> {
+        if feature.source != Source::Column {
+            let key = match feature.source {
+                Source::KeyRate { key, .. } => self.key(key, index),
+                _ => None,
+            };
+            return features::number(
+                &self.model.spec,
+                self.request.state,
+                i,
+                self.request.time,
+                key,
+            );
+        }
+        let raw = self.column_number(i, index);
+        match raw {
+            None => tally.count(Status::MissingValue, i, index),
+            Some(x) if x.is_infinite() => tally.count(Status::NotFinite, i, index),
+            Some(_) => {}
+        }
+        raw
+    }
+
+    fn column_number(&self, i: usize, index: usize) -> Option<f32> {
+        match self.request.columns.get(i) {
+            Some(Column::Floats(x)) => x.get(index).copied().filter(|x| !x.is_nan()),
+            _ => None,
+        }
+    }
+
+    /// Row of a number's bucket; NaN is missing.
+    fn bucket_row(&self, i: usize, raw: f32) -> u32 {
+        let boundaries = self.model.boundaries.get(i).copied().unwrap_or_default();
+        match self.model.spec.features.get(i).map(|f| f.encoding) {
+            Some(Encoding::Number { transform, .. }) => {
+                features::bucket_row(&transform, boundaries, raw)
+            }
+            _ => 0,
+        }
+    }
+}
+
+fn offsets_fit(offsets: &[u32], len: usize) -> bool {
+    offsets.is_sorted() && offsets.last().is_some_and(|last| *last as usize <= len)
+}
+
+fn copy(from: &[u8], to: &mut [u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+}

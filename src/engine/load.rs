@@ -1,0 +1,233 @@
+//! Opening a file: records into the caller's [`Model`], tensors borrowed in place, everything checked on the way.
+
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+use super::{Dense, First, Model, TableData};
+use crate::error::{Error, Result, Status};
+use crate::features::Vocabulary;
+use crate::format::{File, Reader, SectionKind};
+use crate::spec::{
+    Dtype, Layer, Lookup, Network, Side, Spec, Table, Tensor, TensorSection, biases_are_valid,
+    boundaries_are_valid, scales_are_valid,
+};
+
+/// The first record of the spec section: the model's name and how many records of each kind follow.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct SpecHead<'a> {
+    #[serde(borrow)]
+    pub name: &'a str,
+    pub features: u8,
+    pub tables: u8,
+    pub labels: u8,
+    pub tasks: u8,
+    pub terms: u8,
+}
+
+impl<'a> Model<'a> {
+    pub(super) fn load(&mut self, file: &File<'a>) -> Result<()> {
+        read_spec(&mut file.section(SectionKind::Spec), &mut self.spec)?;
+        self.spec.check().map_err(|e| Error {
+            offset: file.section(SectionKind::Spec).offset() as u64,
+            ..e
+        })?;
+        self.read_lookups(file.section(SectionKind::Lookups))?;
+        self.read_embeddings(file.section(SectionKind::Embeddings))?;
+        self.read_layers(file.section(SectionKind::Layers))
+    }
+
+    fn read_lookups(&mut self, mut reader: Reader<'a>) -> Result<()> {
+        let Model {
+            spec,
+            tables,
+            boundaries,
+            ..
+        } = self;
+        for _ in &spec.tables {
+            tables.push(TableData::default()).map_err(|_| over())?;
+        }
+        for _ in &spec.features {
+            boundaries.push(&[]).map_err(|_| over())?;
+        }
+        spec.tensors(TensorSection::Lookups, &mut |tensor, dtype, rows, cols| {
+            let data = next(&mut reader, dtype, rows, cols)?;
+            let here = Error::at(Status::BadVocabulary, reader.offset());
+            match tensor {
+                Tensor::Vocabulary(i) => {
+                    let keys = spec
+                        .tables
+                        .get(i)
+                        .map_or(0, |t| t.num_embeddings.saturating_sub(1));
+                    let vocabulary = Vocabulary::check(data, keys).map_err(|e| Error {
+                        offset: here.offset,
+                        ..e
+                    })?;
+                    if let Some(table) = tables.get_mut(i) {
+                        table.vocabulary = vocabulary;
+                    }
+                }
+                Tensor::Boundaries(i) => {
+                    if !boundaries_are_valid(data) {
+                        return Err(Error {
+                            status: Status::BadScale,
+                            ..here
+                        });
+                    }
+                    if let Some(slot) = boundaries.get_mut(i) {
+                        *slot = data;
+                    }
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        reader.finish()
+    }
+
+    fn read_embeddings(&mut self, mut reader: Reader<'a>) -> Result<()> {
+        let Model { spec, tables, .. } = self;
+        spec.tensors(
+            TensorSection::Embeddings,
+            &mut |tensor, dtype, rows, cols| {
+                let data = next(&mut reader, dtype, rows, cols)?;
+                let (Tensor::TableScale(i) | Tensor::TableZeroPoint(i) | Tensor::TableRows(i)) =
+                    tensor
+                else {
+                    return Ok(());
+                };
+                if matches!(tensor, Tensor::TableScale(_)) && !scales_are_valid(data) {
+                    return Err(Error::at(Status::BadScale, reader.offset()));
+                }
+                if let Some(table) = tables.get_mut(i) {
+                    match tensor {
+                        Tensor::TableZeroPoint(_) => table.zero_points = data,
+                        Tensor::TableRows(_) => table.rows = data,
+                        _ => table.scales = data,
+                    }
+                }
+                Ok(())
+            },
+        )?;
+        reader.finish()
+    }
+
+    fn read_layers(&mut self, mut reader: Reader<'a>) -> Result<()> {
+        let Model {
+            spec,
+            first,
+            first_bias,
+            experts,
+            towers,
+            heads,
+            ..
+        } = self;
+        for _ in Side::ALL {
+            first.push(First::default()).map_err(|_| over())?;
+        }
+        spec.tensors(TensorSection::Layers, &mut |tensor, dtype, rows, cols| {
+            let data = next(&mut reader, dtype, rows, cols)?;
+            let valid = match tensor {
+                Tensor::Scale(_) => scales_are_valid(data),
+                Tensor::Bias(_) => biases_are_valid(data),
+                _ => true,
+            };
+            if !valid {
+                return Err(Error::at(Status::BadScale, reader.offset()));
+            }
+            match tensor {
+                Tensor::Weight(Layer::First(side)) => first_of(first, side)?.weight = data,
+                Tensor::Scale(Layer::First(side)) => first_of(first, side)?.scale = data,
+                Tensor::ZeroBias(side) => first_of(first, side)?.zero_bias = data,
+                Tensor::Bias(Layer::First(_)) => *first_bias = data,
+                Tensor::Weight(layer) => {
+                    let dense = Dense {
+                        weight: data,
+                        outputs: rows,
+                        inputs: cols,
+                        ..Dense::default()
+                    };
+                    match layer {
+                        Layer::Expert { .. } => experts.push(dense).map_err(|_| over())?,
+                        Layer::Tower { .. } => towers.push(dense).map_err(|_| over())?,
+                        _ => heads.push(dense).map_err(|_| over())?,
+                    }
+                }
+                Tensor::Scale(layer) | Tensor::Bias(layer) => {
+                    // Tensors come in file order, so scale and bias belong to the layer just pushed.
+                    let dense = match layer {
+                        Layer::Expert { .. } => experts.last_mut(),
+                        Layer::Tower { .. } => towers.last_mut(),
+                        _ => heads.last_mut(),
+                    };
+                    let dense = dense.ok_or(over())?;
+                    if matches!(tensor, Tensor::Scale(_)) {
+                        dense.scale = data
+                    } else {
+                        dense.bias = data
+                    }
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        reader.finish()
+    }
+}
+
+fn over() -> Error {
+    Error::new(Status::OverLimit)
+}
+
+fn first_of<'m, 'a, const N: usize>(
+    first: &'m mut Vec<First<'a>, N>,
+    side: Side,
+) -> Result<&'m mut First<'a>> {
+    first.get_mut(side as usize).ok_or(over())
+}
+
+/// The next tensor, with its bytes in range.
+fn next<'a>(reader: &mut Reader<'a>, dtype: Dtype, rows: usize, cols: usize) -> Result<&'a [u8]> {
+    let start = reader.offset();
+    let data = reader.tensor(dtype, rows, cols)?;
+    dtype
+        .check(data)
+        .map_err(|status| Error::at(status, start))?;
+    Ok(data)
+}
+
+/// Decodes the records one at a time into their places: a whole [`Spec`] is never moved.
+fn read_spec<'a>(reader: &mut Reader<'a>, spec: &mut Spec<'a>) -> Result<()> {
+    let head: SpecHead<'a> = reader.record()?;
+    spec.name = head.name;
+    fill(reader, &mut spec.features, head.features)?;
+    fill(reader, &mut spec.tables, head.tables)?;
+    fill(reader, &mut spec.labels, head.labels)?;
+    let network: Network = reader.record()?;
+    spec.network = network;
+    fill(reader, &mut spec.tasks, head.tasks)?;
+    fill(reader, &mut spec.fusion, head.terms)?;
+    reader.finish()
+}
+
+fn fill<'a, T, const N: usize>(
+    reader: &mut Reader<'a>,
+    list: &mut Vec<T, N>,
+    count: u8,
+) -> Result<()>
+where
+    T: Serialize + Deserialize<'a>,
+{
+    for _ in 0..count {
+        let record = reader.record()?;
+        list.push(record)
+            .map_err(|_| Error::at(Status::OverLimit, reader.offset()))?;
+    }
+    Ok(())
+}
+
+impl Table<'_> {
+    /// Whether ids find rows through a vocabulary.
+    pub(crate) fn has_vocabulary(&self) -> bool {
+        matches!(self.lookup, Lookup::Vocabulary(_))
+    }
+}

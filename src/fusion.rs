@@ -1,0 +1,46 @@
+//! From the scores of several tasks to the one number that orders the list.
+//!
+//! fused = sum over terms of weight x value, added in the order of the terms. A term's value is its task's score, or,
+//! if the term is `entire`, that score times the scores it is conditional on: p(click) x E[seconds | click] is
+//! seconds per impression, and only per-impression values of different tasks may be added.
+
+use crate::spec::Spec;
+
+/// Values below this are taken as 0, so that no product with a weight is subnormal.
+const LEAST: f32 = 1.0 / (1u64 << 60) as f32;
+
+/// The score of `task` per impression: multiplied by the scores of the tasks it is given.
+pub fn entire(spec: &Spec<'_>, scores: &[f32], task: usize) -> f32 {
+    let score = |task: usize| scores.get(task).copied().unwrap_or(0.0);
+    let mut value = score(task);
+    let mut at = task;
+    // `given` names an earlier task, so this ends.
+    while let Some(given) = spec.tasks.get(at).and_then(|t| t.given) {
+        at = usize::from(given);
+        value *= score(at);
+        if value < LEAST {
+            return 0.0;
+        }
+    }
+    value
+}
+
+/// The fused score of one candidate; `weights` replace the terms' own, in order.
+pub fn fuse(spec: &Spec<'_>, weights: Option<&[f32]>, scores: &[f32]) -> f32 {
+    let mut sum = 0.0;
+    for (i, term) in spec.fusion.iter().enumerate() {
+        let task = usize::from(term.task);
+        let value = if term.entire {
+            entire(spec, scores, task)
+        } else {
+            scores.get(task).copied().unwrap_or(0.0)
+        };
+        let value = if value < LEAST { 0.0 } else { value };
+        let weight = weights
+            .and_then(|w| w.get(i))
+            .copied()
+            .unwrap_or(term.weight);
+        sum += weight * value;
+    }
+    sum
+}
