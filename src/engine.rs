@@ -166,7 +166,7 @@ impl<'a> Model<'a> {
     /// [`Status::StateLayout`], [`Status::StateCorrupt`], [`Status::UnknownLabel`], [`Status::BadTime`]; `state` is
     /// then unchanged.
     pub fn state_apply(&self, state: &mut [u8], event: &Event<'_>) -> Result<()> {
-        features::apply(&self.spec, state, event)
+        features::apply(&self.spec, state, core::slice::from_ref(event))
     }
 
     /// The row of a feature's table that an id has: apps may look ids up once and send rows. `hash` is made by

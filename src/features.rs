@@ -1,16 +1,42 @@
 //! From raw values to rows, numbers and user state. Training and serving call these same functions, so they
 //! cannot skew.
+//!
+//! | raw value | becomes | by |
+//! |---|---|---|
+//! | id | 64-bit key | [`hash_int`], [`hash_text`], [`hash_cross`] |
+//! | key | row of a table | [`table_row`], [`Vocabulary`] |
+//! | list of rows | one row | [`Pool`] |
+//! | number | network value, row of a bucket | [`Transform::apply`](crate::spec::Transform::apply), [`bucket_row`] |
+//! | labels of past impressions | user state, then numbers and ids | [`apply`], then [`number`], [`last_ids`] |
+
+mod decay;
+mod numbers;
+mod pooling;
+mod slots;
+mod state;
+pub(crate) mod vocabulary;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+pub use numbers::bucket_row;
+pub use pooling::{Pool, weight_q15};
+pub use state::{
+    STATE_VERSION, TIME_MAX, apply, check, key_features, last_ids, last_time, number, reset,
+    state_bytes,
+};
+pub use vocabulary::{Vocabulary, table_row};
 
 /// One label of one past impression, as it becomes known.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'e> {
-    /// When it became known, Unix seconds.
+    /// When it became known, Unix seconds, at most [`TIME_MAX`] either way.
     pub time: i64,
     /// Index into [`Spec::labels`](crate::spec::Spec::labels).
     pub label: u8,
     /// The label's value; binary labels 0 or 1.
     pub value: f32,
-    /// The impression's ids of the features that derived features use as keys.
+    /// The impression's ids of the features that derived features use as keys (see [`key_features`]). A derived
+    /// feature whose key is not among them is left as it is.
     pub keys: &'e [Key],
 }
 
@@ -23,78 +49,29 @@ pub struct Key {
     pub hash: u64,
 }
 
-use crate::error::Result;
-use crate::spec::{Grid, Pooling, Spec, Table, Transform};
-
+/// Key of an [`IdType::Int`](crate::spec::IdType) id: XXH3-64 (seed 0) of its 8 little-endian bytes.
+///
+/// An int never meets its own decimal text: no text of an int is the 8 little-endian bytes of that int, so the two
+/// are hashes of different inputs.
+#[inline]
 pub fn hash_int(id: u64) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(&id.to_le_bytes())
+    xxh3_64(&id.to_le_bytes())
 }
-pub fn hash_text(id: &[u8]) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(id)
+
+/// Key of an [`IdType::Text`](crate::spec::IdType) id: XXH3-64 (seed 0) of its UTF-8 bytes, as they are.
+#[inline]
+pub fn hash_text(utf8: &[u8]) -> u64 {
+    xxh3_64(utf8)
 }
+
+/// Key of a cross of two keys: XXH3-64 (seed 0) of the 16 bytes `left`, `right`, each little-endian. Not symmetric.
+#[inline]
 pub fn hash_cross(left: u64, right: u64) -> u64 {
-    left ^ right
+    xxh3_64(&((u128::from(right) << 64) | u128::from(left)).to_le_bytes())
 }
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Vocabulary<'a>(&'a [u8]);
-impl<'a> Vocabulary<'a> {
-    pub fn check(bytes: &'a [u8], _keys: u32) -> Result<Self> {
-        Ok(Self(bytes))
-    }
-}
-pub fn table_row(
-    _t: &Table<'_>,
-    _v: Option<&Vocabulary<'_>>,
-    _key: Option<u64>,
-    _default: u32,
-) -> (u32, bool) {
-    (0, false)
-}
-pub struct Pool;
-impl Pool {
-    pub fn new(_p: Pooling, _d: u16) -> Self {
-        Pool
-    }
-    pub fn add(&mut self, _row: &[u8], _w: Option<u16>) {}
-    pub fn finish(self, _z: &[u8], _to: &mut [u8]) {}
-}
-pub fn weight_q15(_w: f32) -> u16 {
-    0
-}
-pub fn bucket_row(_t: &Transform, _b: &[u8], _raw: f32) -> u32 {
-    0
-}
-impl Grid {
-    pub fn quantize(&self, _x: f32) -> u8 {
-        0
-    }
-}
-impl Transform {
-    pub fn apply(&self, x: f32) -> f32 {
-        x
-    }
-}
-pub fn state_bytes(_s: &Spec<'_>) -> usize {
-    0
-}
-pub fn reset(_s: &Spec<'_>, _st: &mut [u8]) -> Result<()> {
-    Ok(())
-}
-pub fn check(_s: &Spec<'_>, _st: &[u8]) -> Result<()> {
-    Ok(())
-}
-pub fn apply(_s: &Spec<'_>, _st: &mut [u8], _e: &Event<'_>) -> Result<()> {
-    Ok(())
-}
-pub fn number(
-    _s: &Spec<'_>,
-    _st: Option<&[u8]>,
-    _f: usize,
-    _now: i64,
-    _key: Option<u64>,
-) -> Option<f32> {
-    None
-}
-pub fn last_ids(_s: &Spec<'_>, _st: Option<&[u8]>, _f: usize) -> impl Iterator<Item = u64> {
-    core::iter::empty()
+
+/// `n` equal parts of the 64-bit numbers: the part that `key` is in, floor(key x n / 2^64), below `n`.
+#[inline]
+fn part(key: u64, n: u64) -> u64 {
+    ((u128::from(key) * u128::from(n)) >> 64) as u64
 }

@@ -2,3 +2,4 @@
 
 pub mod dataset;
 pub mod parameters;
+pub mod vocabulary;

@@ -8,7 +8,7 @@ use crate::error::{Error, Result, Status};
 use crate::features::Vocabulary;
 use crate::format::{File, Reader, SectionKind};
 use crate::spec::{
-    Dtype, Layer, Lookup, Network, Side, Spec, Table, Tensor, TensorSection, biases_are_valid,
+    Dtype, Layer, Network, Side, Spec, Tensor, TensorSection, biases_are_valid,
     boundaries_are_valid, scales_are_valid,
 };
 
@@ -223,11 +223,4 @@ where
             .map_err(|_| Error::at(Status::OverLimit, reader.offset()))?;
     }
     Ok(())
-}
-
-impl Table<'_> {
-    /// Whether ids find rows through a vocabulary.
-    pub(crate) fn has_vocabulary(&self) -> bool {
-        matches!(self.lookup, Lookup::Vocabulary(_))
-    }
 }

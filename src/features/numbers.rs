@@ -1,0 +1,52 @@
+//! Numbers: raw value to network value, raw value to bucket.
+
+use crate::math::{clamp, round};
+use crate::spec::{Grid, Transform};
+
+impl Transform {
+    /// `x` within `[low, high]`. Infinities become the nearer bound, NaN becomes `low`: a missing number takes its
+    /// feature's default *before* it comes here.
+    #[inline]
+    pub fn clip(&self, x: f32) -> f32 {
+        clamp(x, self.low, self.high)
+    }
+
+    /// Network value of a raw value: clip, ln(1 + x) if asked, then (x - shift) x scale, each rounded once, never
+    /// fused. Finite for every `x`.
+    #[inline]
+    pub fn apply(&self, x: f32) -> f32 {
+        let x = self.clip(x);
+        let x = if self.log1p { libm::log1pf(x) } else { x };
+        (x - self.shift) * self.scale
+    }
+}
+
+/// Bucket row of a raw value: 0 if it is missing (NaN), else 1 + the number of `boundaries` that are not above the
+/// clipped raw value (after [`Transform::clip`], before ln(1 + x)): a value on a boundary is in the upper bucket.
+///
+/// `boundaries` are f32, 4 little-endian bytes each, not decreasing; bytes after the last whole one are not read.
+#[inline]
+pub fn bucket_row(transform: &Transform, boundaries: &[u8], raw: f32) -> u32 {
+    if raw.is_nan() {
+        return 0;
+    }
+    let x = transform.clip(raw);
+    let below = |b: &[u8; 4]| f32::from_le_bytes(*b) <= x;
+    1 + boundaries.as_chunks().0.partition_point(below) as u32
+}
+
+impl Grid {
+    /// Byte of `x`: round(x x inv_scale), half to even, plus zero point, within 0..=127. NaN becomes 0.
+    #[inline]
+    pub fn quantize(&self, x: f32) -> u8 {
+        // Within +-128 steps the clamp changes no byte, and rounding by addition is exact.
+        let steps = round(clamp(x * self.inv_scale, -128.0, 128.0));
+        (steps + i32::from(self.zero_point)).clamp(0, 127) as u8
+    }
+
+    /// Value that `byte` stands for: (byte - zero point) / inv_scale.
+    #[inline]
+    pub fn dequantize(&self, byte: u8) -> f32 {
+        (i32::from(byte) - i32::from(self.zero_point)) as f32 / self.inv_scale
+    }
+}
