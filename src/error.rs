@@ -72,7 +72,8 @@ pub enum Status {
 
     /// A tensor's type or shape is not what the records require.
     BadShape = 401,
-    /// A tensor's padding is not canonical: its data does not start on 64 bytes, or a pad byte is not zero.
+    /// A tensor's padding is not canonical: its data does not start on 64 bytes, or a pad byte or a weight past the
+    /// edges of its panels is not zero.
     BadPadding = 402,
     /// A weight is -128 or an activation byte is above 127.
     ByteOutOfRange = 403,

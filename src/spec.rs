@@ -7,7 +7,9 @@
 mod check;
 
 pub use check::weight_is_valid;
-pub(crate) use check::{biases_are_valid, boundaries_are_valid, scales_are_valid};
+pub(crate) use check::{
+    biases_are_valid, boundaries_are_valid, panel_edges_are_zero, scales_are_valid,
+};
 
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -265,7 +267,7 @@ pub struct Table<'a> {
     /// Unique name.
     #[serde(borrow)]
     pub name: &'a str,
-    /// Rows, 1..=[`limits::NUM_EMBEDDINGS`].
+    /// Rows, 1..=[`limits::NUM_EMBEDDINGS`]; at least 2 if ids are hashed.
     pub num_embeddings: u32,
     /// Values of a row, 1..=[`limits::EMBEDDING_DIM`].
     pub embedding_dim: u16,

@@ -9,7 +9,7 @@ use crate::features::Vocabulary;
 use crate::format::{File, Reader, SectionKind};
 use crate::spec::{
     Dtype, Layer, Network, Side, Spec, Tensor, TensorSection, biases_are_valid,
-    boundaries_are_valid, scales_are_valid,
+    boundaries_are_valid, panel_edges_are_zero, scales_are_valid,
 };
 
 /// The first record of the spec section: the model's name and how many records of each kind follow.
@@ -50,8 +50,8 @@ impl<'a> Model<'a> {
             boundaries.push(&[]).map_err(|_| over())?;
         }
         spec.tensors(TensorSection::Lookups, &mut |tensor, dtype, rows, cols| {
-            let data = next(&mut reader, dtype, rows, cols)?;
             let here = Error::at(Status::BadVocabulary, reader.offset());
+            let data = next(&mut reader, dtype, rows, cols)?;
             match tensor {
                 Tensor::Vocabulary(i) => {
                     let keys = spec
@@ -89,6 +89,7 @@ impl<'a> Model<'a> {
         spec.tensors(
             TensorSection::Embeddings,
             &mut |tensor, dtype, rows, cols| {
+                let start = reader.offset();
                 let data = next(&mut reader, dtype, rows, cols)?;
                 let (Tensor::TableScale(i) | Tensor::TableZeroPoint(i) | Tensor::TableRows(i)) =
                     tensor
@@ -96,7 +97,7 @@ impl<'a> Model<'a> {
                     return Ok(());
                 };
                 if matches!(tensor, Tensor::TableScale(_)) && !scales_are_valid(data) {
-                    return Err(Error::at(Status::BadScale, reader.offset()));
+                    return Err(Error::at(Status::BadScale, start));
                 }
                 if let Some(table) = tables.get_mut(i) {
                     match tensor {
@@ -125,6 +126,7 @@ impl<'a> Model<'a> {
             first.push(First::default()).map_err(|_| over())?;
         }
         spec.tensors(TensorSection::Layers, &mut |tensor, dtype, rows, cols| {
+            let start = reader.offset();
             let data = next(&mut reader, dtype, rows, cols)?;
             let valid = match tensor {
                 Tensor::Scale(_) => scales_are_valid(data),
@@ -132,7 +134,7 @@ impl<'a> Model<'a> {
                 _ => true,
             };
             if !valid {
-                return Err(Error::at(Status::BadScale, reader.offset()));
+                return Err(Error::at(Status::BadScale, start));
             }
             match tensor {
                 Tensor::Weight(Layer::First(side)) => first_of(first, side)?.weight = data,
@@ -189,6 +191,9 @@ fn first_of<'m, 'a, const N: usize>(
 fn next<'a>(reader: &mut Reader<'a>, dtype: Dtype, rows: usize, cols: usize) -> Result<&'a [u8]> {
     let start = reader.offset();
     let data = reader.tensor(dtype, rows, cols)?;
+    if dtype == Dtype::I8Panel && !panel_edges_are_zero(data, rows, cols) {
+        return Err(Error::at(Status::BadPadding, start));
+    }
     dtype
         .check(data)
         .map_err(|status| Error::at(status, start))?;

@@ -45,7 +45,10 @@ pub(super) fn half_lives(numerator: u64, denominator: u32) -> (u64, u32) {
     // floor(rest x 2^63 / denominator) in two steps: rest < denominator < 2^32.
     let (high, rest) = ((rest << 32) / denominator, (rest << 32) % denominator);
     let fraction = (high << 31) | ((rest << 31) / denominator);
-    let sixteenth = SIXTEENTHS.get((fraction >> 59) as usize).copied().unwrap_or(0);
+    let sixteenth = SIXTEENTHS
+        .get((fraction >> 59) as usize)
+        .copied()
+        .unwrap_or(0);
     // Below ln 2 / 16, degree 8 leaves out (ln 2 / 16)^9 / 9! < 2^-59.
     let left = exp_minus::<8>(multiply(fraction & (ONE / 16 - 1), LN_2));
     (multiply(sixteenth, left), whole.min(64) as u32)
@@ -81,7 +84,10 @@ mod tests {
     fn whole_half_lives_are_exact() {
         for whole in 0..64 {
             assert_eq!(half_lives(whole * 977, 977), (ONE, whole as u32));
-            assert_eq!(decayed(u64::MAX, half_lives(whole * 977, 977)), u64::MAX >> whole);
+            assert_eq!(
+                decayed(u64::MAX, half_lives(whole * 977, 977)),
+                u64::MAX >> whole
+            );
         }
         for far in [64, 65, 1 << 40, u64::MAX] {
             assert_eq!(decayed(u64::MAX, half_lives(far, 1)), 0);

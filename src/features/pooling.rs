@@ -33,7 +33,12 @@ impl Pool {
     /// An empty list, to be pooled as [`Encoding::Rows`](crate::spec::Encoding::Rows) says. A divisor of 0 is 1.
     #[inline]
     pub fn new(pooling: Pooling, divisor: u16) -> Self {
-        Self { sums: [0; limits::EMBEDDING_DIM], weight: 0, pooling, divisor: divisor.max(1) }
+        Self {
+            sums: [0; limits::EMBEDDING_DIM],
+            weight: 0,
+            pooling,
+            divisor: divisor.max(1),
+        }
     }
 
     /// Adds a row of u7 bytes with a weight of at most 32768 (Q15), larger ones counting as that; `None` is 1. At most

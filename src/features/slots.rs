@@ -35,8 +35,15 @@ impl Outcome {
     pub fn new(label: &Label<'_>, value: f32) -> Self {
         let positive = value > 0.0;
         let value = if positive { value } else { 0.0 };
-        let value = if label.log1p { libm::log1pf(value) } else { value };
-        Self { positive, value: if value < VALUE_MAX { value } else { VALUE_MAX } }
+        let value = if label.log1p {
+            libm::log1pf(value)
+        } else {
+            value
+        };
+        Self {
+            positive,
+            value: if value < VALUE_MAX { value } else { VALUE_MAX },
+        }
     }
 
     /// In Q32.32, rounded half up. Exact for every f32 from 2^-9 on.
@@ -113,14 +120,24 @@ pub(super) fn update(source: &Source, slot: &mut [u8], outcome: Outcome, event: 
             if let (Some(key), true) = (key, outcome.positive) {
                 let (kept, next) = ring(slot, len);
                 write(slot, 8 + 8 * next as usize, key.hash.to_le_bytes());
-                let next = if next + 1 < u32::from(len) { next + 1 } else { 0 };
+                let next = if next + 1 < u32::from(len) {
+                    next + 1
+                } else {
+                    0
+                };
                 write(slot, 0, (kept + 1).min(u32::from(len)).to_le_bytes());
                 write(slot, 4, next.to_le_bytes());
             }
         }
         Source::Count { .. } => {
             let count = u32::from_le_bytes(read(slot, 0));
-            write(slot, 0, count.saturating_add(u32::from(outcome.positive)).to_le_bytes());
+            write(
+                slot,
+                0,
+                count
+                    .saturating_add(u32::from(outcome.positive))
+                    .to_le_bytes(),
+            );
         }
         Source::Rate { decay, .. } => update_rate(slot, decay, outcome, event.time),
         Source::KeyRate { buckets, decay, .. } => {
@@ -133,7 +150,11 @@ pub(super) fn update(source: &Source, slot: &mut [u8], outcome: Outcome, event: 
             if outcome.positive {
                 let seen = u32::from_le_bytes(read(slot, 0)) != 0;
                 let last = i64::from_le_bytes(read(slot, 4));
-                let time = if seen && last > event.time { last } else { event.time };
+                let time = if seen && last > event.time {
+                    last
+                } else {
+                    event.time
+                };
                 write(slot, 0, 1_u32.to_le_bytes());
                 write(slot, 4, time.to_le_bytes());
             }
@@ -146,7 +167,10 @@ pub(super) fn update(source: &Source, slot: &mut [u8], outcome: Outcome, event: 
 }
 
 fn update_rate(rate: &mut [u8], decay: Decay, outcome: Outcome, time: i64) {
-    let (mut sum, mut weight) = (u64::from_le_bytes(read(rate, 0)), u64::from_le_bytes(read(rate, 8)));
+    let (mut sum, mut weight) = (
+        u64::from_le_bytes(read(rate, 0)),
+        u64::from_le_bytes(read(rate, 8)),
+    );
     let left = match decay {
         Decay::None => None,
         Decay::Events(half_life) => Some(half_lives(256, half_life)),
@@ -155,7 +179,10 @@ fn update_rate(rate: &mut [u8], decay: Decay, outcome: Outcome, time: i64) {
             let first = weight == 0;
             let time = if first || time > last { time } else { last };
             write(rate, 16, time.to_le_bytes());
-            Some(half_lives(if first { 0 } else { elapsed(last, time) }, half_life))
+            Some(half_lives(
+                if first { 0 } else { elapsed(last, time) },
+                half_life,
+            ))
         }
     };
     if let Some(left) = left {
@@ -175,10 +202,19 @@ pub(super) fn number(source: &Source, slot: &[u8], now: i64, key: Option<u64>) -
     match *source {
         Source::Column | Source::Cross { .. } | Source::LastIds { .. } => None,
         Source::Count { .. } => Some(u32::from_le_bytes(read(slot, 0)) as f32),
-        Source::Rate { decay, prior, strength, .. } => {
-            Some(read_rate(slot, decay, prior, strength, now))
-        }
-        Source::KeyRate { buckets, decay, prior, strength, .. } => {
+        Source::Rate {
+            decay,
+            prior,
+            strength,
+            ..
+        } => Some(read_rate(slot, decay, prior, strength, now)),
+        Source::KeyRate {
+            buckets,
+            decay,
+            prior,
+            strength,
+            ..
+        } => {
             let rate = slot.get(bucket(key?, buckets, decay)).unwrap_or_default();
             Some(read_rate(rate, decay, prior, strength, now))
         }
@@ -195,7 +231,10 @@ pub(super) fn number(source: &Source, slot: &[u8], now: i64, key: Option<u64>) -
 
 /// (sum + prior x strength) / (weight + strength): plain f64 operations in this order, then one rounding to f32.
 fn read_rate(rate: &[u8], decay: Decay, prior: f32, strength: f32, now: i64) -> f32 {
-    let (mut sum, mut weight) = (u64::from_le_bytes(read(rate, 0)), u64::from_le_bytes(read(rate, 8)));
+    let (mut sum, mut weight) = (
+        u64::from_le_bytes(read(rate, 0)),
+        u64::from_le_bytes(read(rate, 8)),
+    );
     if let Decay::Seconds(half_life) = decay {
         let last = i64::from_le_bytes(read(rate, 16));
         let left = half_lives(elapsed(last, now), half_life);
@@ -203,21 +242,39 @@ fn read_rate(rate: &[u8], decay: Decay, prior: f32, strength: f32, now: i64) -> 
     }
     let (prior, strength) = (f64::from(prior), f64::from(strength) * ONE as f64);
     let below = weight as f64 + strength;
-    if below > 0.0 { ((sum as f64 + prior * strength) / below) as f32 } else { prior as f32 }
+    if below > 0.0 {
+        ((sum as f64 + prior * strength) / below) as f32
+    } else {
+        prior as f32
+    }
 }
 
 /// Ids kept and next slot of a `LastIds`, within its length whatever the bytes say.
 fn ring(slot: &[u8], len: u16) -> (u32, u32) {
-    let (kept, next) = (u32::from_le_bytes(read(slot, 0)), u32::from_le_bytes(read(slot, 4)));
-    (kept.min(u32::from(len)), next.min(u32::from(len.saturating_sub(1))))
+    let (kept, next) = (
+        u32::from_le_bytes(read(slot, 0)),
+        u32::from_le_bytes(read(slot, 4)),
+    );
+    (
+        kept.min(u32::from(len)),
+        next.min(u32::from(len.saturating_sub(1))),
+    )
 }
 
 /// The ids of a `LastIds`, newest first.
 pub(super) fn last_ids(source: Source, slot: &[u8]) -> impl Iterator<Item = u64> + use<'_> {
-    let len = if let Source::LastIds { len, .. } = source { len } else { 0 };
+    let len = if let Source::LastIds { len, .. } = source {
+        len
+    } else {
+        0
+    };
     let (kept, next) = ring(slot, len);
     (1..=kept).map(move |age| {
-        let at = if next >= age { next - age } else { next + u32::from(len) - age };
+        let at = if next >= age {
+            next - age
+        } else {
+            next + u32::from(len) - age
+        };
         u64::from_le_bytes(read(slot, 8 + 8 * at as usize))
     })
 }

@@ -73,7 +73,9 @@ impl Header {
     fn sealed(mut self, slots: &[u8]) -> Self {
         let mut bytes = [0; HEADER_BYTES];
         self.write(&mut bytes);
-        let fields = bytes.first_chunk::<24>().map_or(0, |fields| hash_text(fields));
+        let fields = bytes
+            .first_chunk::<24>()
+            .map_or(0, |fields| hash_text(fields));
         self.checksum = hash_cross(fields, hash_text(slots));
         self
     }
@@ -102,7 +104,9 @@ fn derived<'s>(spec: &'s Spec<'_>) -> impl Iterator<Item = (usize, &'s Source, u
 /// Bytes of a user's state; 0 for a model without derived features. More than
 /// [`limits::STATE_BYTES`](crate::spec::limits::STATE_BYTES) is refused when a model is opened.
 pub fn state_bytes(spec: &Spec<'_>) -> usize {
-    derived(spec).last().map_or(0, |(_, source, start)| start + slots::bytes(source))
+    derived(spec)
+        .last()
+        .map_or(0, |(_, source, start)| start + slots::bytes(source))
 }
 
 fn layout_digest(spec: &Spec<'_>) -> u64 {
@@ -128,18 +132,26 @@ fn layout_digest(spec: &Spec<'_>) -> u64 {
         let label = slots::label(source).and_then(|l| spec.labels.get(usize::from(l)));
         let key = slots::key(source).and_then(|k| spec.features.get(usize::from(k)));
         let id_type = key.map_or(0, |key| match key.encoding {
-            Encoding::Row { table, .. } => match spec.tables.get(usize::from(table)).map(|t| t.lookup) {
-                Some(Lookup::Hash(IdType::Int) | Lookup::Vocabulary(IdType::Int)) => 1,
-                Some(Lookup::Hash(IdType::Text) | Lookup::Vocabulary(IdType::Text)) => 2,
-                Some(Lookup::Buckets) | None => 3,
-            },
+            Encoding::Row { table, .. } => {
+                match spec.tables.get(usize::from(table)).map(|t| t.lookup) {
+                    Some(Lookup::Hash(IdType::Int) | Lookup::Vocabulary(IdType::Int)) => 1,
+                    Some(Lookup::Hash(IdType::Text) | Lookup::Vocabulary(IdType::Text)) => 2,
+                    Some(Lookup::Buckets) | None => 3,
+                }
+            }
             _ => 3,
         });
         let log1p = label.is_some_and(|label| label.log1p);
         let bytes = [kind, u8::from(log1p), id_type, decay];
-        digest = hash_cross(digest, u64::from(u32::from_le_bytes(bytes)) | u64::from(len) << 32);
+        digest = hash_cross(
+            digest,
+            u64::from(u32::from_le_bytes(bytes)) | u64::from(len) << 32,
+        );
         digest = hash_cross(digest, u64::from(half_life));
-        digest = hash_cross(digest, label.map_or(0, |label| hash_text(label.name.as_bytes())));
+        digest = hash_cross(
+            digest,
+            label.map_or(0, |label| hash_text(label.name.as_bytes())),
+        );
         digest = hash_cross(digest, key.map_or(0, |key| hash_text(key.name.as_bytes())));
     }
     digest
@@ -151,7 +163,9 @@ fn layout_digest(spec: &Spec<'_>) -> u64 {
 /// [`Status::BufferTooSmall`], with the bytes needed.
 pub fn reset(spec: &Spec<'_>, state: &mut [u8]) -> Result<()> {
     let need = state_bytes(spec);
-    let state = state.get_mut(..need).ok_or(Error::at(Status::BufferTooSmall, need))?;
+    let state = state
+        .get_mut(..need)
+        .ok_or(Error::at(Status::BufferTooSmall, need))?;
     if let Some((header, slots)) = state.split_first_chunk_mut() {
         slots.fill(0);
         let fresh = Header {
@@ -174,12 +188,17 @@ pub fn reset(spec: &Spec<'_>, state: &mut [u8]) -> Result<()> {
 /// [`Status::BufferTooSmall`], [`Status::StateLayout`], [`Status::StateCorrupt`].
 pub fn check(spec: &Spec<'_>, state: &[u8]) -> Result<()> {
     let need = state_bytes(spec);
-    let state = state.get(..need).ok_or(Error::at(Status::BufferTooSmall, need))?;
+    let state = state
+        .get(..need)
+        .ok_or(Error::at(Status::BufferTooSmall, need))?;
     let Some((bytes, slots)) = state.split_first_chunk() else {
         return Ok(());
     };
     let header = Header::read(bytes);
-    if header.magic != MAGIC || header.version != STATE_VERSION || header.layout != layout_digest(spec) {
+    if header.magic != MAGIC
+        || header.version != STATE_VERSION
+        || header.layout != layout_digest(spec)
+    {
         return Err(Error::new(Status::StateLayout));
     }
     if header.reserved != 0 || header.sealed(slots).checksum != header.checksum {
@@ -202,12 +221,17 @@ pub fn check(spec: &Spec<'_>, state: &[u8]) -> Result<()> {
 pub fn apply(spec: &Spec<'_>, state: &mut [u8], events: &[Event<'_>]) -> Result<()> {
     check(spec, state)?;
     let bytes = state_bytes(spec);
-    let Some((header_bytes, slots)) = state.get_mut(..bytes).and_then(|s| s.split_first_chunk_mut())
+    let Some((header_bytes, slots)) = state
+        .get_mut(..bytes)
+        .and_then(|s| s.split_first_chunk_mut())
     else {
         return Ok(());
     };
     for event in events {
-        let keys_exist = event.keys.iter().all(|k| usize::from(k.feature) < spec.features.len());
+        let keys_exist = event
+            .keys
+            .iter()
+            .all(|k| usize::from(k.feature) < spec.features.len());
         if usize::from(event.label) >= spec.labels.len() || !keys_exist {
             return Err(Error::new(Status::UnknownLabel));
         }
@@ -228,7 +252,9 @@ pub fn apply(spec: &Spec<'_>, state: &mut [u8], events: &[Event<'_>]) -> Result<
         for (_, source, start) in derived(spec) {
             if slots::label(source) == Some(event.label) {
                 let start = start - HEADER_BYTES;
-                let slot = slots.get_mut(start..start + slots::bytes(source)).unwrap_or_default();
+                let slot = slots
+                    .get_mut(start..start + slots::bytes(source))
+                    .unwrap_or_default();
                 slots::update(source, slot, outcome, event);
             }
         }
@@ -238,7 +264,11 @@ pub fn apply(spec: &Spec<'_>, state: &mut [u8], events: &[Event<'_>]) -> Result<
 }
 
 /// The slot of `feature` in a state that [`check`] accepted; empty, which reads as a user without a past, for `None`.
-fn slot<'s>(spec: &Spec<'_>, state: Option<&'s [u8]>, feature: usize) -> Option<(Source, &'s [u8])> {
+fn slot<'s>(
+    spec: &Spec<'_>,
+    state: Option<&'s [u8]>,
+    feature: usize,
+) -> Option<(Source, &'s [u8])> {
     let (_, source, start) = derived(spec).find(|(index, ..)| *index == feature)?;
     let slot = state.and_then(|state| state.get(start..start + slots::bytes(source)));
     Some((*source, slot.unwrap_or_default()))
@@ -277,6 +307,8 @@ pub fn last_time(state: &[u8]) -> Option<i64> {
 
 /// Features whose ids events must carry in [`Event::keys`], by increasing index.
 pub fn key_features(spec: &Spec<'_>) -> impl Iterator<Item = usize> {
-    let is_key = |index: &usize| derived(spec).any(|(_, source, _)| slots::key(source).map(usize::from) == Some(*index));
+    let is_key = |index: &usize| {
+        derived(spec).any(|(_, source, _)| slots::key(source).map(usize::from) == Some(*index))
+    };
     (0..spec.features.len()).filter(is_key)
 }

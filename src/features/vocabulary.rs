@@ -168,7 +168,10 @@ pub fn table_row(
         Lookup::Buckets => (0, true),
         Lookup::Hash(_) => match table.num_embeddings {
             0 | 1 => (0, false),
-            rows => ((part(key, u64::from(rows - 1)) as u32).wrapping_add(1), false),
+            rows => (
+                (part(key, u64::from(rows - 1)) as u32).wrapping_add(1),
+                false,
+            ),
         },
         Lookup::Vocabulary(_) => match vocabulary.and_then(|v| v.position(key)) {
             Some(position) => (position.wrapping_add(1), false),

@@ -1,8 +1,8 @@
 //! What must hold between the records of a model before anything trusts them.
 
 use super::{
-    Dtype, Encoding, Feature, Grid, Lookup, Pooling, Side, Source, Spec, TaskKind, Transform,
-    limits,
+    Decay, Dtype, Encoding, Feature, GROUP, Grid, Lookup, PANEL, Pooling, Side, Source, Spec,
+    TaskKind, Transform, limits,
 };
 use crate::error::{Error, Result, Status};
 
@@ -17,6 +17,8 @@ impl Spec<'_> {
         for table in &self.tables {
             within(table.num_embeddings as usize, limits::NUM_EMBEDDINGS)?;
             within(usize::from(table.embedding_dim), limits::EMBEDDING_DIM)?;
+            // A hash leads to row 1 or later.
+            holds(!matches!(table.lookup, Lookup::Hash(_)) || table.num_embeddings >= 2)?;
         }
         for (i, feature) in self.features.iter().enumerate() {
             let here = |e: Error| Error::feature(e.status, i);
@@ -71,7 +73,11 @@ impl Spec<'_> {
     fn check_source(&self, index: usize, feature: &Feature<'_>) -> Result<()> {
         let number = matches!(feature.encoding, Encoding::Number { .. });
         let label = |label: u8| holds(usize::from(label) < self.labels.len());
-        let rate = |prior: f32, strength: f32| {
+        let rate = |decay: Decay, prior: f32, strength: f32| {
+            // A half-life is a divisor.
+            if matches!(decay, Decay::Events(0) | Decay::Seconds(0)) {
+                return Err(Error::new(Status::BadNumber));
+            }
             number_in(prior, -1e6, 1e6)?;
             number_in(strength, 1e-6, 1e6)
         };
@@ -102,26 +108,26 @@ impl Spec<'_> {
             }
             Source::Rate {
                 label: l,
+                decay,
                 prior,
                 strength,
-                ..
             } => {
                 label(l)?;
-                rate(prior, strength)?;
+                rate(decay, prior, strength)?;
                 holds(number && feature.side == Side::User)
             }
             Source::KeyRate {
                 label: l,
                 key,
                 buckets,
+                decay,
                 prior,
                 strength,
-                ..
             } => {
                 label(l)?;
                 self.key(key)?;
                 within(usize::from(buckets), limits::KEY_BUCKETS)?;
-                rate(prior, strength)?;
+                rate(decay, prior, strength)?;
                 holds(number && feature.side == Side::Cross)
             }
         }
@@ -277,6 +283,25 @@ impl Dtype {
     }
 }
 
+/// Weights past the edges of `[rows, cols]` in whole panels are 0: a model has one encoding.
+pub(crate) fn panel_edges_are_zero(data: &[u8], rows: usize, cols: usize) -> bool {
+    let (full_rows, full_cols) = (rows / PANEL, cols / GROUP);
+    let (rows, cols) = (rows % PANEL, cols % GROUP);
+    let groups = full_cols + usize::from(cols > 0);
+    let panels = data.chunks_exact((groups * PANEL * GROUP).max(1));
+    let zeros = |bytes: &[u8]| bytes.iter().all(|b| *b == 0);
+    panels.enumerate().all(|(p, panel)| {
+        let mut blocks = panel.chunks_exact(PANEL * GROUP).enumerate();
+        blocks.all(|(g, block)| {
+            let (past_rows, past_cols) = (p == full_rows, g == full_cols);
+            let rows_hold = !past_rows || zeros(block.get(rows * GROUP..).unwrap_or_default());
+            let mut outputs = block.chunks_exact(GROUP);
+            let cols_hold = !past_cols || outputs.all(|w| zeros(w.get(cols..).unwrap_or_default()));
+            rows_hold && cols_hold
+        })
+    })
+}
+
 /// Scales are 0 or within `[2^-40, 2^10]`.
 pub(crate) fn scales_are_valid(data: &[u8]) -> bool {
     const LEAST: f32 = 1.0 / (1u64 << 40) as f32;
@@ -293,11 +318,11 @@ pub(crate) fn biases_are_valid(data: &[u8]) -> bool {
         .all(|b| b == 0.0 || (b.is_normal() && (-MOST..=MOST).contains(&b)))
 }
 
-/// Boundaries are finite and strictly increasing.
+/// Boundaries are finite and strictly increasing; a subnormal one is refused, since hosts may take it for 0.
 pub(crate) fn boundaries_are_valid(data: &[u8]) -> bool {
     let mut last = f32::NEG_INFINITY;
     numbers(data).map(f32::from_le_bytes).all(|b| {
-        let ok = b > last && b.is_finite();
+        let ok = b > last && (b == 0.0 || b.is_normal());
         last = b;
         ok
     })
@@ -338,4 +363,128 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Result<()> {
         holds(rest.clone().all(|other| other != name))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::spec::{Label, Table, Task};
+    use std::prelude::v1::*;
+
+    fn spec() -> Spec<'static> {
+        let mut spec = Spec::default();
+        let table = Table {
+            name: "t",
+            num_embeddings: 2,
+            embedding_dim: 3,
+            lookup: Lookup::Hash(crate::spec::IdType::Int),
+        };
+        spec.tables.push(table).unwrap();
+        let label = Label {
+            name: "l",
+            log1p: false,
+        };
+        spec.labels.push(label).unwrap();
+        spec.features
+            .push(Feature {
+                name: "f",
+                side: Side::Item,
+                source: Source::Column,
+                encoding: Encoding::Row {
+                    table: 0,
+                    default_row: 0,
+                },
+            })
+            .unwrap();
+        spec.network.num_experts = 1;
+        spec.network.expert_layers.push(4).unwrap();
+        spec.tasks
+            .push(Task {
+                name: "t",
+                unit: "probability",
+                kind: TaskKind::Binary,
+                given: None,
+                tower_layers: Default::default(),
+                score_scale: 1.0,
+            })
+            .unwrap();
+        spec
+    }
+
+    #[test]
+    fn a_hash_table_needs_a_row_for_missing_and_one_for_ids() {
+        let mut spec = spec();
+        assert_eq!(spec.check(), Ok(()));
+        spec.tables[0].num_embeddings = 1;
+        assert_eq!(spec.check().unwrap_err().status, Status::Inconsistent);
+    }
+
+    #[test]
+    fn a_half_life_of_zero_is_refused() {
+        let rate = |decay| {
+            let mut spec = spec();
+            let feature = Feature {
+                name: "r",
+                side: Side::User,
+                source: Source::Rate {
+                    label: 0,
+                    decay,
+                    prior: 0.1,
+                    strength: 5.0,
+                },
+                encoding: Encoding::Number {
+                    transform: Transform {
+                        low: 0.0,
+                        high: 1.0,
+                        log1p: false,
+                        shift: 0.0,
+                        scale: 1.0,
+                    },
+                    default: 0.0,
+                    value: Some(Grid {
+                        inv_scale: 100.0,
+                        zero_point: 0,
+                    }),
+                    buckets: None,
+                },
+            };
+            spec.features.push(feature).unwrap();
+            spec.check().map_err(|e| e.status)
+        };
+        for decay in [Decay::None, Decay::Events(1), Decay::Seconds(1)] {
+            assert_eq!(rate(decay), Ok(()));
+        }
+        for decay in [Decay::Events(0), Decay::Seconds(0)] {
+            assert_eq!(rate(decay), Err(Status::BadNumber));
+        }
+    }
+
+    #[test]
+    fn every_weight_past_the_edges_of_panels_must_be_zero() {
+        for (rows, cols) in [(1, 1), (16, 4), (17, 5), (15, 8), (33, 3), (3, 0)] {
+            let mut data = vec![0; Dtype::I8Panel.bytes(rows, cols).unwrap()];
+            let groups = cols.div_ceil(GROUP);
+            for at in 0..data.len() {
+                let (block, within) = (at / 64, at % 64);
+                let output = block / groups * PANEL + within / GROUP;
+                let input = block % groups * GROUP + within % GROUP;
+                data[at] = 1;
+                let inside = output < rows && input < cols;
+                assert_eq!(panel_edges_are_zero(&data, rows, cols), inside);
+                data[at] = 0;
+            }
+        }
+    }
+
+    #[test]
+    fn a_subnormal_boundary_is_refused() {
+        let valid = |b: &[f32]| {
+            let bytes: Vec<u8> = b.iter().flat_map(|b| b.to_le_bytes()).collect();
+            boundaries_are_valid(&bytes)
+        };
+        assert!(valid(&[]) && valid(&[-1.0, 0.0, 1e-30, 2.0]));
+        assert!(!valid(&[1e-40]) && !valid(&[1.0, 1.0]) && !valid(&[f32::NAN]));
+        assert!(!valid(&[-0.0, 0.0]) && !valid(&[f32::INFINITY]));
+    }
 }

@@ -1,0 +1,187 @@
+//! The arguments of every subcommand.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Multi-objective ranking on the phone: train, export and inspect the one file that the phone reads.
+///
+/// Exit codes: 0 done, 1 refused by a stated budget or check, 2 wrong usage or description, 3 bad data, 4 I/O,
+/// 130 interrupted (after a checkpoint).
+#[derive(Parser)]
+#[command(name = "pocketrank", version, max_term_width = 100)]
+pub struct Cli {
+    /// Print one JSON object on standard output instead of tables.
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// The whole path on a simulated feed: simulate, train, export, open as a phone would, re-rank.
+    Demo(Demo),
+    /// Write the log of a simulated feed with a known truth, and a matching description.
+    Simulate(Simulate),
+    /// Test a description, and its data if given; nothing is trained.
+    Check(Check),
+    /// Train the model of a description.
+    Train(Train),
+    /// Measure a run or an exported file on a log.
+    Eval(Eval),
+    /// Quantize a run into a file, reopen it, replay it, and refuse it past its budget.
+    Export(Export),
+    /// Say what a file holds.
+    Inspect(Inspect),
+    /// Rank one request of a log with an exported file.
+    Rank(Rank),
+}
+
+#[derive(Args)]
+pub struct Demo {
+    /// Where to leave the log, the run and the file; a temporary folder if not given.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Rows of the simulated log.
+    #[arg(long, default_value_t = 200_000)]
+    pub rows: u64,
+    /// Seed of the simulation and of training.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[derive(Args)]
+pub struct Simulate {
+    /// Rows of the log.
+    #[arg(long, default_value_t = 100_000)]
+    pub rows: u64,
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Folder for log, truth, side tables and model.toml.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Write .csv.gz instead of .csv.
+    #[arg(long)]
+    pub gzip: bool,
+    /// Close the loop: let this file order the simulated feed, and print what users did.
+    #[arg(long, value_name = "FILE.pkr", requires = "model")]
+    pub policy: Option<PathBuf>,
+    /// Description that the policy was trained with.
+    #[arg(long, value_name = "MODEL.toml")]
+    pub model: Option<PathBuf>,
+    /// Sessions of the closed loop.
+    #[arg(long, default_value_t = 2_000)]
+    pub sessions: u64,
+    /// Strength of title bait; 0 removes its effect.
+    #[arg(long)]
+    pub bait: Option<f64>,
+    /// Strength of the preference for long videos once clicked; 0 removes its effect.
+    #[arg(long)]
+    pub length_preference: Option<f64>,
+    /// Strength of short videos' higher completion; 0 removes its effect.
+    #[arg(long)]
+    pub short_completion: Option<f64>,
+    /// Correlation of the tasks; 0 removes it.
+    #[arg(long)]
+    pub task_correlation: Option<f64>,
+}
+
+#[derive(Args)]
+pub struct Check {
+    /// Model description.
+    #[arg(value_name = "MODEL.toml")]
+    pub model: PathBuf,
+    /// Log file, or the folder of the description's files. Without it, and without the description's own files,
+    /// only the description is tested.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Test the description alone.
+    #[arg(long, conflicts_with = "data")]
+    pub no_data: bool,
+}
+
+#[derive(Args)]
+pub struct Train {
+    /// Model description.
+    #[arg(value_name = "MODEL.toml")]
+    pub model: PathBuf,
+    /// Folder of the run: checkpoints, the fitted features, the report.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Log file, or the folder of the description's files.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Overrides the description's seed.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Threads; 0 is one a core. The result does not depend on it.
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+    /// Go on from the run's checkpoint.
+    #[arg(long)]
+    pub resume: bool,
+    /// Start from the parameters of another run; vocabularies may grow.
+    #[arg(long, value_name = "RUN")]
+    pub from: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Eval {
+    /// Run folder or exported file.
+    #[arg(value_name = "RUN|FILE.pkr")]
+    pub subject: PathBuf,
+    /// Model description.
+    #[arg(value_name = "MODEL.toml")]
+    pub model: PathBuf,
+    /// Log file, or the folder of the description's files.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Which rows: the description's validation part, or all.
+    #[arg(long, default_value = "validation", value_parser = ["validation", "all"])]
+    pub rows: String,
+    /// Measure parts too: new-user, unseen:FEATURE, or bucket:COLUMN.
+    #[arg(long)]
+    pub slice: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct Export {
+    /// Run folder.
+    pub run: PathBuf,
+    /// The file to write.
+    #[arg(short, value_name = "FILE.pkr")]
+    pub output: PathBuf,
+    /// Log file or folder, if not where the run found it.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Inspect {
+    /// Exported file.
+    #[arg(value_name = "FILE.pkr")]
+    pub file: PathBuf,
+}
+
+#[derive(Args)]
+pub struct Rank {
+    /// Exported file.
+    #[arg(value_name = "FILE.pkr")]
+    pub file: PathBuf,
+    /// Model description: names the log's columns.
+    #[arg(value_name = "MODEL.toml")]
+    pub model: PathBuf,
+    /// Log file, or the folder of the description's files.
+    #[arg(long)]
+    pub log: Option<PathBuf>,
+    /// Request, as the log writes it; without a request column, its number from 0.
+    #[arg(long)]
+    pub request: String,
+    /// Candidates to print.
+    #[arg(long, default_value_t = 10)]
+    pub top: usize,
+    /// Print every task's score and every term of the fusion.
+    #[arg(long)]
+    pub explain: bool,
+}
