@@ -179,6 +179,17 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// The row of a bucketed number's table that `raw` falls into; NaN is missing, row 0. 0 if the feature is no number.
+    pub fn bucket_row(&self, feature: usize, raw: f32) -> u32 {
+        let boundaries = self.boundaries.get(feature).copied().unwrap_or_default();
+        match self.spec.features.get(feature).map(|f| f.encoding) {
+            Some(crate::spec::Encoding::Number { transform, .. }) => {
+                features::bucket_row(&transform, boundaries, raw)
+            }
+            _ => 0,
+        }
+    }
+
     /// Scores and orders the candidates of `request`.
     ///
     /// # Errors

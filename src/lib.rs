@@ -12,5 +12,9 @@ pub mod math;
 pub mod rerank;
 pub mod spec;
 
+#[cfg(feature = "ffi")]
+#[allow(unsafe_code, non_camel_case_types)]
+pub mod ffi;
+
 #[cfg(feature = "train")]
 pub mod train;

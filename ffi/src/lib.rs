@@ -1,2 +1,20 @@
 //! Packages pocketrank's C ABI (`pocketrank::ffi`) as a static or dynamic library.
+//!
+//! The functions live in the `pocketrank` crate; this one only brings them into a library and adds what a library
+//! without `std` must have. `build.sh` beside it makes the libraries.
 #![no_std]
+
+pub use pocketrank::ffi::*;
+
+// An unwinding library without std would not link, and would drag tables into the app if it did.
+#[cfg(all(feature = "sdk", panic = "unwind", not(test)))]
+compile_error!("feature `sdk` is for C libraries: build with --profile sdk, which aborts on panic");
+
+// No code of the library can panic, and CI counts the references: this satisfies the compiler and is dropped by the linker.
+#[cfg(all(feature = "sdk", not(test)))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}

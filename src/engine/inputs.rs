@@ -456,13 +456,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
 
     /// Row of a number's bucket; NaN is missing.
     fn bucket_row(&self, i: usize, raw: f32) -> u32 {
-        let boundaries = self.model.boundaries.get(i).copied().unwrap_or_default();
-        match self.model.spec.features.get(i).map(|f| f.encoding) {
-            Some(Encoding::Number { transform, .. }) => {
-                features::bucket_row(&transform, boundaries, raw)
-            }
-            _ => 0,
-        }
+        self.model.bucket_row(i, raw)
     }
 }
 

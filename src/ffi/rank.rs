@@ -1,0 +1,301 @@
+//! The one call of a request.
+
+use core::mem::MaybeUninit;
+use core::ptr::addr_of_mut;
+
+use super::model::{open_model, pkr_model};
+use super::pointer::{Inputs, Versioned, call};
+use super::scratch::{open_scratch, pkr_scratch};
+use super::status::{pkr_error_detail, pkr_status};
+use crate::engine::{Column, Lists, Output, Request};
+use crate::error::{Error, Result, Status};
+
+/// The app has no values: `values` and all else are ignored.
+pub const PKR_FORM_MISSING: u32 = 0;
+/// `values` are uint64_t ids of a table of ints; UINT64_MAX is a missing id.
+pub const PKR_FORM_IDS: u32 = 1;
+/// `values` are UTF-8 bytes; `offsets` divide them into ids. An empty id is missing.
+pub const PKR_FORM_TEXT: u32 = 2;
+/// `values` are uint32_t rows of the feature's table, resolved before; UINT32_MAX is a missing row.
+pub const PKR_FORM_ROWS: u32 = 3;
+/// `values` are floats; NaN is a missing number.
+pub const PKR_FORM_FLOATS: u32 = 4;
+/// `values` are bytes 0..127 of vectors on the model's grid, `dim` a value.
+pub const PKR_FORM_BYTES: u32 = 5;
+
+/// The values of one feature for one request: one value (or one list) for a feature of the user's side, one per
+/// candidate for all others. Fields that a form does not name must be 0; a column with NULL in every pointer is missing.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct pkr_column {
+    /// sizeof(pkr_column).
+    pub struct_size: u32,
+    /// PKR_FORM_*.
+    pub form: u32,
+    /// The values, in the form's type and aligned for it.
+    pub values: *const core::ffi::c_void,
+    /// Values; for text and vectors, bytes.
+    pub count: usize,
+    /// PKR_FORM_TEXT: byte offsets, the i-th id is bytes `offsets[i]` to `offsets[i + 1]`.
+    pub offsets: *const u32,
+    /// Ids + 1.
+    pub num_offsets: usize,
+    /// Lists: the i-th list is ids (or rows) `list_offsets[i]` to `list_offsets[i + 1]`. NULL: every value stands alone.
+    pub list_offsets: *const u32,
+    /// Lists + 1.
+    pub num_list_offsets: usize,
+    /// Lists of a weighted feature: one weight in [0, 1] per id. NULL: all are 1.
+    pub weights: *const f32,
+    /// Ids.
+    pub num_weights: usize,
+}
+
+// SAFETY: repr(C), begins with struct_size, integers and raw pointers only.
+unsafe impl Versioned for pkr_column {}
+
+/// Flag of a request: answer with a 5xx status where a value is missing, not finite or unknown, instead of counting it.
+pub const PKR_STRICT: u32 = 1;
+
+/// One request.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct pkr_request {
+    /// sizeof(pkr_request).
+    pub struct_size: u32,
+    /// 0 or PKR_STRICT.
+    pub flags: u32,
+    /// Candidates, 1 to what the scratch was made for.
+    pub num_candidates: u32,
+    /// Candidates to score at most: a deadline that the app turns into a count. 0: all. The others keep their order
+    /// behind the scored ones.
+    pub max_candidates: u32,
+    /// Time of the request, Unix seconds.
+    pub time: i64,
+    /// Columns by feature index. Features past the end are missing; derived features take PKR_FORM_MISSING.
+    pub columns: *const pkr_column,
+    /// Columns; at most the model's features.
+    pub num_columns: usize,
+    /// The user's state; NULL: a user without a past.
+    pub state: *const u8,
+    /// Bytes of it; at least what `pkr_model_info` says.
+    pub state_bytes: usize,
+    /// Weights of the fusion's terms; NULL: those of the file.
+    pub weights: *const f32,
+    /// Terms of the model, or 0 with NULL.
+    pub num_weights: usize,
+}
+
+// SAFETY: repr(C), begins with struct_size, integers and raw pointers only.
+unsafe impl Versioned for pkr_request {}
+
+/// Where results go, and what happened. Pointers and lengths are the caller's; the rest is written on success.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct pkr_result {
+    /// sizeof(pkr_result).
+    pub struct_size: u32,
+    /// Candidates scored.
+    pub scored: u32,
+    /// The best candidates, best first, as indices; equal ones by index. NULL: not wanted.
+    pub order: *mut u32,
+    /// How many are wanted; no more than `num_candidates` are written.
+    pub order_len: usize,
+    /// Fused score of each candidate, negative infinity if it was not scored. NULL: not wanted.
+    pub fused: *mut f32,
+    /// 0, or at least `num_candidates`; as many are written.
+    pub fused_len: usize,
+    /// Scores, `[num_candidates, num_tasks]` row by row, 0 for candidates not scored. NULL: not wanted.
+    pub scores: *mut f32,
+    /// 0, or at least `num_candidates * num_tasks`; as many are written.
+    pub scores_len: usize,
+    /// Values that were missing from columns and took their default.
+    pub missing: u32,
+    /// Numbers that were infinite and were clamped.
+    pub not_finite: u32,
+    /// Ids outside their vocabulary and rows outside their table, which took row 0.
+    pub unknown_ids: u32,
+    /// Lists longer than their feature's `max_len`, whose later ids were dropped.
+    pub cut_lists: u32,
+}
+
+// SAFETY: repr(C), begins with struct_size, integers and raw pointers only.
+unsafe impl Versioned for pkr_result {}
+
+/// Elements of an output of which `needed` are written if it is wanted.
+fn output_len(len: usize, needed: usize) -> Result<usize> {
+    match len {
+        0 => Ok(0),
+        len if len < needed => Err(Error::at(Status::BufferTooSmall, needed)),
+        _ => Ok(needed),
+    }
+}
+
+/// The engine's view of a column.
+///
+/// # Safety
+/// Every pointer is NULL, misaligned, or leads to as much live memory as its count says.
+unsafe fn column<'r>(inputs: Inputs<'_>, column: &pkr_column) -> Result<Column<'r>> {
+    let c = column;
+    if c.form == PKR_FORM_MISSING {
+        return Ok(Column::Missing);
+    }
+    let nothing =
+        c.count == 0 && c.num_offsets == 0 && c.num_list_offsets == 0 && c.num_weights == 0;
+    if nothing
+        && c.values.is_null()
+        && c.offsets.is_null()
+        && c.list_offsets.is_null()
+        && c.weights.is_null()
+    {
+        return Ok(Column::Missing);
+    }
+    let is_text = c.form == PKR_FORM_TEXT;
+    let may_be_lists = matches!(c.form, PKR_FORM_IDS | PKR_FORM_TEXT | PKR_FORM_ROWS);
+    let unlisted = c.list_offsets.is_null() && c.num_list_offsets == 0;
+    if (!is_text && (!c.offsets.is_null() || c.num_offsets != 0))
+        || (!may_be_lists && !unlisted)
+        || (unlisted && (!c.weights.is_null() || c.num_weights != 0))
+    {
+        return Err(Error::new(Status::WrongForm));
+    }
+    // SAFETY: by this function's contract.
+    unsafe {
+        let lists = match unlisted {
+            true => None,
+            false => Some(Lists {
+                offsets: inputs.slice(c.list_offsets, c.num_list_offsets)?,
+                weights: match c.weights.is_null() && c.num_weights == 0 {
+                    true => None,
+                    false => Some(inputs.slice(c.weights, c.num_weights)?),
+                },
+            }),
+        };
+        match c.form {
+            PKR_FORM_IDS => Ok(Column::Ids {
+                ids: inputs.slice(c.values.cast(), c.count)?,
+                lists,
+            }),
+            PKR_FORM_TEXT => Ok(Column::Text {
+                utf8: inputs.slice(c.values.cast(), c.count)?,
+                offsets: inputs.slice(c.offsets, c.num_offsets)?,
+                lists,
+            }),
+            PKR_FORM_ROWS => Ok(Column::Rows {
+                rows: inputs.slice(c.values.cast(), c.count)?,
+                lists,
+            }),
+            PKR_FORM_FLOATS => Ok(Column::Floats(inputs.slice(c.values.cast(), c.count)?)),
+            PKR_FORM_BYTES => Ok(Column::Bytes(inputs.slice(c.values.cast(), c.count)?)),
+            _ => Err(Error::new(Status::BadOption)),
+        }
+    }
+}
+
+/// Turns the caller's columns into the engine's, in the scratch.
+///
+/// # Safety
+/// As [`column`], for `len` columns at `columns`.
+unsafe fn columns<'r>(
+    inputs: Inputs<'_>,
+    columns: *const pkr_column,
+    len: usize,
+    into: &'r mut [MaybeUninit<Column<'r>>],
+) -> Result<&'r [Column<'r>]> {
+    inputs.apart(super::pointer::Span::of(columns, len)?)?;
+    let into = into
+        .get_mut(..len)
+        .ok_or(Error::at(Status::BufferTooSmall, len))?;
+    for (feature, slot) in into.iter_mut().enumerate() {
+        let at = |e: Error| Error {
+            feature: feature as u32,
+            ..e
+        };
+        // SAFETY: `Span::of` checked the array; its structs and what they point to are live by this function's contract.
+        let value = unsafe {
+            let c = inputs.structure(columns.add(feature)).map_err(at)?;
+            column(inputs, &c).map_err(at)?
+        };
+        slot.write(value);
+    }
+    // SAFETY: the loop wrote every slot.
+    Ok(unsafe { into.assume_init_ref() })
+}
+
+/// Scores and orders the candidates of one request. On any error nothing but `detail` is written: keep the order that
+/// the server sent.
+///
+/// One bad candidate does not lose a feed: missing and NaN values take the feature's default, infinities are clamped,
+/// unknown ids take row 0, and all of them are counted in `result`. With PKR_STRICT they are errors instead.
+///
+/// Threads: any, one scratch each. Lifetimes: nothing is kept. Cost: linear in the candidates; no allocation, lock or
+/// system call. `detail` may be NULL.
+/// Errors: 1xx for arguments, 5xx for the request with feature and candidate in `detail`, 6xx for the state.
+///
+/// # Safety
+/// Every pointer that is neither NULL nor misaligned leads to live memory of the stated size; during the call nobody
+/// writes to inputs or uses outputs and scratch.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pkr_rank(
+    model: *const pkr_model,
+    scratch: *mut pkr_scratch,
+    request: *const pkr_request,
+    result: *mut pkr_result,
+    detail: *mut pkr_error_detail,
+) -> pkr_status {
+    // SAFETY: the pointers are as `Outputs` and `Inputs` need them by this function's contract.
+    unsafe {
+        call(detail, |outputs| {
+            let wanted = outputs.structure(result)?;
+            let mut parts = open_scratch(outputs, scratch)?;
+            // Read before the outputs are claimed, since it says how much of them is used; checked against them below.
+            let asked = outputs.seal().structure(request)?;
+            let handle = model;
+            let model = open_model(outputs.seal(), handle)?.model();
+            let num_candidates = asked.num_candidates as usize;
+            if num_candidates == 0 || num_candidates > parts.candidates_max {
+                return Err(Error::at(Status::CandidateCount, parts.candidates_max));
+            }
+            if asked.flags & !PKR_STRICT != 0 {
+                return Err(Error::new(Status::BadOption));
+            }
+            let num_scores = num_candidates * model.spec().tasks.len();
+            let mut output = Output {
+                order: outputs.slice(wanted.order, wanted.order_len.min(num_candidates))?,
+                fused: outputs
+                    .slice(wanted.fused, output_len(wanted.fused_len, num_candidates)?)?,
+                scores: outputs.slice(wanted.scores, output_len(wanted.scores_len, num_scores)?)?,
+            };
+            let inputs = outputs.seal();
+            inputs.structure(request)?;
+            open_model(inputs, handle)?;
+            if asked.num_columns > model.spec().features.len() {
+                return Err(Error::feature(
+                    Status::UnknownFeature,
+                    model.spec().features.len(),
+                ));
+            }
+            let request = Request {
+                num_candidates,
+                columns: columns(inputs, asked.columns, asked.num_columns, parts.columns)?,
+                state: match asked.state.is_null() && asked.state_bytes == 0 {
+                    true => None,
+                    false => Some(inputs.slice(asked.state, asked.state_bytes)?),
+                },
+                time: asked.time,
+                weights: match asked.weights.is_null() && asked.num_weights == 0 {
+                    true => None,
+                    false => Some(inputs.slice(asked.weights, asked.num_weights)?),
+                },
+                max_candidates: asked.max_candidates as usize,
+                strict: asked.flags & PKR_STRICT != 0,
+            };
+            let summary = model.rank(&request, &mut parts.scratch, &mut output)?;
+            addr_of_mut!((*result).scored).write(summary.scored);
+            addr_of_mut!((*result).missing).write(summary.missing);
+            addr_of_mut!((*result).not_finite).write(summary.not_finite);
+            addr_of_mut!((*result).unknown_ids).write(summary.unknown_ids);
+            addr_of_mut!((*result).cut_lists).write(summary.cut_lists);
+            Ok(())
+        })
+    }
+}
