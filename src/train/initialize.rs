@@ -1,0 +1,124 @@
+//! First values of a network, and values taken over from an earlier one.
+use std::prelude::v1::*;
+
+use crate::spec::TaskKind;
+use crate::train::dataset::Dataset;
+use crate::train::network::{Network, Span};
+use crate::train::parameters::{Dense, Parameters};
+use crate::train::random::Key;
+use crate::train::real::Real;
+
+/// A row of a grown table that the old table did not have.
+pub const NEW_ROW: u32 = u32::MAX;
+
+impl Network {
+    /// Values before the first step, functions of `seed`: weights normal with variance 2 / inputs before a ReLU
+    /// (He et al. 2015) and 2 / (inputs + outputs) in gates and heads (Glorot & Bengio 2010), every layer with draws
+    /// of its own; embeddings normal with deviation `embedding_init`; biases 0, but a head's, which is the prior logit
+    /// of its task in `rows`: the log-odds of the mean label, or the median of ln(1 + label).
+    pub fn initialize<R: Real>(&self, data: &Dataset, rows: &[u32], seed: u64, embedding_init: f64) -> Parameters<R> {
+        let key = Key::new(seed).at(0);
+        let mut p = self.empty_parameters();
+        for (t, table) in p.tables.iter_mut().enumerate() {
+            let key = key.at(0).at(t as u64);
+            for (i, x) in table.iter_mut().enumerate() {
+                *x = R::from_f64(key.at(i as u64).normal() * embedding_init);
+            }
+        }
+        let fill = |layer: &mut Dense<R>, span: &Span, variance: f64| {
+            let key = key.at(1).at(span.weight as u64);
+            let deviation = libm::sqrt(variance);
+            for (i, x) in layer.weight.iter_mut().enumerate() {
+                *x = R::from_f64(key.at(i as u64).normal() * deviation);
+            }
+        };
+        let he = |span: &Span| 2.0 / span.inputs.max(1) as f64;
+        let glorot = |span: &Span| 2.0 / (span.inputs + span.outputs) as f64;
+        let stacks = p.experts.iter_mut().zip(&self.experts).chain(p.towers.iter_mut().zip(&self.towers));
+        for (layer, span) in stacks.flat_map(|(layers, spans)| layers.iter_mut().zip(spans)) {
+            fill(layer, span, he(span));
+        }
+        let ends = p.gates.iter_mut().zip(&self.gates).chain(p.heads.iter_mut().zip(&self.heads));
+        for (layer, span) in ends {
+            fill(layer, span, glorot(span));
+        }
+        for (task, head) in p.heads.iter_mut().enumerate() {
+            head.bias.fill(R::from_f64(prior_logit(self.kinds[task], data, task, rows)));
+        }
+        p
+    }
+
+    /// Puts what `old` learnt into `fresh`: row `i` of table `t` comes from row `rows[t][i]` of the old table, or, if
+    /// that is [`NEW_ROW`], from the old row 0 (out of vocabulary) plus normal noise of 0.01 x the old table's root
+    /// mean square. An empty `rows[t]` takes the whole table over. Dense layers must have kept their shapes.
+    ///
+    /// Errors: what does not fit, in words.
+    pub fn warm_start<R: Real>(
+        &self,
+        fresh: Parameters<R>,
+        old: &Parameters<R>,
+        rows: &[Vec<u32>],
+        seed: u64,
+    ) -> Result<Parameters<R>, String> {
+        let mut p = old.clone();
+        p.tables.clone_from(&fresh.tables);
+        if old.tables.len() != self.tables.len() || rows.len() != self.tables.len() || !self.fits(&fresh) {
+            return Err(format!("the old network has {} tables, the new one {}", old.tables.len(), self.tables.len()));
+        }
+        if !self.fits(&p) {
+            return Err("the layers of the old network have other sizes than those of the new one".into());
+        }
+        let noise = Key::new(seed).at(3);
+        for (t, table) in p.tables.iter_mut().enumerate() {
+            let (dim, before) = (self.tables[t].dim, &old.tables[t]);
+            if rows[t].is_empty() && before.len() == table.len() {
+                table.clone_from(before);
+                continue;
+            }
+            if rows[t].len() != self.tables[t].num_embeddings || before.len() < dim || before.len() % dim != 0 {
+                return Err(format!("table {t} of the old network does not fit the new one"));
+            }
+            let square = before.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>() / before.len() as f64;
+            let deviation = 0.01 * libm::sqrt(square);
+            for (i, (row, from)) in table.chunks_exact_mut(dim).zip(&rows[t]).enumerate() {
+                let key = noise.at(t as u64).at(i as u64);
+                let source = if *from == NEW_ROW { 0 } else { *from as usize * dim };
+                let Some(source) = before.get(source..source + dim) else {
+                    return Err(format!("row {from} is not in the old table {t}"));
+                };
+                row.copy_from_slice(source);
+                if *from == NEW_ROW {
+                    for (j, x) in row.iter_mut().enumerate() {
+                        *x += R::from_f64(key.at(j as u64).normal() * deviation);
+                    }
+                }
+            }
+        }
+        Ok(p)
+    }
+}
+
+/// The logit of a model that knows nothing but the task's labels in `rows`; 0 without any.
+pub fn prior_logit(kind: TaskKind, data: &Dataset, task: usize, rows: &[u32]) -> f64 {
+    let task = &data.tasks[task];
+    let used = rows.iter().map(|r| *r as usize).filter(|r| task.weights[*r] > 0.0);
+    match kind {
+        TaskKind::Binary => {
+            let (mut positive, mut total) = (0.0, 0.0);
+            for r in used {
+                positive += f64::from(task.weights[r]) * f64::from(task.labels[r]);
+                total += f64::from(task.weights[r]);
+            }
+            // Half a row of each class keeps a one-class task finite.
+            libm::log((positive + 0.5) / (total - positive + 0.5))
+        }
+        TaskKind::Duration => {
+            let mut labels: Vec<f64> = used.map(|r| f64::from(task.labels[r])).collect();
+            if labels.is_empty() {
+                return 0.0;
+            }
+            let middle = labels.len() / 2;
+            libm::log1p(*labels.select_nth_unstable_by(middle, f64::total_cmp).1)
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! The plan of an MMoE: where each input, layer and parameter lies. Forward is in [`forward`], backward in
+//! [`backward`].
+//!
+//! Dense parameters live in one flat vector in which the first layers of all experts, then all gates, are the rows
+//! of one matrix `[first_outputs, num_inputs]`, so that one GEMM computes them; [`Parameters`] holds the same values
+//! layer by layer.
+use std::prelude::v1::*;
+
+use core::ops::Range;
+
+use crate::spec::{Encoding, Pooling, Side, Spec, TaskKind};
+use crate::train::parameters::{Dense, Parameters};
+use crate::train::real::Real;
+
+pub mod backward;
+pub mod forward;
+pub mod gather;
+
+/// Where a run of inputs comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum InputKind {
+    /// One row of a table.
+    Row { table: usize },
+    /// Pooled rows of a table.
+    Rows { table: usize, pooling: Pooling },
+    /// A number's bucket, as a row of a table.
+    Bucket { table: usize },
+    /// A number's value.
+    Value,
+    /// (byte - zero point) x step.
+    Vector { zero_point: f64, step: f64 },
+}
+
+impl InputKind {
+    pub(crate) fn table(self) -> Option<usize> {
+        match self {
+            Self::Row { table } | Self::Rows { table, .. } | Self::Bucket { table } => Some(table),
+            Self::Value | Self::Vector { .. } => None,
+        }
+    }
+}
+
+/// One run of inputs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct InputPlan {
+    pub feature: usize,
+    /// Stored once a request.
+    pub user: bool,
+    pub offset: usize,
+    pub dim: usize,
+    pub kind: InputKind,
+}
+
+/// Where a dense layer lies in the flat vector.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Span {
+    pub weight: usize,
+    pub bias: usize,
+    pub outputs: usize,
+    pub inputs: usize,
+}
+
+impl Span {
+    pub(crate) fn weights(&self) -> Range<usize> {
+        self.weight..self.weight + self.outputs * self.inputs
+    }
+    pub(crate) fn biases(&self) -> Range<usize> {
+        self.bias..self.bias + self.outputs
+    }
+}
+
+/// A run of the flat vector that is updated alike.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Segment {
+    pub range: Range<usize>,
+    /// The task that owns it; `None`: shared.
+    pub owner: Option<usize>,
+    /// Weights decay, biases do not.
+    pub decays: bool,
+}
+
+/// Size of a table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct TablePlan {
+    pub num_embeddings: usize,
+    pub dim: usize,
+    /// Row 0 stands for ids outside the vocabulary.
+    pub vocabulary: bool,
+}
+
+/// The plan of one model's network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    pub(crate) inputs: Vec<InputPlan>,
+    pub(crate) num_inputs: usize,
+    pub(crate) num_experts: usize,
+    pub(crate) expert_widths: Vec<usize>,
+    pub(crate) tables: Vec<TablePlan>,
+    pub(crate) kinds: Vec<TaskKind>,
+    pub(crate) score_scales: Vec<f64>,
+    /// All experts' first layers, then all gates.
+    pub(crate) first: Span,
+    pub(crate) experts: Vec<Vec<Span>>,
+    pub(crate) gates: Vec<Span>,
+    pub(crate) towers: Vec<Vec<Span>>,
+    pub(crate) heads: Vec<Span>,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) num_dense: usize,
+}
+
+/// The values of a network, or anything of their shape (moments, averages).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Weights<R> {
+    /// `[num_embeddings, embedding_dim]` per table.
+    pub tables: Vec<Vec<R>>,
+    /// As the network's plan says.
+    pub dense: Vec<R>,
+}
+
+/// Takes the next `outputs` x `inputs` layer of the flat vector.
+fn allot(next: &mut usize, outputs: usize, inputs: usize) -> Span {
+    let span = Span { weight: *next, bias: *next + outputs * inputs, outputs, inputs };
+    *next = span.bias + outputs;
+    span
+}
+
+/// A stack of layers of `widths` on `inputs`.
+fn stack(next: &mut usize, mut inputs: usize, widths: &[usize]) -> Vec<Span> {
+    let mut spans = Vec::new();
+    for &width in widths {
+        spans.push(allot(next, width, inputs));
+        inputs = width;
+    }
+    spans
+}
+
+impl Network {
+    /// The plan of `spec`, which must hold to its own documentation (at least one expert layer, indices in range).
+    pub fn new(spec: &Spec<'_>) -> Self {
+        let mut inputs = Vec::new();
+        let mut num_inputs = 0;
+        for side in Side::ALL {
+            for input in spec.inputs(side) {
+                let encoding = spec.features[input.feature].encoding;
+                let kind = match (encoding, input.table) {
+                    (Encoding::Rows { pooling, .. }, Some(table)) => InputKind::Rows { table, pooling },
+                    (Encoding::Number { .. }, Some(table)) => InputKind::Bucket { table },
+                    (_, Some(table)) => InputKind::Row { table },
+                    (Encoding::Vector { grid, .. }, None) => InputKind::Vector {
+                        zero_point: f64::from(grid.zero_point),
+                        step: 1.0 / f64::from(grid.inv_scale),
+                    },
+                    (_, None) => InputKind::Value,
+                };
+                let user = side == Side::User;
+                inputs.push(InputPlan { feature: input.feature, user, offset: num_inputs, dim: input.dim, kind });
+                num_inputs += input.dim;
+            }
+        }
+        let num_experts = usize::from(spec.network.num_experts);
+        let expert_widths: Vec<usize> = spec.network.expert_layers.iter().map(|w| usize::from(*w)).collect();
+        let mixture = spec.mixture_width();
+        let tables = spec.tables.iter().map(|t| TablePlan {
+            num_embeddings: t.num_embeddings as usize,
+            dim: usize::from(t.embedding_dim),
+            vocabulary: matches!(t.lookup, crate::spec::Lookup::Vocabulary(_)),
+        });
+
+        let mut next = 0;
+        let first = allot(&mut next, spec.first_outputs(), num_inputs);
+        let first_rows = |row: usize, outputs: usize| Span {
+            weight: first.weight + row * num_inputs,
+            bias: first.bias + row,
+            outputs,
+            inputs: num_inputs,
+        };
+        let (width, rest) = expert_widths.split_first().expect("an expert has a layer");
+        let experts: Vec<Vec<Span>> = (0..num_experts)
+            .map(|e| {
+                let mut spans = vec![first_rows(e * width, *width)];
+                spans.extend(stack(&mut next, *width, rest));
+                spans
+            })
+            .collect();
+        let gates: Vec<Span> =
+            (0..spec.tasks.len()).map(|t| first_rows(num_experts * (width + t), num_experts)).collect();
+        let mut towers = Vec::new();
+        let mut heads = Vec::new();
+        for task in &spec.tasks {
+            let widths: Vec<usize> = task.tower_layers.iter().map(|w| usize::from(*w)).collect();
+            towers.push(stack(&mut next, mixture, &widths));
+            heads.push(allot(&mut next, 1, widths.last().copied().unwrap_or(mixture)));
+        }
+
+        let mut segments = Vec::new();
+        let mut add = |span: &Span, owner: Option<usize>| {
+            segments.push(Segment { range: span.weights(), owner, decays: true });
+            segments.push(Segment { range: span.biases(), owner, decays: false });
+        };
+        experts.iter().flatten().for_each(|s| add(s, None));
+        for task in 0..spec.tasks.len() {
+            add(&gates[task], Some(task));
+            towers[task].iter().for_each(|s| add(s, Some(task)));
+            add(&heads[task], Some(task));
+        }
+        segments.sort_by_key(|s| s.range.start);
+        Self {
+            inputs,
+            num_inputs,
+            num_experts,
+            expert_widths,
+            tables: tables.collect(),
+            kinds: spec.tasks.iter().map(|t| t.kind).collect(),
+            score_scales: spec.tasks.iter().map(|t| f64::from(t.score_scale)).collect(),
+            first,
+            experts,
+            gates,
+            towers,
+            heads,
+            segments,
+            num_dense: next,
+        }
+    }
+
+    /// Tasks.
+    pub fn num_tasks(&self) -> usize {
+        self.kinds.len()
+    }
+
+    pub(crate) fn mixture_width(&self) -> usize {
+        self.expert_widths.last().copied().unwrap_or(0)
+    }
+
+    /// All of one value.
+    pub(crate) fn zeros<R: Real>(&self) -> Weights<R> {
+        Weights {
+            tables: self.tables.iter().map(|t| vec![R::ZERO; t.num_embeddings * t.dim]).collect(),
+            dense: vec![R::ZERO; self.num_dense],
+        }
+    }
+
+    /// The layers in the flat vector's terms, each with its place in [`Parameters`].
+    fn layers<'p, R>(&self, p: &'p mut Parameters<R>) -> Vec<(Span, &'p mut Dense<R>)> {
+        let spans = self.experts.iter().flatten().chain(&self.gates).chain(self.towers.iter().flatten());
+        let spans = spans.chain(&self.heads).copied();
+        let layers = p.experts.iter_mut().flatten().chain(&mut p.gates).chain(p.towers.iter_mut().flatten());
+        spans.zip(layers.chain(&mut p.heads)).collect()
+    }
+
+    /// Parameters of this network's shape, all zero.
+    pub fn empty_parameters<R: Real>(&self) -> Parameters<R> {
+        let dense = |s: &Span| Dense {
+            outputs: s.outputs,
+            inputs: s.inputs,
+            weight: vec![R::ZERO; s.outputs * s.inputs],
+            bias: vec![R::ZERO; s.outputs],
+        };
+        let stacks = |spans: &[Vec<Span>]| spans.iter().map(|l| l.iter().map(dense).collect()).collect();
+        Parameters {
+            tables: self.zeros().tables,
+            experts: stacks(&self.experts),
+            gates: self.gates.iter().map(dense).collect(),
+            towers: stacks(&self.towers),
+            heads: self.heads.iter().map(dense).collect(),
+        }
+    }
+
+    /// True if `p` has the shape of this network.
+    pub fn fits<R: Real>(&self, p: &Parameters<R>) -> bool {
+        let shape = |d: &Dense<R>, s: &Span| {
+            (d.outputs, d.inputs, d.weight.len(), d.bias.len())
+                == (s.outputs, s.inputs, s.outputs * s.inputs, s.outputs)
+        };
+        let all = |d: &[Dense<R>], s: &[Span]| d.len() == s.len() && d.iter().zip(s).all(|(d, s)| shape(d, s));
+        let stacks =
+            |d: &[Vec<Dense<R>>], s: &[Vec<Span>]| d.len() == s.len() && d.iter().zip(s).all(|(d, s)| all(d, s));
+        p.tables.len() == self.tables.len()
+            && p.tables.iter().zip(&self.tables).all(|(v, t)| v.len() == t.num_embeddings * t.dim)
+            && stacks(&p.experts, &self.experts)
+            && all(&p.gates, &self.gates)
+            && stacks(&p.towers, &self.towers)
+            && all(&p.heads, &self.heads)
+    }
+
+    pub(crate) fn weights<R: Real>(&self, mut p: Parameters<R>) -> Weights<R> {
+        let mut dense = vec![R::ZERO; self.num_dense];
+        for (span, layer) in self.layers(&mut p) {
+            dense[span.weights()].copy_from_slice(&layer.weight);
+            dense[span.biases()].copy_from_slice(&layer.bias);
+        }
+        Weights { tables: p.tables, dense }
+    }
+
+    pub(crate) fn parameters<R: Real>(&self, w: Weights<R>) -> Parameters<R> {
+        let mut p = self.empty_parameters();
+        for (span, layer) in self.layers(&mut p) {
+            layer.weight.copy_from_slice(&w.dense[span.weights()]);
+            layer.bias.copy_from_slice(&w.dense[span.biases()]);
+        }
+        p.tables = w.tables;
+        p
+    }
+}

@@ -1,0 +1,222 @@
+//! How a network is trained: plain values, as `docs/description.md` names them.
+use std::prelude::v1::*;
+
+use serde::{Deserialize, Serialize};
+
+/// The rule that turns gradients into updates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Adam (Kingma & Ba 2015, algorithm 1; beta 0.9 and 0.999, epsilon 1e-8), weight decay decoupled
+    /// (Loshchilov & Hutter 2019).
+    Adam,
+    /// Adagrad (Duchi et al. 2011; epsilon 1e-10, sums start at 0).
+    Adagrad,
+}
+
+/// How the learning rate falls after the warm-up, from 1 to 0 at the last step of the last epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LearningRateDecay {
+    /// It does not.
+    None,
+    /// In a straight line.
+    Linear,
+    /// Half a cosine (Loshchilov & Hutter 2017, without restarts).
+    Cosine,
+}
+
+/// When the stopping rows are evaluated. The last step is always evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EvaluateEvery {
+    /// After every epoch.
+    Epoch,
+    /// After every so many steps, at least 1.
+    Steps(u64),
+}
+
+/// Probabilities of what is left out of a training step; each in [0, 1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DropoutRates {
+    /// Of an output of a hidden layer of an expert or a tower.
+    pub hidden: f64,
+    /// Of a whole embedding (or pooled list) of a feature.
+    pub embedding: f64,
+    /// Of an expert in one task's softmax.
+    pub gate: f64,
+    /// Of an id of a vocabulary table: its row becomes row 0, so that the out-of-vocabulary row learns.
+    pub id: f64,
+}
+
+/// `[network]` and `[train]` of a description: what is not the spec's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TrainOptions {
+    /// Rows of a step, at least 1.
+    pub batch: usize,
+    /// Passes over the training rows.
+    pub epochs: u32,
+    /// Of dense layers.
+    pub optimizer: OptimizerKind,
+    /// Of dense layers.
+    pub lr: f64,
+    /// Of embedding tables.
+    pub embedding_optimizer: OptimizerKind,
+    /// Of embedding tables.
+    pub embedding_lr: f64,
+    /// Decoupled, on the weights (not biases) of dense layers: each step multiplies them by 1 - lr x this.
+    pub weight_decay: f64,
+    /// Decoupled, on the rows that a step touches.
+    pub embedding_weight_decay: f64,
+    /// Steps in which the learning rate rises in a straight line.
+    pub warmup_steps: u64,
+    /// After the warm-up.
+    pub decay: LearningRateDecay,
+    /// Decay per step of the averaged parameters, in [0, 1); 0: no averages.
+    pub average: f64,
+    /// What is left out at random.
+    pub dropout: DropoutRates,
+    /// Evaluations without a better mean task metric before training stops; 0: never early.
+    pub patience: u32,
+    /// When the stopping rows are evaluated.
+    pub evaluate_every: EvaluateEvery,
+    /// Of initialisation, order of rows and dropout.
+    pub seed: u64,
+    /// Standard deviation of initial embeddings.
+    pub embedding_init: f64,
+    /// Worker threads; 0: one per core. Never changes a bit of the result.
+    pub threads: usize,
+    /// Seconds between checkpoints, besides those at every evaluation. Never changes a bit of the result.
+    pub checkpoint_seconds: f64,
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        Self {
+            batch: 1024,
+            epochs: 5,
+            optimizer: OptimizerKind::Adam,
+            lr: 0.001,
+            embedding_optimizer: OptimizerKind::Adam,
+            embedding_lr: 0.001,
+            weight_decay: 0.0,
+            embedding_weight_decay: 0.0,
+            warmup_steps: 0,
+            decay: LearningRateDecay::None,
+            average: 0.0,
+            dropout: DropoutRates::default(),
+            patience: 2,
+            evaluate_every: EvaluateEvery::Epoch,
+            seed: 1,
+            embedding_init: 0.05,
+            threads: 0,
+            checkpoint_seconds: 60.0,
+        }
+    }
+}
+
+/// `[[task]]` of a description: what is not the spec's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskOptions {
+    /// Factor on the task's loss, positive.
+    pub weight: f64,
+    /// Factor on the updates of the task's gate, tower and head, and on its gradient on shared parameters.
+    pub lr: f64,
+    /// `Duration`: the loss is quadratic within this distance in ln(1 + value), linear beyond.
+    pub huber: f64,
+}
+
+impl Default for TaskOptions {
+    fn default() -> Self {
+        Self { weight: 1.0, lr: 1.0, huber: 1.0 }
+    }
+}
+
+impl TrainOptions {
+    /// Factor on the learning rates in step `step` (counted from 0) of `steps`.
+    pub fn schedule(&self, step: u64, steps: u64) -> f64 {
+        if step < self.warmup_steps {
+            return (step + 1) as f64 / self.warmup_steps as f64;
+        }
+        let rest = steps.saturating_sub(self.warmup_steps).max(1);
+        let done = ((step - self.warmup_steps) as f64 / rest as f64).min(1.0);
+        match self.decay {
+            LearningRateDecay::None => 1.0,
+            LearningRateDecay::Linear => 1.0 - done,
+            LearningRateDecay::Cosine => 0.5 * (1.0 + libm::cos(core::f64::consts::PI * done)),
+        }
+    }
+
+    /// Says what is outside its range.
+    pub fn check(&self) -> Result<(), String> {
+        let d = &self.dropout;
+        let positive = [("lr", self.lr), ("embedding_lr", self.embedding_lr)];
+        let share = [
+            ("dropout", d.hidden),
+            ("embedding_dropout", d.embedding),
+            ("gate_dropout", d.gate),
+            ("id_dropout", d.id),
+            ("average", self.average),
+        ];
+        let at_least_zero = [
+            ("weight_decay", self.weight_decay),
+            ("embedding_weight_decay", self.embedding_weight_decay),
+            ("embedding_init", self.embedding_init),
+            ("checkpoint_seconds", self.checkpoint_seconds),
+        ];
+        if self.batch == 0 || self.epochs == 0 || self.evaluate_every == EvaluateEvery::Steps(0) {
+            return Err("batch, epochs and evaluate_every must be at least 1".into());
+        }
+        if let Some((name, value)) = positive.iter().find(|(_, v)| !(v.is_finite() && *v > 0.0)) {
+            return Err(format!("{name} is {value}, but must be positive"));
+        }
+        if let Some((name, value)) = share.iter().find(|(_, v)| !(0.0..1.0).contains(v)) {
+            return Err(format!("{name} is {value}, but must be at least 0 and below 1"));
+        }
+        if let Some((name, value)) = at_least_zero.iter().find(|(_, v)| !(v.is_finite() && *v >= 0.0)) {
+            return Err(format!("{name} is {value}, but must be at least 0"));
+        }
+        Ok(())
+    }
+}
+
+impl TaskOptions {
+    /// Says what is outside its range.
+    pub fn check(&self) -> Result<(), String> {
+        match [("weight", self.weight), ("lr", self.lr), ("huber", self.huber)]
+            .iter()
+            .find(|(_, v)| !(v.is_finite() && *v > 0.0))
+        {
+            Some((name, value)) => Err(format!("{name} of a task is {value}, but must be positive")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warm_up_rises_to_one_and_decay_falls_to_zero() {
+        let mut o = TrainOptions { warmup_steps: 4, ..TrainOptions::default() };
+        assert_eq!([0, 1, 2, 3, 4, 99].map(|s| o.schedule(s, 12)), [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
+        o.decay = LearningRateDecay::Linear;
+        assert_eq!([4, 8, 12, 13].map(|s| o.schedule(s, 12)), [1.0, 0.5, 0.0, 0.0]);
+        o.decay = LearningRateDecay::Cosine;
+        assert!((o.schedule(8, 12) - 0.5).abs() < 1e-12 && o.schedule(12, 12).abs() < 1e-12);
+    }
+
+    #[test]
+    fn options_outside_their_range_are_named() {
+        let o = TrainOptions { average: 1.0, ..TrainOptions::default() };
+        assert!(o.check().is_err_and(|e| e.contains("average")));
+        let o = TrainOptions { lr: f64::NAN, ..TrainOptions::default() };
+        assert!(o.check().is_err_and(|e| e.contains("lr")));
+        assert!(TaskOptions { huber: 0.0, ..TaskOptions::default() }.check().is_err());
+        assert!(TrainOptions::default().check().is_ok() && TaskOptions::default().check().is_ok());
+    }
+}

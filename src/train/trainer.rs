@@ -1,0 +1,367 @@
+//! The training loop: shuffled batches, evaluation, early stopping, checkpoints.
+//!
+//! A run is a function of the spec, the options, the data and the seed: neither threads, nor the clock, nor being
+//! killed and resumed changes a bit of its result.
+use std::path::Path;
+use std::prelude::v1::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::spec::Spec;
+use crate::train::checkpoint::{self, FileError, Position, RunLock};
+use crate::train::dataset::{Dataset, Split};
+use crate::train::gradient::Gradients;
+use crate::train::metrics::TaskMetrics;
+use crate::train::network::gather::Dropout;
+use crate::train::network::{Network, Weights};
+use crate::train::optimizer::State;
+use crate::train::options::{EvaluateEvery, TaskOptions, TrainOptions};
+use crate::train::parameters::Parameters;
+use crate::train::random::Key;
+
+/// What to train, on what.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// The model.
+    pub spec: &'a Spec<'a>,
+    /// The log.
+    pub data: &'a Dataset,
+    /// Which rows do what.
+    pub split: &'a Split,
+    /// How.
+    pub options: &'a TrainOptions,
+    /// Per task of the spec.
+    pub tasks: &'a [TaskOptions],
+    /// Parameters to begin with, instead of fresh ones (see [`Network::warm_start`]).
+    pub from: Option<&'a Parameters<f32>>,
+    /// Where checkpoints, the lock and the trained parameters go; `None`: nowhere.
+    pub folder: Option<&'a Path>,
+    /// Go on from the folder's checkpoint, if there is one.
+    pub resume: bool,
+    /// Set by others to stop after the current step, with a checkpoint.
+    pub interrupt: &'a AtomicBool,
+}
+
+/// One evaluation of the stopping rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Steps done.
+    pub step: u64,
+    /// Mean over tasks of AUC or Spearman's correlation, where defined.
+    pub quality: Option<f64>,
+    /// The same per task.
+    pub tasks: Vec<Option<f64>>,
+    /// Per task: mean training loss in this epoch so far.
+    pub losses: Vec<f64>,
+}
+
+/// Where a run is; told after every step.
+#[derive(Clone, Debug)]
+pub struct Progress<'a> {
+    /// Epoch, from 0.
+    pub epoch: u64,
+    /// Steps done.
+    pub step: u64,
+    /// Steps if nothing stops early.
+    pub steps: u64,
+    /// Rows trained a second since this process began.
+    pub rows_per_second: f64,
+    /// Seconds to go if nothing stops early.
+    pub eta_seconds: f64,
+    /// Per task: mean training loss in this epoch so far.
+    pub losses: &'a [f64],
+    /// The evaluation that followed this step.
+    pub evaluation: Option<&'a Evaluation>,
+}
+
+/// A run's result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trained {
+    /// The best by the stopping rows, or the last without them; averaged if averages are on.
+    pub parameters: Parameters<f32>,
+    /// Per task, on the validation rows.
+    pub metrics: Vec<TaskMetrics>,
+    /// Every evaluation.
+    pub history: Vec<Evaluation>,
+    /// Steps done.
+    pub steps: u64,
+    /// The step that `parameters` are of.
+    pub best_step: u64,
+    /// True if patience ended the run.
+    pub stopped_early: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// By itself.
+    Finished(Box<Trained>),
+    /// By `interrupt`, after this many steps; the checkpoint is saved.
+    Interrupted {
+        /// Steps done.
+        step: u64,
+    },
+}
+
+/// Why a run failed.
+#[derive(Debug)]
+pub enum TrainError {
+    /// An option is outside its range, or does not fit the spec.
+    Options(String),
+    /// No training row has a weight in any task.
+    NoRows,
+    /// A loss, gradient, parameter or logit became NaN or infinite. Nothing of it was saved; the folder's checkpoint is
+    /// that of an earlier step.
+    NotFinite {
+        /// Steps done before.
+        step: u64,
+        /// Which.
+        what: &'static str,
+    },
+    /// A file of the run.
+    File(FileError),
+    /// Worker threads could not be started.
+    Threads(rayon::ThreadPoolBuildError),
+}
+
+impl core::fmt::Display for TrainError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Options(what) => write!(f, "{what}"),
+            Self::NoRows => write!(f, "no training row lies in any task's space"),
+            Self::NotFinite { step, what } => {
+                write!(f, "training diverged: a {what} is not finite after {step} steps; a lower lr may help")
+            }
+            Self::File(e) => write!(f, "{e}"),
+            Self::Threads(e) => write!(f, "worker threads: {e}"),
+        }
+    }
+}
+
+impl core::error::Error for TrainError {}
+
+impl From<FileError> for TrainError {
+    fn from(e: FileError) -> Self {
+        Self::File(e)
+    }
+}
+
+/// Everything of a run that is not in its position and state.
+struct Run<'a> {
+    job: &'a Job<'a>,
+    network: Network,
+    /// Training rows with a weight in some task.
+    rows: Vec<u32>,
+    position: Position,
+    state: State<f32>,
+    best: Option<Weights<f32>>,
+}
+
+/// Trains.
+pub fn train(job: &Job<'_>, progress: &mut dyn FnMut(&Progress<'_>)) -> Result<Outcome, TrainError> {
+    let options = job.options;
+    options.check().map_err(TrainError::Options)?;
+    job.tasks.iter().try_for_each(TaskOptions::check).map_err(TrainError::Options)?;
+    if job.tasks.len() != job.spec.tasks.len() {
+        return Err(TrainError::Options("options of every task are needed".into()));
+    }
+    let _lock = job.folder.map(RunLock::take).transpose()?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().map_err(TrainError::Threads)?;
+    let mut run = Run::new(job)?;
+    let mut gradients = Gradients::default();
+    let per_epoch = run.rows.len().div_ceil(options.batch) as u64;
+    let steps = per_epoch * u64::from(options.epochs);
+    let mut order: Option<(u64, Vec<u32>)> = None;
+    let (begin, first_step) = (Instant::now(), run.position.step);
+    let mut saved = Instant::now();
+
+    while run.position.step < steps && !run.position.stopped_early {
+        let step = run.position.step;
+        let (epoch, batch) = (step / per_epoch, (step % per_epoch) as usize);
+        let order = match &mut order {
+            Some((of, order)) if *of == epoch => order,
+            _ => {
+                let mut rows = run.rows.clone();
+                Key::new(options.seed).at(1).at(epoch).shuffle(&mut rows);
+                &mut order.insert((epoch, rows)).1
+            }
+        };
+        let end = order.len().min((batch + 1) * options.batch);
+        run.step(&pool, &mut gradients, &order[batch * options.batch..end], options.schedule(step, steps))?;
+
+        let position = &mut run.position;
+        if batch == 0 {
+            position.losses = vec![(0.0, 0); job.tasks.len()];
+        }
+        for ((sum, count), (loss, weight)) in
+            position.losses.iter_mut().zip(gradients.losses.iter().zip(&gradients.weights))
+        {
+            *sum += loss;
+            *count += u64::from(*weight > 0.0);
+        }
+        position.step += 1;
+        let step = position.step;
+        let losses: Vec<f64> = position.losses.iter().map(|(sum, count)| sum / (*count).max(1) as f64).collect();
+        let due = match options.evaluate_every {
+            EvaluateEvery::Epoch => step % per_epoch == 0,
+            EvaluateEvery::Steps(n) => step % n == 0,
+        };
+        let evaluated = (due || step == steps) && !job.split.stop.is_empty();
+        if evaluated {
+            pool.install(|| run.evaluate(&losses))?;
+        }
+        let interrupted = job.interrupt.load(Ordering::Relaxed);
+        if evaluated || interrupted || step == steps || saved.elapsed().as_secs_f64() >= options.checkpoint_seconds {
+            run.save()?;
+            saved = Instant::now();
+        }
+        let rows_done = (step - first_step) as f64 * (run.rows.len() as f64 / per_epoch as f64);
+        let seconds = begin.elapsed().as_secs_f64().max(1e-9);
+        progress(&Progress {
+            epoch,
+            step,
+            steps,
+            rows_per_second: rows_done / seconds,
+            eta_seconds: seconds / (step - first_step) as f64 * (steps - step) as f64,
+            losses: &losses,
+            evaluation: run.position.history.last().filter(|_| evaluated),
+        });
+        if interrupted {
+            return Ok(Outcome::Interrupted { step });
+        }
+    }
+    pool.install(|| run.finish()).map(|trained| Outcome::Finished(Box::new(trained)))
+}
+
+impl<'a> Run<'a> {
+    fn new(job: &'a Job<'a>) -> Result<Self, TrainError> {
+        let network = Network::new(job.spec);
+        let in_a_space = |r: &&u32| job.data.tasks.iter().any(|t| t.weights[**r as usize] > 0.0);
+        let rows: Vec<u32> = job.split.train.iter().filter(in_a_space).copied().collect();
+        if rows.is_empty() {
+            return Err(TrainError::NoRows);
+        }
+        let parameters = match job.from {
+            Some(p) if network.fits(p) => p.clone(),
+            Some(_) => return Err(TrainError::Options("the parameters to begin with do not fit the model".into())),
+            None => network.initialize(job.data, &rows, job.options.seed, job.options.embedding_init),
+        };
+        let state = State::new(&network, network.weights(parameters), job.options);
+        let position = Position {
+            fingerprint: fingerprint(job, &rows),
+            losses: vec![(0.0, 0); job.tasks.len()],
+            ..Position::default()
+        };
+        let mut run = Self { job, network, rows, position, state, best: None };
+        if let Some(path) = run.checkpoint().filter(|path| job.resume && path.exists()) {
+            (run.position, run.best) = checkpoint::load(&path, run.position.fingerprint, &mut run.state)?;
+        }
+        Ok(run)
+    }
+
+    fn checkpoint(&self) -> Option<std::path::PathBuf> {
+        self.job.folder.map(|folder| folder.join(CHECKPOINT_FILE))
+    }
+
+    fn step(
+        &mut self,
+        pool: &rayon::ThreadPool,
+        gradients: &mut Gradients<f32>,
+        rows: &[u32],
+        factor: f64,
+    ) -> Result<(), TrainError> {
+        let Job { data, options, tasks, .. } = *self.job;
+        let (network, state, step) = (&self.network, &mut self.state, self.position.step);
+        let dropout = Dropout::of(options.dropout, options.seed, step);
+        pool.install(|| {
+            if !gradients.compute(network, &state.weights, data, rows, tasks, dropout.as_ref()) {
+                return Err(TrainError::NotFinite { step, what: "loss or gradient" });
+            }
+            if !state.update(network, options, tasks, gradients, factor) {
+                return Err(TrainError::NotFinite { step, what: "parameter" });
+            }
+            Ok(())
+        })
+    }
+
+    /// Evaluates the stopping rows and keeps the best parameters.
+    fn evaluate(&mut self, losses: &[f64]) -> Result<(), TrainError> {
+        let weights = self.state.averaged(&self.network, self.job.options.average);
+        let metrics = self.metrics(&weights, &self.job.split.stop)?;
+        let tasks: Vec<Option<f64>> = metrics.iter().map(TaskMetrics::quality).collect();
+        let defined: Vec<f64> = tasks.iter().flatten().copied().collect();
+        let quality = (!defined.is_empty()).then(|| defined.iter().sum::<f64>() / defined.len() as f64);
+        let p = &mut self.position;
+        // Without any defined metric the latest is as good as any.
+        if quality.is_none() || p.best.is_none() || quality > p.best {
+            (p.best, p.best_step, p.stale) = (quality, p.step, 0);
+            self.best = Some(weights);
+        } else {
+            p.stale += 1;
+            p.stopped_early = self.job.options.patience > 0 && p.stale >= self.job.options.patience;
+        }
+        p.history.push(Evaluation { step: p.step, quality, tasks, losses: losses.to_vec() });
+        Ok(())
+    }
+
+    fn metrics(&self, weights: &Weights<f32>, rows: &[u32]) -> Result<Vec<TaskMetrics>, TrainError> {
+        let logits = self.network.predict(weights, self.job.data, rows);
+        if logits.iter().any(|z| !z.is_finite()) {
+            return Err(TrainError::NotFinite { step: self.position.step, what: "logit" });
+        }
+        Ok(self.network.metrics(&logits, self.job.data, rows))
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        self.position.shared_steps = self.state.shared_steps;
+        self.position.task_steps.clone_from(&self.state.task_steps);
+        self.position.has_best = self.best.is_some();
+        match self.checkpoint() {
+            Some(path) => Ok(checkpoint::save(&path, &self.position, &self.state, self.best.as_ref())?),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(mut self) -> Result<Trained, TrainError> {
+        let best_step = if self.best.is_some() { self.position.best_step } else { self.position.step };
+        let weights = self.best.take().unwrap_or_else(|| self.state.averaged(&self.network, self.job.options.average));
+        let metrics = self.metrics(&weights, &self.job.split.validation)?;
+        let parameters = self.network.parameters(weights);
+        if let Some(folder) = self.job.folder {
+            checkpoint::save_parameters(&folder.join(PARAMETERS_FILE), &self.network, &parameters)?;
+        }
+        Ok(Trained {
+            parameters,
+            metrics,
+            history: self.position.history,
+            steps: self.position.step,
+            best_step,
+            stopped_early: self.position.stopped_early,
+        })
+    }
+}
+
+/// The checkpoint's name in a run's folder.
+pub const CHECKPOINT_FILE: &str = "checkpoint.bin";
+/// The trained parameters' name in a run's folder.
+pub const PARAMETERS_FILE: &str = "parameters.bin";
+
+/// A digest of all that decides a run's result, as far as it is cheap to read: the spec, the options without threads
+/// and clock, which rows train and stop, and their labels.
+fn fingerprint(job: &Job<'_>, rows: &[u32]) -> u64 {
+    let mut digest = Xxh3::new();
+    let options = TrainOptions { threads: 0, checkpoint_seconds: 0.0, ..job.options.clone() };
+    digest.update(format!("{:?}{options:?}{:?}", job.spec, job.tasks).as_bytes());
+    digest.update(&(job.data.request.len() as u64).to_le_bytes());
+    for list in [rows, &job.split.stop] {
+        digest.update(&(list.len() as u64).to_le_bytes());
+        list.iter().for_each(|row| digest.update(&row.to_le_bytes()));
+    }
+    for task in &job.data.tasks {
+        task.labels.iter().chain(&task.weights).for_each(|x| digest.update(&x.to_le_bytes()));
+    }
+    digest.digest()
+}
