@@ -14,8 +14,12 @@ mod dense;
 mod inputs;
 pub(crate) mod load;
 mod request;
+#[cfg(feature = "std")]
+mod trace;
 
 pub use request::{Column, Lists, Output, Request, Scratch, ScratchLen, Summary};
+#[cfg(feature = "std")]
+pub use trace::Trace;
 
 use heapless::Vec;
 
@@ -243,14 +247,14 @@ impl<'a> Model<'a> {
                 return Err(error);
             }
         }
-        self.user_sums(&mut b);
+        self.user_sums(&mut b, &mut ());
         for start in (0..scored).step_by(BLOCK) {
             let rows = BLOCK.min(scored - start);
             for r in 0..rows {
                 self.fill_candidate(&inputs, &mut b, start + r, r, &mut tally);
             }
             let mut fused = [0.0; BLOCK];
-            self.score_block(&mut b, rows, |r, scores| {
+            self.score_block(&mut b, rows, &mut (), |r, scores| {
                 if let Some(fused) = fused.get_mut(r) {
                     *fused = self.fuse(request.weights, scores);
                 }

@@ -4,10 +4,20 @@ use super::dense::{add_side, head, hidden, row, row_mut, stride};
 use super::{Model, Scratch, ScratchLen};
 use crate::fusion;
 use crate::math::{clamp, exp, quantize_row, relu, sigmoid, softmax_q15};
-use crate::spec::{Side, Spec, TaskKind, limits, padded};
+use crate::spec::{Layer, PANEL, Side, Spec, TaskKind, limits, padded};
 
 /// Candidates that go through the network together, so that weights are read once for all of them.
 pub(super) const BLOCK: usize = 8;
+
+/// Sees the i32 sums of every layer as they are made. `()` sees nothing and costs nothing.
+pub(super) trait See {
+    /// Outputs `output..` of `layer` for row `row` of the block. The last panel may go past the layer's outputs.
+    fn sums(&mut self, layer: Layer, row: usize, output: usize, acc: &[i32]);
+}
+
+impl See for () {
+    fn sums(&mut self, _: Layer, _: usize, _: usize, _: &[i32]) {}
+}
 
 /// Where a request's intermediate values lie.
 pub(super) struct Buffers<'b> {
@@ -119,7 +129,7 @@ impl<'b> Buffers<'b> {
 
 impl Model<'_> {
     /// First-layer sums of the user side, once a request: base = bias + user sums.
-    pub(super) fn user_sums(&self, b: &mut Buffers<'_>) {
+    pub(super) fn user_sums(&self, b: &mut Buffers<'_>, see: &mut impl See) {
         for (base, bias) in b.base.iter_mut().zip(self.first_bias.as_chunks::<4>().0) {
             *base = f32::from_le_bytes(*bias);
         }
@@ -132,6 +142,7 @@ impl Model<'_> {
                 stride(self.spec.side_inputs(Side::User)),
                 b.base,
                 outputs,
+                |row, panel, acc| see.sums(Layer::First(Side::User), row, panel * PANEL, acc),
             );
         }
     }
@@ -142,6 +153,7 @@ impl Model<'_> {
         &self,
         b: &mut Buffers<'_>,
         rows: usize,
+        see: &mut impl See,
         mut done: impl FnMut(usize, &[f32]),
     ) {
         let spec = &self.spec;
@@ -160,21 +172,29 @@ impl Model<'_> {
                 (self.first.get(side as usize), b.inputs.get(side as usize))
             {
                 let inputs = inputs.get(..rows * stride).unwrap_or_default();
-                add_side(self.isa, layer, inputs, stride, sums, outputs);
+                add_side(
+                    self.isa,
+                    layer,
+                    inputs,
+                    stride,
+                    sums,
+                    outputs,
+                    |row, panel, acc| see.sums(Layer::First(side), row, panel * PANEL, acc),
+                );
             }
         }
-        self.experts(b, &s, rows);
+        self.experts(b, &s, rows, see);
         let mut scores = [[0.0; limits::TASKS]; BLOCK];
         for task in 0..spec.tasks.len() {
             self.mix(b, &s, rows, task);
-            self.tower(b, &s, rows, task, &mut scores);
+            self.tower(b, &s, rows, task, see, &mut scores);
         }
         for (r, scores) in scores.iter().enumerate().take(rows) {
             done(r, scores.get(..spec.tasks.len()).unwrap_or_default());
         }
     }
 
-    fn experts(&self, b: &mut Buffers<'_>, s: &Sizes, rows: usize) {
+    fn experts(&self, b: &mut Buffers<'_>, s: &Sizes, rows: usize, see: &mut impl See) {
         let width = self.spec.expert_width(0);
         let depth = self.spec.network.expert_layers.len();
         for expert in 0..s.experts {
@@ -202,7 +222,16 @@ impl Model<'_> {
                 let scales = scales.get_mut(..rows).unwrap_or_default();
                 let last = layer + 1 == depth;
                 let out = if last { &mut *to } else { &mut *b.hidden };
-                hidden(self.isa, dense, b.bytes, stride(dense.inputs), scales, out);
+                let name = Layer::Expert { expert, layer };
+                hidden(
+                    self.isa,
+                    dense,
+                    b.bytes,
+                    stride(dense.inputs),
+                    scales,
+                    out,
+                    |row, panel, acc| see.sums(name, row, panel * PANEL, acc),
+                );
                 if !last {
                     for (r, scale) in scales.iter_mut().enumerate() {
                         let outputs = row(out, r, padded(dense.outputs))
@@ -243,6 +272,7 @@ impl Model<'_> {
         s: &Sizes,
         rows: usize,
         task: usize,
+        see: &mut impl See,
         scores: &mut [[f32; limits::TASKS]; BLOCK],
     ) {
         let before: usize = self
@@ -263,7 +293,9 @@ impl Model<'_> {
             *scale = quantize_padded(mixture, b.bytes, r);
         }
         let mut width = self.spec.mixture_width();
-        for dense in self.towers.iter().skip(before).take(t.tower_layers.len()) {
+        let layers = self.towers.iter().skip(before).take(t.tower_layers.len());
+        for (layer, dense) in layers.enumerate() {
+            let name = Layer::Tower { task, layer };
             let scales = scales.get_mut(..rows).unwrap_or_default();
             hidden(
                 self.isa,
@@ -272,6 +304,7 @@ impl Model<'_> {
                 stride(dense.inputs),
                 scales,
                 b.hidden,
+                |row, panel, acc| see.sums(name, row, panel * PANEL, acc),
             );
             width = dense.outputs;
             for (r, scale) in scales.iter_mut().enumerate() {
@@ -288,7 +321,9 @@ impl Model<'_> {
             let input = row(b.bytes, r, stride(width))
                 .get(..width)
                 .unwrap_or_default();
-            let logit = head(self.isa, dense, input, *scale);
+            let logit = head(self.isa, dense, input, *scale, |acc| {
+                see.sums(Layer::Head { task }, r, 0, &[acc]);
+            });
             if let Some(score) = scores.get_mut(task) {
                 *score = link(t.kind, t.score_scale, logit);
             }

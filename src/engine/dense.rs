@@ -1,4 +1,6 @@
 //! Dense layers: exact i32 sums of the kernels, then one f32 multiply and add an output.
+//!
+//! `see` gets the row, the panel and the i32 sums of everything computed; a closure that does nothing costs nothing.
 
 use super::{Dense, First};
 use crate::kernels::{self, Isa};
@@ -39,6 +41,7 @@ pub(super) fn add_side(
     stride: usize,
     sums: &mut [f32],
     outputs: usize,
+    mut see: impl FnMut(usize, usize, &[i32; PANEL]),
 ) {
     let rows = inputs.len().checked_div(stride).unwrap_or(0);
     for panel in 0..outputs / PANEL {
@@ -46,13 +49,14 @@ pub(super) fn add_side(
         let scale = panel_of(layer.scale, panel, f32::from_le_bytes);
         let start = panel_of(layer.zero_bias, panel, i32::from_le_bytes);
         for r in 0..rows {
-            let acc = kernels::panel(isa, row(inputs, r, stride), weight);
-            let out = row(row_mut(sums, r, outputs), panel, PANEL).len();
-            let out = row_mut(sums, r, outputs)
-                .get_mut(panel * PANEL..panel * PANEL + out)
-                .unwrap_or_default();
-            for (((sum, acc), start), scale) in out.iter_mut().zip(acc).zip(start).zip(scale) {
-                *sum += acc.wrapping_add(start) as f32 * scale;
+            let mut acc = kernels::panel(isa, row(inputs, r, stride), weight);
+            for (acc, start) in acc.iter_mut().zip(start) {
+                *acc = acc.wrapping_add(start);
+            }
+            see(r, panel, &acc);
+            let out = row_mut(row_mut(sums, r, outputs), panel, PANEL);
+            for ((sum, acc), scale) in out.iter_mut().zip(acc).zip(scale) {
+                *sum += acc as f32 * scale;
             }
         }
     }
@@ -67,6 +71,7 @@ pub(super) fn hidden(
     stride: usize,
     row_scales: &[f32],
     out: &mut [f32],
+    mut see: impl FnMut(usize, usize, &[i32; PANEL]),
 ) {
     let outputs = layer.outputs.next_multiple_of(PANEL);
     for panel in 0..outputs / PANEL {
@@ -75,6 +80,7 @@ pub(super) fn hidden(
         let bias = panel_of(layer.bias, panel, f32::from_le_bytes);
         for (r, row_scale) in row_scales.iter().enumerate() {
             let acc = kernels::panel(isa, row(inputs, r, stride), weight);
+            see(r, panel, &acc);
             let to = row_mut(out, r, outputs)
                 .get_mut(panel * PANEL..)
                 .unwrap_or_default();
@@ -86,8 +92,15 @@ pub(super) fn hidden(
 }
 
 /// A head: one logit = weights x bytes x (weight scale x row scale) + bias.
-pub(super) fn head(isa: Isa, layer: &Dense<'_>, input: &[u8], row_scale: f32) -> f32 {
+pub(super) fn head(
+    isa: Isa,
+    layer: &Dense<'_>,
+    input: &[u8],
+    row_scale: f32,
+    see: impl FnOnce(i32),
+) -> f32 {
     let acc = kernels::dot(isa, input, layer.weight);
+    see(acc);
     let [scale, ..] = panel_first(layer.scale);
     let [bias, ..] = panel_first(layer.bias);
     acc as f32 * (scale * row_scale) + bias

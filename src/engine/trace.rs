@@ -1,0 +1,81 @@
+//! What happens between a request and its scores, for tests, oracles and explanations.
+
+use super::block::{Buffers, See};
+use super::inputs::{Inputs, Tally};
+use super::{Model, Request, Scratch};
+use crate::error::{Error, Result, Status};
+use crate::spec::{Layer, Side};
+
+/// One step of [`Model::trace`].
+#[derive(Clone, Copy, Debug)]
+pub enum Trace<'t> {
+    /// Input bytes of a side, without padding.
+    Inputs(Side, &'t [u8]),
+    /// i32 sums of the outputs `output..` of a layer, in parts of increasing `output`; of the first layer with its
+    /// zero biases. The last part may go past the layer's outputs.
+    Sums {
+        /// The layer.
+        layer: Layer,
+        /// First output of this part.
+        output: usize,
+        /// The sums.
+        sums: &'t [i32],
+    },
+    /// Scores by task.
+    Scores(&'t [f32]),
+}
+
+struct Report<'f, F: ?Sized>(&'f mut F);
+
+impl<F: FnMut(Trace<'_>) + ?Sized> See for Report<'_, F> {
+    fn sums(&mut self, layer: Layer, _row: usize, output: usize, sums: &[i32]) {
+        (self.0)(Trace::Sums {
+            layer,
+            output,
+            sums,
+        });
+    }
+}
+
+impl Model<'_> {
+    /// Scores one candidate of `request` by the code of [`rank`](Self::rank), and reports every step to `see`.
+    ///
+    /// # Errors
+    /// As [`rank`](Self::rank); [`Status::CandidateCount`] for a `candidate` that the request does not have.
+    pub fn trace(
+        &self,
+        request: &Request<'_>,
+        candidate: usize,
+        scratch: &mut Scratch<'_>,
+        see: &mut dyn FnMut(Trace<'_>),
+    ) -> Result<()> {
+        if self.spec.tasks.is_empty() {
+            return Err(Error::new(Status::Stale));
+        }
+        let inputs = Inputs::check(self, request)?;
+        if candidate >= request.num_candidates {
+            return Err(Error::new(Status::CandidateCount));
+        }
+        let need = self.scratch_len(1);
+        let mut b = Buffers::new(&self.spec, scratch, 1).ok_or(Error::at(
+            Status::BufferTooSmall,
+            need.floats * 4 + need.bytes,
+        ))?;
+        for side in Side::ALL {
+            let bytes = b.input(&self.spec, side, 0);
+            let index = if side == Side::User { 0 } else { candidate };
+            inputs.fill(side, index, bytes, &mut Tally::default());
+            see(Trace::Inputs(side, bytes));
+        }
+        self.user_sums(&mut b, &mut Report(see));
+        let mut scores = [0.0; crate::spec::limits::TASKS];
+        let tasks = self.spec.tasks.len();
+        self.score_block(&mut b, 1, &mut Report(see), |_, from| {
+            for (to, from) in scores.iter_mut().zip(from) {
+                *to = *from;
+            }
+        });
+        see(Trace::Scores(scores.get(..tasks).unwrap_or_default()));
+        Ok(())
+    }
+}
