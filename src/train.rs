@@ -1,17 +1,24 @@
 //! The desktop side: from logs to one model file.
 
+pub mod checkpoint;
 pub mod dataset;
-pub mod parameters;
-pub mod vocabulary;
+pub mod description;
+pub mod error;
+pub mod evaluate;
+pub mod expression;
+pub mod files;
+pub mod fit;
 pub mod gradient;
+pub mod initialize;
+pub mod log;
 pub mod loss;
+pub mod metrics;
 pub mod network;
+pub mod optimizer;
 pub mod options;
+pub mod parameters;
+pub mod pass;
 pub mod random;
 pub mod real;
-pub mod evaluate;
-pub mod initialize;
-pub mod metrics;
-pub mod optimizer;
-pub mod checkpoint;
 pub mod trainer;
+pub mod vocabulary;

@@ -57,7 +57,9 @@ impl core::fmt::Display for FileError {
         match self {
             Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
             Self::Bad { path, reason } => write!(f, "{}: {reason}", path.display()),
-            Self::Locked { path } => write!(f, "{}: another process is training here", path.display()),
+            Self::Locked { path } => {
+                write!(f, "{}: another process is training here", path.display())
+            }
         }
     }
 }
@@ -65,7 +67,10 @@ impl core::fmt::Display for FileError {
 impl core::error::Error for FileError {}
 
 fn io_error(path: &Path) -> impl Fn(io::Error) -> FileError + '_ {
-    |source| FileError::Io { path: path.into(), source }
+    |source| FileError::Io {
+        path: path.into(),
+        source,
+    }
 }
 
 /// Where a run stands, besides its numbers.
@@ -106,11 +111,20 @@ impl<W: Write> Write for Digesting<W> {
 }
 
 /// Puts what `fill` writes, and its digest, in the place of `path`.
-fn write_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), FileError> {
+fn write_atomically(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), FileError> {
     let error = io_error(path);
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let file = tempfile::NamedTempFile::new_in(folder).map_err(&error)?;
-    let mut out = Digesting { inner: BufWriter::with_capacity(1 << 20, file), digest: Xxh3::new() };
+    let mut out = Digesting {
+        inner: BufWriter::with_capacity(1 << 20, file),
+        digest: Xxh3::new(),
+    };
     fill(&mut out).map_err(&error)?;
     let digest = out.digest.digest();
     let mut out = out.inner;
@@ -124,7 +138,11 @@ fn write_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
 
 /// Makes a rename in `folder` durable.
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()
+    } else {
+        Ok(())
+    }
 }
 
 /// Values of 4 bytes.
@@ -140,7 +158,10 @@ fn write_file<'a>(
     header: &impl Serialize,
     arrays: impl Iterator<Item = Array<'a>>,
 ) -> Result<(), FileError> {
-    let bad = |_| FileError::Bad { path: path.into(), reason: "its header cannot be encoded" };
+    let bad = |_| FileError::Bad {
+        path: path.into(),
+        reason: "its header cannot be encoded",
+    };
     let mut bytes = vec![0; postcard::experimental::serialized_size(header).map_err(bad)?];
     postcard::to_slice(header, &mut bytes).map_err(bad)?;
     write_atomically(path, |out| {
@@ -152,11 +173,15 @@ fn write_file<'a>(
             match array {
                 Array::F32(values) => {
                     out.write_all(&(values.len() as u64).to_le_bytes())?;
-                    values.iter().try_for_each(|v| out.write_all(&v.to_le_bytes()))?;
+                    values
+                        .iter()
+                        .try_for_each(|v| out.write_all(&v.to_le_bytes()))?;
                 }
                 Array::U32(values) => {
                     out.write_all(&(values.len() as u64).to_le_bytes())?;
-                    values.iter().try_for_each(|v| out.write_all(&v.to_le_bytes()))?;
+                    values
+                        .iter()
+                        .try_for_each(|v| out.write_all(&v.to_le_bytes()))?;
                 }
             }
         }
@@ -172,8 +197,13 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn open(path: &'a Path, bytes: &'a [u8], magic: &[u8; 8]) -> Result<Self, FileError> {
-        let bad = |reason| FileError::Bad { path: path.into(), reason };
-        let (body, digest) = bytes.split_last_chunk::<8>().ok_or(bad("the file is cut short"))?;
+        let bad = |reason| FileError::Bad {
+            path: path.into(),
+            reason,
+        };
+        let (body, digest) = bytes
+            .split_last_chunk::<8>()
+            .ok_or(bad("the file is cut short"))?;
         let mut reader = Self { path, rest: body };
         if reader.take(8)? != magic {
             return Err(bad("not a file of this kind"));
@@ -182,23 +212,35 @@ impl<'a> Reader<'a> {
             return Err(bad("written by another version of the trainer"));
         }
         if xxh3_64(body) != u64::from_le_bytes(*digest) {
-            return Err(bad("its digest does not match: the file is damaged or cut short"));
+            return Err(bad(
+                "its digest does not match: the file is damaged or cut short",
+            ));
         }
         Ok(reader)
     }
 
     fn bad(&self, reason: &'static str) -> FileError {
-        FileError::Bad { path: self.path.into(), reason }
+        FileError::Bad {
+            path: self.path.into(),
+            reason,
+        }
     }
 
     fn take(&mut self, bytes: usize) -> Result<&'a [u8], FileError> {
-        let (taken, rest) = self.rest.split_at_checked(bytes).ok_or(self.bad("the file is cut short"))?;
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(bytes)
+            .ok_or(self.bad("the file is cut short"))?;
         self.rest = rest;
         Ok(taken)
     }
 
     fn header<T: Deserialize<'a>>(&mut self) -> Result<T, FileError> {
-        let length = self.take(4)?.iter().rev().fold(0, |n, b| n << 8 | usize::from(*b));
+        let length = self
+            .take(4)?
+            .iter()
+            .rev()
+            .fold(0, |n, b| n << 8 | usize::from(*b));
         let bytes = self.take(length)?;
         postcard::from_bytes(bytes).map_err(|_| self.bad("its header is malformed"))
     }
@@ -215,17 +257,28 @@ impl<'a> Reader<'a> {
     }
 
     fn weights(&mut self, weights: &mut Weights<f32>) -> Result<(), FileError> {
-        weights.tables.iter_mut().try_for_each(|t| self.array(t, f32::from_le_bytes))?;
+        weights
+            .tables
+            .iter_mut()
+            .try_for_each(|t| self.array(t, f32::from_le_bytes))?;
         self.array(&mut weights.dense, f32::from_le_bytes)
     }
 
     fn end(&self) -> Result<(), FileError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(self.bad("bytes follow its end")) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(self.bad("bytes follow its end"))
+        }
     }
 }
 
 fn arrays(weights: &Weights<f32>) -> impl Iterator<Item = Array<'_>> {
-    weights.tables.iter().map(|t| Array::F32(t)).chain([Array::F32(&weights.dense)])
+    weights
+        .tables
+        .iter()
+        .map(|t| Array::F32(t))
+        .chain([Array::F32(&weights.dense)])
 }
 
 /// Replaces the checkpoint at `path`. `position` must agree with `state` and `best`.
@@ -235,9 +288,16 @@ pub(crate) fn save(
     state: &State<f32>,
     best: Option<&Weights<f32>>,
 ) -> Result<(), FileError> {
-    let all = [&state.weights, &state.first, &state.second, &state.average].into_iter().chain(best);
+    let all = [&state.weights, &state.first, &state.second, &state.average]
+        .into_iter()
+        .chain(best);
     let averaged_to = state.averaged_to.iter().map(|rows| Array::U32(rows));
-    write_file(path, CHECKPOINT, position, all.flat_map(arrays).chain(averaged_to))
+    write_file(
+        path,
+        CHECKPOINT,
+        position,
+        all.flat_map(arrays).chain(averaged_to),
+    )
 }
 
 /// Reads the checkpoint at `path` into `state`, which has the right shape.
@@ -252,14 +312,22 @@ pub(crate) fn load(
     if position.fingerprint != fingerprint {
         return Err(reader.bad("it belongs to another description, other data or another seed"));
     }
-    for weights in [&mut state.weights, &mut state.first, &mut state.second, &mut state.average] {
+    for weights in [
+        &mut state.weights,
+        &mut state.first,
+        &mut state.second,
+        &mut state.average,
+    ] {
         reader.weights(weights)?;
     }
     let mut best = position.has_best.then(|| state.weights.clone());
     if let Some(best) = &mut best {
         reader.weights(best)?;
     }
-    state.averaged_to.iter_mut().try_for_each(|rows| reader.array(rows, u32::from_le_bytes))?;
+    state
+        .averaged_to
+        .iter_mut()
+        .try_for_each(|rows| reader.array(rows, u32::from_le_bytes))?;
     reader.end()?;
     state.shared_steps = position.shared_steps;
     state.task_steps.clone_from(&position.task_steps);
@@ -267,11 +335,23 @@ pub(crate) fn load(
 }
 
 /// Replaces the parameters at `path`.
-pub fn save_parameters(path: &Path, network: &Network, parameters: &Parameters<f32>) -> Result<(), FileError> {
+pub fn save_parameters(
+    path: &Path,
+    network: &Network,
+    parameters: &Parameters<f32>,
+) -> Result<(), FileError> {
     if !network.fits(parameters) {
-        return Err(FileError::Bad { path: path.into(), reason: "the parameters do not fit the network" });
+        return Err(FileError::Bad {
+            path: path.into(),
+            reason: "the parameters do not fit the network",
+        });
     }
-    write_file(path, PARAMETERS, &(), arrays(&network.weights(parameters.clone())))
+    write_file(
+        path,
+        PARAMETERS,
+        &(),
+        arrays(&network.weights(parameters.clone())),
+    )
 }
 
 /// Reads the parameters of `network` at `path`.
@@ -296,10 +376,17 @@ impl RunLock {
     pub fn take(folder: &Path) -> Result<Self, FileError> {
         std::fs::create_dir_all(folder).map_err(io_error(folder))?;
         let path = folder.join("lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(io_error(&path))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
-            Err(std::fs::TryLockError::WouldBlock) => Err(FileError::Locked { path: folder.into() }),
+            Err(std::fs::TryLockError::WouldBlock) => Err(FileError::Locked {
+                path: folder.into(),
+            }),
             Err(std::fs::TryLockError::Error(source)) => Err(FileError::Io { path, source }),
         }
     }

@@ -13,9 +13,16 @@ use crate::train::real::Real;
 
 impl Network {
     /// Logits `[rows, tasks]` on rayon's current threads; the bits do not depend on them or on the other rows.
-    pub(crate) fn predict<R: Real>(&self, weights: &Weights<R>, data: &Dataset, rows: &[u32]) -> Vec<R> {
+    pub(crate) fn predict<R: Real>(
+        &self,
+        weights: &Weights<R>,
+        data: &Dataset,
+        rows: &[u32],
+    ) -> Vec<R> {
         let mut logits = vec![R::ZERO; rows.len() * self.num_tasks()];
-        let shards = logits.par_chunks_mut(SHARD_ROWS * self.num_tasks()).zip(rows.par_chunks(SHARD_ROWS));
+        let shards = logits
+            .par_chunks_mut(SHARD_ROWS * self.num_tasks())
+            .zip(rows.par_chunks(SHARD_ROWS));
         shards.for_each_init(Activations::default, |a, (out, rows)| {
             self.forward(weights, data, rows, 0, None, a);
             out.copy_from_slice(&a.logits);
@@ -37,12 +44,14 @@ impl Network {
             let scores = column(&|i| logits[i * tasks + t].to_f64());
             match self.kinds[t] {
                 TaskKind::Binary => {
-                    let groups: Vec<u32> = used().map(|i| data.gauc_group[rows[i] as usize]).collect();
+                    let groups: Vec<u32> =
+                        used().map(|i| data.gauc_group[rows[i] as usize]).collect();
                     TaskMetrics::binary(&scores, &labels, &weights, &groups)
                 }
                 TaskKind::Duration => {
                     let scale = self.score_scales[t];
-                    let scores: Vec<f64> = scores.iter().map(|z| duration_score(*z, scale)).collect();
+                    let scores: Vec<f64> =
+                        scores.iter().map(|z| duration_score(*z, scale)).collect();
                     TaskMetrics::duration(&scores, &labels, &weights)
                 }
             }
@@ -57,7 +66,12 @@ pub fn duration_score(logit: f64, score_scale: f64) -> f64 {
 }
 
 /// Logits `[rows, tasks]` of `parameters`, which must fit `spec`, on rayon's current threads.
-pub fn predict<R: Real>(spec: &Spec<'_>, parameters: &Parameters<R>, data: &Dataset, rows: &[u32]) -> Vec<R> {
+pub fn predict<R: Real>(
+    spec: &Spec<'_>,
+    parameters: &Parameters<R>,
+    data: &Dataset,
+    rows: &[u32],
+) -> Vec<R> {
     let network = Network::new(spec);
     let weights = network.weights(parameters.clone());
     network.predict(&weights, data, rows)

@@ -50,9 +50,19 @@ impl<R: Real> Gradients<R> {
         tasks: &[TaskOptions],
         dropout: Option<&Dropout>,
     ) -> bool {
-        let sum = |t: usize| rows.iter().map(|r| f64::from(data.tasks[t].weights[*r as usize])).sum();
+        let sum = |t: usize| {
+            rows.iter()
+                .map(|r| f64::from(data.tasks[t].weights[*r as usize]))
+                .sum()
+        };
         self.weights = (0..tasks.len()).map(sum).collect();
-        let scale = |t: usize| if self.weights[t] > 0.0 { tasks[t].weight / self.weights[t] } else { 0.0 };
+        let scale = |t: usize| {
+            if self.weights[t] > 0.0 {
+                tasks[t].weight / self.weights[t]
+            } else {
+                0.0
+            }
+        };
         let scales: Vec<f64> = (0..tasks.len()).map(scale).collect();
         let lr: Vec<R> = tasks.iter().map(|t| R::from_f64(t.lr)).collect();
         let keep = dropout.filter(|d| d.rates.hidden > 0.0);
@@ -63,48 +73,70 @@ impl<R: Real> Gradients<R> {
             self.shards.resize_with(num_shards, Shard::default);
         }
         let shards = &mut self.shards[..num_shards];
-        shards.par_iter_mut().zip(rows.par_chunks(SHARD_ROWS)).enumerate().for_each(|(i, (shard, rows))| {
-            let a = &mut shard.activations;
-            network.forward(weights, data, rows, i * SHARD_ROWS, dropout, a);
-            shard.losses.clear();
-            shard.losses.resize(tasks.len(), 0.0);
-            let g = &mut shard.gradients;
-            g.logits.clear();
-            for (row, logits) in rows.iter().zip(a.logits.chunks(tasks.len())) {
-                for (t, logit) in logits.iter().enumerate() {
-                    let weight = scales[t] * f64::from(data.tasks[t].weights[*row as usize]);
-                    if weight == 0.0 {
-                        g.logits.push(R::ZERO);
-                        continue;
+        shards
+            .par_iter_mut()
+            .zip(rows.par_chunks(SHARD_ROWS))
+            .enumerate()
+            .for_each(|(i, (shard, rows))| {
+                let a = &mut shard.activations;
+                network.forward(weights, data, rows, i * SHARD_ROWS, dropout, a);
+                shard.losses.clear();
+                shard.losses.resize(tasks.len(), 0.0);
+                let g = &mut shard.gradients;
+                g.logits.clear();
+                for (row, logits) in rows.iter().zip(a.logits.chunks(tasks.len())) {
+                    for (t, logit) in logits.iter().enumerate() {
+                        let weight = scales[t] * f64::from(data.tasks[t].weights[*row as usize]);
+                        if weight == 0.0 {
+                            g.logits.push(R::ZERO);
+                            continue;
+                        }
+                        let label = R::from_f64(data.tasks[t].labels[*row as usize].into());
+                        let (l, d) =
+                            loss(network.kinds[t], R::from_f64(tasks[t].huber), *logit, label);
+                        shard.losses[t] += l.to_f64() * weight;
+                        g.logits.push(d * R::from_f64(weight));
                     }
-                    let label = R::from_f64(data.tasks[t].labels[*row as usize].into());
-                    let (l, d) = loss(network.kinds[t], R::from_f64(tasks[t].huber), *logit, label);
-                    shard.losses[t] += l.to_f64() * weight;
-                    g.logits.push(d * R::from_f64(weight));
                 }
-            }
-            network.backward(weights, a, &lr, keep, g);
-        });
+                network.backward(weights, a, &lr, keep, g);
+            });
 
         let shards = &self.shards[..num_shards];
-        self.losses = (0..tasks.len()).map(|t| shards.iter().fold(0.0, |s, shard| s + shard.losses[t])).collect();
+        self.losses = (0..tasks.len())
+            .map(|t| shards.iter().fold(0.0, |s, shard| s + shard.losses[t]))
+            .collect();
         self.dense.resize(network.num_dense, R::ZERO);
         let finite = |values: &[R]| values.iter().fold(true, |ok, x| ok & x.finite());
-        let dense_finite = self.dense.par_chunks_mut(REDUCE).enumerate().map(|(i, out)| {
-            out.fill(R::ZERO);
-            for shard in shards {
-                let part = &shard.gradients.dense[i * REDUCE..i * REDUCE + out.len()];
-                out.iter_mut().zip(part).for_each(|(o, x)| *o += *x);
-            }
-            finite(out)
-        });
+        let dense_finite = self
+            .dense
+            .par_chunks_mut(REDUCE)
+            .enumerate()
+            .map(|(i, out)| {
+                out.fill(R::ZERO);
+                for shard in shards {
+                    let part = &shard.gradients.dense[i * REDUCE..i * REDUCE + out.len()];
+                    out.iter_mut().zip(part).for_each(|(o, x)| *o += *x);
+                }
+                finite(out)
+            });
         let dense_finite = dense_finite.reduce(|| true, |a, b| a & b);
-        self.tables.resize_with(network.tables.len(), TableGradient::default);
-        let tables_finite = self.tables.par_iter_mut().enumerate().with_max_len(1).map(|(t, table)| {
-            let dx = shards.iter().flat_map(|s| s.gradients.x.chunks(network.num_inputs).take(s.activations.rows));
-            table.scatter(network, t, data, rows, dropout, dx);
-            finite(&table.values)
-        });
+        self.tables
+            .resize_with(network.tables.len(), TableGradient::default);
+        let tables_finite =
+            self.tables
+                .par_iter_mut()
+                .enumerate()
+                .with_max_len(1)
+                .map(|(t, table)| {
+                    let dx = shards.iter().flat_map(|s| {
+                        s.gradients
+                            .x
+                            .chunks(network.num_inputs)
+                            .take(s.activations.rows)
+                    });
+                    table.scatter(network, t, data, rows, dropout, dx);
+                    finite(&table.values)
+                });
         let tables_finite = tables_finite.reduce(|| true, |a, b| a & b);
         dense_finite && tables_finite && self.losses.iter().all(|l| l.is_finite())
     }

@@ -16,7 +16,13 @@ impl Network {
     /// (He et al. 2015) and 2 / (inputs + outputs) in gates and heads (Glorot & Bengio 2010), every layer with draws
     /// of its own; embeddings normal with deviation `embedding_init`; biases 0, but a head's, which is the prior logit
     /// of its task in `rows`: the log-odds of the mean label, or the median of ln(1 + label).
-    pub fn initialize<R: Real>(&self, data: &Dataset, rows: &[u32], seed: u64, embedding_init: f64) -> Parameters<R> {
+    pub fn initialize<R: Real>(
+        &self,
+        data: &Dataset,
+        rows: &[u32],
+        seed: u64,
+        embedding_init: f64,
+    ) -> Parameters<R> {
         let key = Key::new(seed).at(0);
         let mut p = self.empty_parameters();
         for (t, table) in p.tables.iter_mut().enumerate() {
@@ -34,16 +40,25 @@ impl Network {
         };
         let he = |span: &Span| 2.0 / span.inputs.max(1) as f64;
         let glorot = |span: &Span| 2.0 / (span.inputs + span.outputs) as f64;
-        let stacks = p.experts.iter_mut().zip(&self.experts).chain(p.towers.iter_mut().zip(&self.towers));
+        let stacks = p
+            .experts
+            .iter_mut()
+            .zip(&self.experts)
+            .chain(p.towers.iter_mut().zip(&self.towers));
         for (layer, span) in stacks.flat_map(|(layers, spans)| layers.iter_mut().zip(spans)) {
             fill(layer, span, he(span));
         }
-        let ends = p.gates.iter_mut().zip(&self.gates).chain(p.heads.iter_mut().zip(&self.heads));
+        let ends = p
+            .gates
+            .iter_mut()
+            .zip(&self.gates)
+            .chain(p.heads.iter_mut().zip(&self.heads));
         for (layer, span) in ends {
             fill(layer, span, glorot(span));
         }
         for (task, head) in p.heads.iter_mut().enumerate() {
-            head.bias.fill(R::from_f64(prior_logit(self.kinds[task], data, task, rows)));
+            head.bias
+                .fill(R::from_f64(prior_logit(self.kinds[task], data, task, rows)));
         }
         p
     }
@@ -62,11 +77,20 @@ impl Network {
     ) -> Result<Parameters<R>, String> {
         let mut p = old.clone();
         p.tables.clone_from(&fresh.tables);
-        if old.tables.len() != self.tables.len() || rows.len() != self.tables.len() || !self.fits(&fresh) {
-            return Err(format!("the old network has {} tables, the new one {}", old.tables.len(), self.tables.len()));
+        if old.tables.len() != self.tables.len()
+            || rows.len() != self.tables.len()
+            || !self.fits(&fresh)
+        {
+            return Err(format!(
+                "the old network has {} tables, the new one {}",
+                old.tables.len(),
+                self.tables.len()
+            ));
         }
         if !self.fits(&p) {
-            return Err("the layers of the old network have other sizes than those of the new one".into());
+            return Err(
+                "the layers of the old network have other sizes than those of the new one".into(),
+            );
         }
         let noise = Key::new(seed).at(3);
         for (t, table) in p.tables.iter_mut().enumerate() {
@@ -75,14 +99,24 @@ impl Network {
                 table.clone_from(before);
                 continue;
             }
-            if rows[t].len() != self.tables[t].num_embeddings || before.len() < dim || before.len() % dim != 0 {
-                return Err(format!("table {t} of the old network does not fit the new one"));
+            if rows[t].len() != self.tables[t].num_embeddings
+                || before.len() < dim
+                || before.len() % dim != 0
+            {
+                return Err(format!(
+                    "table {t} of the old network does not fit the new one"
+                ));
             }
-            let square = before.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>() / before.len() as f64;
+            let square =
+                before.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>() / before.len() as f64;
             let deviation = 0.01 * libm::sqrt(square);
             for (i, (row, from)) in table.chunks_exact_mut(dim).zip(&rows[t]).enumerate() {
                 let key = noise.at(t as u64).at(i as u64);
-                let source = if *from == NEW_ROW { 0 } else { *from as usize * dim };
+                let source = if *from == NEW_ROW {
+                    0
+                } else {
+                    *from as usize * dim
+                };
                 let Some(source) = before.get(source..source + dim) else {
                     return Err(format!("row {from} is not in the old table {t}"));
                 };
@@ -101,7 +135,10 @@ impl Network {
 /// The logit of a model that knows nothing but the task's labels in `rows`; 0 without any.
 pub fn prior_logit(kind: TaskKind, data: &Dataset, task: usize, rows: &[u32]) -> f64 {
     let task = &data.tasks[task];
-    let used = rows.iter().map(|r| *r as usize).filter(|r| task.weights[*r] > 0.0);
+    let used = rows
+        .iter()
+        .map(|r| *r as usize)
+        .filter(|r| task.weights[*r] > 0.0);
     match kind {
         TaskKind::Binary => {
             let (mut positive, mut total) = (0.0, 0.0);

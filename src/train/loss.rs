@@ -18,7 +18,10 @@ pub fn loss<R: Real>(kind: TaskKind, huber: R, logit: R, label: R) -> (R, R) {
     match kind {
         TaskKind::Binary => {
             let positive = if logit < R::ZERO { R::ZERO } else { logit };
-            (positive - logit * label + (-logit.abs()).exp().ln_1p(), sigmoid(logit) - label)
+            (
+                positive - logit * label + (-logit.abs()).exp().ln_1p(),
+                sigmoid(logit) - label,
+            )
         }
         TaskKind::Duration => {
             let d = logit - label.ln_1p();
@@ -46,7 +49,10 @@ mod tests {
                 let h = 1e-6;
                 let at = |z: f64| loss(kind, 0.7, z, y).0;
                 let slope = (at(z + h) - at(z - h)) / (2.0 * h);
-                assert!((slope - loss(kind, 0.7, z, y).1).abs() < 1e-8, "{kind:?} {z} {y}");
+                assert!(
+                    (slope - loss(kind, 0.7, z, y).1).abs() < 1e-8,
+                    "{kind:?} {z} {y}"
+                );
             }
         }
     }

@@ -65,7 +65,11 @@ pub fn soft_auc(scores: &[f64], positive: &[f64], negative: &[f64]) -> Option<f6
 /// Weighted AUC of labels in {0, 1}.
 pub fn auc(scores: &[f64], labels: &[f64], weights: &[f64]) -> Option<f64> {
     let positive: Vec<f64> = labels.iter().zip(weights).map(|(y, w)| y * w).collect();
-    let negative: Vec<f64> = labels.iter().zip(weights).map(|(y, w)| (1.0 - y) * w).collect();
+    let negative: Vec<f64> = labels
+        .iter()
+        .zip(weights)
+        .map(|(y, w)| (1.0 - y) * w)
+        .collect();
     soft_auc(scores, &positive, &negative)
 }
 
@@ -76,7 +80,12 @@ pub fn expected_auc(scores: &[f64], p: &[f64], weights: &[f64]) -> Option<f64> {
 
 /// AUC within each group, weighted by the group's rows, and the share of rows in groups of one class, which are
 /// skipped (Zhou et al. 2018, section 5.2, with rows for impressions).
-pub fn gauc(scores: &[f64], labels: &[f64], weights: &[f64], groups: &[u32]) -> (Option<f64>, Option<f64>) {
+pub fn gauc(
+    scores: &[f64],
+    labels: &[f64],
+    weights: &[f64],
+    groups: &[u32],
+) -> (Option<f64>, Option<f64>) {
     let mut order: Vec<usize> = (0..groups.len()).collect();
     order.sort_unstable_by_key(|i| (groups[*i], *i));
     let (mut sum, mut used) = (0.0, 0);
@@ -88,7 +97,10 @@ pub fn gauc(scores: &[f64], labels: &[f64], weights: &[f64], groups: &[u32]) -> 
         }
     }
     let rows = groups.len() as f64;
-    ((used > 0).then(|| sum / used as f64), (rows > 0.0).then(|| 1.0 - used as f64 / rows))
+    (
+        (used > 0).then(|| sum / used as f64),
+        (rows > 0.0).then(|| 1.0 - used as f64 / rows),
+    )
 }
 
 /// Ranks from 1, ties sharing their mean.
@@ -108,7 +120,12 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
 pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
     let (a, b) = (ranks(a), ranks(b));
     let mean = (a.len() + 1) as f64 / 2.0;
-    let product = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - mean) * (y - mean)).sum::<f64>();
+    let product = |x: &[f64], y: &[f64]| {
+        x.iter()
+            .zip(y)
+            .map(|(x, y)| (x - mean) * (y - mean))
+            .sum::<f64>()
+    };
     let (aa, bb) = (product(&a, &a), product(&b, &b));
     (aa > 0.0 && bb > 0.0).then(|| product(&a, &b) / libm::sqrt(aa * bb))
 }
@@ -159,12 +176,15 @@ fn mean(values: impl Iterator<Item = f64>, weights: &[f64]) -> Option<f64> {
 impl TaskMetrics {
     /// Of a binary task: logits, labels in {0, 1}, positive weights and groups of its rows.
     pub fn binary(logits: &[f64], labels: &[f64], weights: &[f64], groups: &[u32]) -> Self {
-        let loss = |(z, y): (&f64, &f64)| crate::train::loss::loss(crate::spec::TaskKind::Binary, 1.0, *z, *y).0;
+        let loss = |(z, y): (&f64, &f64)| {
+            crate::train::loss::loss(crate::spec::TaskKind::Binary, 1.0, *z, *y).0
+        };
         let log_loss = mean(logits.iter().zip(labels).map(loss), weights);
         let mean_label = mean(labels.iter().copied(), weights);
         let mean_score = mean(logits.iter().map(|z| sigmoid(*z)), weights);
-        let entropy =
-            mean_label.filter(|p| *p > 0.0 && *p < 1.0).map(|p| -p * libm::log(p) - (1.0 - p) * libm::log1p(-p));
+        let entropy = mean_label
+            .filter(|p| *p > 0.0 && *p < 1.0)
+            .map(|p| -p * libm::log(p) - (1.0 - p) * libm::log1p(-p));
         let (gauc, gauc_skipped) = gauc(logits, labels, weights, groups);
         Self {
             rows: logits.len() as u64,

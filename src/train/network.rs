@@ -119,7 +119,12 @@ pub(crate) struct Weights<R> {
 
 /// Takes the next `outputs` x `inputs` layer of the flat vector.
 fn allot(next: &mut usize, outputs: usize, inputs: usize) -> Span {
-    let span = Span { weight: *next, bias: *next + outputs * inputs, outputs, inputs };
+    let span = Span {
+        weight: *next,
+        bias: *next + outputs * inputs,
+        outputs,
+        inputs,
+    };
     *next = span.bias + outputs;
     span
 }
@@ -143,7 +148,9 @@ impl Network {
             for input in spec.inputs(side) {
                 let encoding = spec.features[input.feature].encoding;
                 let kind = match (encoding, input.table) {
-                    (Encoding::Rows { pooling, .. }, Some(table)) => InputKind::Rows { table, pooling },
+                    (Encoding::Rows { pooling, .. }, Some(table)) => {
+                        InputKind::Rows { table, pooling }
+                    }
                     (Encoding::Number { .. }, Some(table)) => InputKind::Bucket { table },
                     (_, Some(table)) => InputKind::Row { table },
                     (Encoding::Vector { grid, .. }, None) => InputKind::Vector {
@@ -153,12 +160,23 @@ impl Network {
                     (_, None) => InputKind::Value,
                 };
                 let user = side == Side::User;
-                inputs.push(InputPlan { feature: input.feature, user, offset: num_inputs, dim: input.dim, kind });
+                inputs.push(InputPlan {
+                    feature: input.feature,
+                    user,
+                    offset: num_inputs,
+                    dim: input.dim,
+                    kind,
+                });
                 num_inputs += input.dim;
             }
         }
         let num_experts = usize::from(spec.network.num_experts);
-        let expert_widths: Vec<usize> = spec.network.expert_layers.iter().map(|w| usize::from(*w)).collect();
+        let expert_widths: Vec<usize> = spec
+            .network
+            .expert_layers
+            .iter()
+            .map(|w| usize::from(*w))
+            .collect();
         let mixture = spec.mixture_width();
         let tables = spec.tables.iter().map(|t| TablePlan {
             num_embeddings: t.num_embeddings as usize,
@@ -182,20 +200,33 @@ impl Network {
                 spans
             })
             .collect();
-        let gates: Vec<Span> =
-            (0..spec.tasks.len()).map(|t| first_rows(num_experts * (width + t), num_experts)).collect();
+        let gates: Vec<Span> = (0..spec.tasks.len())
+            .map(|t| first_rows(num_experts * (width + t), num_experts))
+            .collect();
         let mut towers = Vec::new();
         let mut heads = Vec::new();
         for task in &spec.tasks {
             let widths: Vec<usize> = task.tower_layers.iter().map(|w| usize::from(*w)).collect();
             towers.push(stack(&mut next, mixture, &widths));
-            heads.push(allot(&mut next, 1, widths.last().copied().unwrap_or(mixture)));
+            heads.push(allot(
+                &mut next,
+                1,
+                widths.last().copied().unwrap_or(mixture),
+            ));
         }
 
         let mut segments = Vec::new();
         let mut add = |span: &Span, owner: Option<usize>| {
-            segments.push(Segment { range: span.weights(), owner, decays: true });
-            segments.push(Segment { range: span.biases(), owner, decays: false });
+            segments.push(Segment {
+                range: span.weights(),
+                owner,
+                decays: true,
+            });
+            segments.push(Segment {
+                range: span.biases(),
+                owner,
+                decays: false,
+            });
         };
         experts.iter().flatten().for_each(|s| add(s, None));
         for task in 0..spec.tasks.len() {
@@ -211,7 +242,11 @@ impl Network {
             expert_widths,
             tables: tables.collect(),
             kinds: spec.tasks.iter().map(|t| t.kind).collect(),
-            score_scales: spec.tasks.iter().map(|t| f64::from(t.score_scale)).collect(),
+            score_scales: spec
+                .tasks
+                .iter()
+                .map(|t| f64::from(t.score_scale))
+                .collect(),
             first,
             experts,
             gates,
@@ -234,16 +269,30 @@ impl Network {
     /// All of one value.
     pub(crate) fn zeros<R: Real>(&self) -> Weights<R> {
         Weights {
-            tables: self.tables.iter().map(|t| vec![R::ZERO; t.num_embeddings * t.dim]).collect(),
+            tables: self
+                .tables
+                .iter()
+                .map(|t| vec![R::ZERO; t.num_embeddings * t.dim])
+                .collect(),
             dense: vec![R::ZERO; self.num_dense],
         }
     }
 
     /// The layers in the flat vector's terms, each with its place in [`Parameters`].
     fn layers<'p, R>(&self, p: &'p mut Parameters<R>) -> Vec<(Span, &'p mut Dense<R>)> {
-        let spans = self.experts.iter().flatten().chain(&self.gates).chain(self.towers.iter().flatten());
+        let spans = self
+            .experts
+            .iter()
+            .flatten()
+            .chain(&self.gates)
+            .chain(self.towers.iter().flatten());
         let spans = spans.chain(&self.heads).copied();
-        let layers = p.experts.iter_mut().flatten().chain(&mut p.gates).chain(p.towers.iter_mut().flatten());
+        let layers = p
+            .experts
+            .iter_mut()
+            .flatten()
+            .chain(&mut p.gates)
+            .chain(p.towers.iter_mut().flatten());
         spans.zip(layers.chain(&mut p.heads)).collect()
     }
 
@@ -255,7 +304,12 @@ impl Network {
             weight: vec![R::ZERO; s.outputs * s.inputs],
             bias: vec![R::ZERO; s.outputs],
         };
-        let stacks = |spans: &[Vec<Span>]| spans.iter().map(|l| l.iter().map(dense).collect()).collect();
+        let stacks = |spans: &[Vec<Span>]| {
+            spans
+                .iter()
+                .map(|l| l.iter().map(dense).collect())
+                .collect()
+        };
         Parameters {
             tables: self.zeros().tables,
             experts: stacks(&self.experts),
@@ -271,11 +325,17 @@ impl Network {
             (d.outputs, d.inputs, d.weight.len(), d.bias.len())
                 == (s.outputs, s.inputs, s.outputs * s.inputs, s.outputs)
         };
-        let all = |d: &[Dense<R>], s: &[Span]| d.len() == s.len() && d.iter().zip(s).all(|(d, s)| shape(d, s));
-        let stacks =
-            |d: &[Vec<Dense<R>>], s: &[Vec<Span>]| d.len() == s.len() && d.iter().zip(s).all(|(d, s)| all(d, s));
+        let all = |d: &[Dense<R>], s: &[Span]| {
+            d.len() == s.len() && d.iter().zip(s).all(|(d, s)| shape(d, s))
+        };
+        let stacks = |d: &[Vec<Dense<R>>], s: &[Vec<Span>]| {
+            d.len() == s.len() && d.iter().zip(s).all(|(d, s)| all(d, s))
+        };
         p.tables.len() == self.tables.len()
-            && p.tables.iter().zip(&self.tables).all(|(v, t)| v.len() == t.num_embeddings * t.dim)
+            && p.tables
+                .iter()
+                .zip(&self.tables)
+                .all(|(v, t)| v.len() == t.num_embeddings * t.dim)
             && stacks(&p.experts, &self.experts)
             && all(&p.gates, &self.gates)
             && stacks(&p.towers, &self.towers)
@@ -288,7 +348,10 @@ impl Network {
             dense[span.weights()].copy_from_slice(&layer.weight);
             dense[span.biases()].copy_from_slice(&layer.bias);
         }
-        Weights { tables: p.tables, dense }
+        Weights {
+            tables: p.tables,
+            dense,
+        }
     }
 
     pub(crate) fn parameters<R: Real>(&self, w: Weights<R>) -> Parameters<R> {

@@ -130,10 +130,18 @@ impl<R: Real> TableState<'_, R> {
             let p = &mut self.p[range.clone()];
             if rule.average.is_some() {
                 let still = step - 1 - u64::from(self.averaged_to[row]);
-                catch_up(&mut self.a[range.clone()], p, libm::pow(average, still as f64));
+                catch_up(
+                    &mut self.a[range.clone()],
+                    p,
+                    libm::pow(average, still as f64),
+                );
                 self.averaged_to[row] = step as u32;
             }
-            let m = if self.m.is_empty() { &mut [][..] } else { &mut self.m[range.clone()] };
+            let m = if self.m.is_empty() {
+                &mut [][..]
+            } else {
+                &mut self.m[range.clone()]
+            };
             finite &= rule.update(p, m, &mut self.v[range.clone()], g);
             if rule.average.is_some() {
                 rule.average(&mut self.a[range], p);
@@ -158,11 +166,23 @@ impl<R: Real> State<R> {
             let zeros = || network.zeros();
             Weights {
                 dense: if dense { zeros().dense } else { Vec::new() },
-                tables: if tables { zeros().tables } else { none(network.tables.len()) },
+                tables: if tables {
+                    zeros().tables
+                } else {
+                    none(network.tables.len())
+                },
             }
         };
         let averaged = options.average > 0.0;
-        let rows = |on: bool| network.tables.iter().map(move |t| if on { vec![0; t.num_embeddings] } else { vec![] });
+        let rows = |on: bool| {
+            network.tables.iter().map(move |t| {
+                if on {
+                    vec![0; t.num_embeddings]
+                } else {
+                    vec![]
+                }
+            })
+        };
         Self {
             weights,
             first: moments(
@@ -199,20 +219,43 @@ impl<R: Real> State<R> {
             if segment.owner.is_some_and(|t| !learns[t]) {
                 continue;
             }
-            let decay = if segment.decays { options.weight_decay } else { 0.0 };
+            let decay = if segment.decays {
+                options.weight_decay
+            } else {
+                0.0
+            };
             let lr = options.lr * factor * segment.owner.map_or(1.0, |t| tasks[t].lr);
-            let rule = Rule::new(options.optimizer, lr, decay, self.steps(segment.owner), options.average);
+            let rule = Rule::new(
+                options.optimizer,
+                lr,
+                decay,
+                self.steps(segment.owner),
+                options.average,
+            );
             let range = || segment.range.clone();
-            let (w, v) = (&mut self.weights.dense[range()], &mut self.second.dense[range()]);
+            let (w, v) = (
+                &mut self.weights.dense[range()],
+                &mut self.second.dense[range()],
+            );
             let m = self.first.dense.get_mut(range()).unwrap_or(&mut []);
             let g = &gradients.dense[range()];
             finite &= if m.is_empty() {
-                let chunks = w.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK)).zip(g.par_chunks(CHUNK));
-                chunks.map(|((p, v), g)| rule.update(p, &mut [], v, g)).reduce(|| true, |a, b| a & b)
+                let chunks = w
+                    .par_chunks_mut(CHUNK)
+                    .zip(v.par_chunks_mut(CHUNK))
+                    .zip(g.par_chunks(CHUNK));
+                chunks
+                    .map(|((p, v), g)| rule.update(p, &mut [], v, g))
+                    .reduce(|| true, |a, b| a & b)
             } else {
-                let chunks = w.par_chunks_mut(CHUNK).zip(m.par_chunks_mut(CHUNK)).zip(v.par_chunks_mut(CHUNK));
+                let chunks = w
+                    .par_chunks_mut(CHUNK)
+                    .zip(m.par_chunks_mut(CHUNK))
+                    .zip(v.par_chunks_mut(CHUNK));
                 let chunks = chunks.zip(g.par_chunks(CHUNK));
-                chunks.map(|(((p, m), v), g)| rule.update(p, m, v, g)).reduce(|| true, |a, b| a & b)
+                chunks
+                    .map(|(((p, m), v), g)| rule.update(p, m, v, g))
+                    .reduce(|| true, |a, b| a & b)
             };
             if options.average > 0.0 {
                 rule.average(&mut self.average.dense[range()], w);
@@ -226,7 +269,10 @@ impl<R: Real> State<R> {
             options.average,
         );
         let step = self.shared_steps;
-        let tables = self.tables(network).zip(&gradients.tables).collect::<Vec<_>>();
+        let tables = self
+            .tables(network)
+            .zip(&gradients.tables)
+            .collect::<Vec<_>>();
         let tables = tables.into_par_iter().with_max_len(1);
         let updated = tables.map(|(mut table, g)| table.update(&rule, g, step, options.average));
         updated.reduce(|| true, |a, b| a & b) && finite
@@ -237,16 +283,23 @@ impl<R: Real> State<R> {
     }
 
     fn tables<'s>(&'s mut self, network: &'s Network) -> impl Iterator<Item = TableState<'s, R>> {
-        let values = self.weights.tables.iter_mut().zip(&mut self.first.tables).zip(&mut self.second.tables);
+        let values = self
+            .weights
+            .tables
+            .iter_mut()
+            .zip(&mut self.first.tables)
+            .zip(&mut self.second.tables);
         let averages = self.average.tables.iter_mut().zip(&mut self.averaged_to);
-        network.tables.iter().zip(values.zip(averages)).map(|(plan, (((p, m), v), (a, averaged_to)))| TableState {
-            plan: *plan,
-            p,
-            m,
-            v,
-            a,
-            averaged_to,
-        })
+        network.tables.iter().zip(values.zip(averages)).map(
+            |(plan, (((p, m), v), (a, averaged_to)))| TableState {
+                plan: *plan,
+                p,
+                m,
+                v,
+                a,
+                averaged_to,
+            },
+        )
     }
 
     /// What is evaluated and exported: the averages if they are on, else the values.
@@ -267,13 +320,18 @@ impl<R: Real> State<R> {
             }
         }
         for (table, plan) in network.tables.iter().enumerate() {
-            let averages = self.average.tables[table].chunks_exact(plan.dim).zip(&self.averaged_to[table]);
+            let averages = self.average.tables[table]
+                .chunks_exact(plan.dim)
+                .zip(&self.averaged_to[table]);
             for (p, (a, to)) in out.tables[table].chunks_exact_mut(plan.dim).zip(averages) {
                 if *to > 0 {
                     let kept = libm::pow(decay, (self.shared_steps - u64::from(*to)) as f64);
                     let scale = 1.0 / corrected(self.shared_steps);
-                    let (kept, rest) = (R::from_f64(kept * scale), R::from_f64((1.0 - kept) * scale));
-                    p.iter_mut().zip(a).for_each(|(p, a)| *p = kept * *a + rest * *p);
+                    let (kept, rest) =
+                        (R::from_f64(kept * scale), R::from_f64((1.0 - kept) * scale));
+                    p.iter_mut()
+                        .zip(a)
+                        .for_each(|(p, a)| *p = kept * *a + rest * *p);
                 }
             }
         }

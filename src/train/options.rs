@@ -131,7 +131,11 @@ pub struct TaskOptions {
 
 impl Default for TaskOptions {
     fn default() -> Self {
-        Self { weight: 1.0, lr: 1.0, huber: 1.0 }
+        Self {
+            weight: 1.0,
+            lr: 1.0,
+            huber: 1.0,
+        }
     }
 }
 
@@ -174,9 +178,14 @@ impl TrainOptions {
             return Err(format!("{name} is {value}, but must be positive"));
         }
         if let Some((name, value)) = share.iter().find(|(_, v)| !(0.0..1.0).contains(v)) {
-            return Err(format!("{name} is {value}, but must be at least 0 and below 1"));
+            return Err(format!(
+                "{name} is {value}, but must be at least 0 and below 1"
+            ));
         }
-        if let Some((name, value)) = at_least_zero.iter().find(|(_, v)| !(v.is_finite() && *v >= 0.0)) {
+        if let Some((name, value)) = at_least_zero
+            .iter()
+            .find(|(_, v)| !(v.is_finite() && *v >= 0.0))
+        {
             return Err(format!("{name} is {value}, but must be at least 0"));
         }
         Ok(())
@@ -186,11 +195,17 @@ impl TrainOptions {
 impl TaskOptions {
     /// Says what is outside its range.
     pub fn check(&self) -> Result<(), String> {
-        match [("weight", self.weight), ("lr", self.lr), ("huber", self.huber)]
-            .iter()
-            .find(|(_, v)| !(v.is_finite() && *v > 0.0))
+        match [
+            ("weight", self.weight),
+            ("lr", self.lr),
+            ("huber", self.huber),
+        ]
+        .iter()
+        .find(|(_, v)| !(v.is_finite() && *v > 0.0))
         {
-            Some((name, value)) => Err(format!("{name} of a task is {value}, but must be positive")),
+            Some((name, value)) => {
+                Err(format!("{name} of a task is {value}, but must be positive"))
+            }
             None => Ok(()),
         }
     }
@@ -202,21 +217,43 @@ mod tests {
 
     #[test]
     fn warm_up_rises_to_one_and_decay_falls_to_zero() {
-        let mut o = TrainOptions { warmup_steps: 4, ..TrainOptions::default() };
-        assert_eq!([0, 1, 2, 3, 4, 99].map(|s| o.schedule(s, 12)), [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
+        let mut o = TrainOptions {
+            warmup_steps: 4,
+            ..TrainOptions::default()
+        };
+        assert_eq!(
+            [0, 1, 2, 3, 4, 99].map(|s| o.schedule(s, 12)),
+            [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+        );
         o.decay = LearningRateDecay::Linear;
-        assert_eq!([4, 8, 12, 13].map(|s| o.schedule(s, 12)), [1.0, 0.5, 0.0, 0.0]);
+        assert_eq!(
+            [4, 8, 12, 13].map(|s| o.schedule(s, 12)),
+            [1.0, 0.5, 0.0, 0.0]
+        );
         o.decay = LearningRateDecay::Cosine;
         assert!((o.schedule(8, 12) - 0.5).abs() < 1e-12 && o.schedule(12, 12).abs() < 1e-12);
     }
 
     #[test]
     fn options_outside_their_range_are_named() {
-        let o = TrainOptions { average: 1.0, ..TrainOptions::default() };
+        let o = TrainOptions {
+            average: 1.0,
+            ..TrainOptions::default()
+        };
         assert!(o.check().is_err_and(|e| e.contains("average")));
-        let o = TrainOptions { lr: f64::NAN, ..TrainOptions::default() };
+        let o = TrainOptions {
+            lr: f64::NAN,
+            ..TrainOptions::default()
+        };
         assert!(o.check().is_err_and(|e| e.contains("lr")));
-        assert!(TaskOptions { huber: 0.0, ..TaskOptions::default() }.check().is_err());
+        assert!(
+            TaskOptions {
+                huber: 0.0,
+                ..TaskOptions::default()
+            }
+            .check()
+            .is_err()
+        );
         assert!(TrainOptions::default().check().is_ok() && TaskOptions::default().check().is_ok());
     }
 }

@@ -23,7 +23,9 @@ impl Key {
     /// The `i`-th branch.
     #[inline]
     pub fn at(self, i: u64) -> Self {
-        Self(mix(self.0.wrapping_add((i.wrapping_add(1)).wrapping_mul(0x9e37_79b9_7f4a_7c15))))
+        Self(mix(self.0.wrapping_add(
+            (i.wrapping_add(1)).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        )))
     }
 
     /// 64 random bits.
@@ -68,12 +70,17 @@ mod tests {
         let draws: Vec<f64> = (0..n).map(|i| Key::new(3).at(i).normal()).collect();
         let mean = draws.iter().sum::<f64>() / n as f64;
         let variance = draws.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n as f64;
-        assert!(mean.abs() < 0.015 && (variance - 1.0).abs() < 0.02, "{mean} {variance}");
+        assert!(
+            mean.abs() < 0.015 && (variance - 1.0).abs() < 0.02,
+            "{mean} {variance}"
+        );
     }
 
     #[test]
     fn chance_comes_true_as_often_as_it_says() {
-        let hits = (0..100_000).filter(|i| Key::new(5).at(*i).chance(0.3)).count();
+        let hits = (0..100_000)
+            .filter(|i| Key::new(5).at(*i).chance(0.3))
+            .count();
         assert!((29_300..30_700).contains(&hits), "{hits}");
         assert!(!(0..1000).any(|i| Key::new(5).at(i).chance(0.0)));
     }
@@ -87,6 +94,9 @@ mod tests {
             counts[x[0] * 9 + x[1] * 3 + x[2]] += 1;
         }
         let seen: Vec<i32> = counts.into_iter().filter(|c| *c > 0).collect();
-        assert!(seen.len() == 6 && seen.iter().all(|c| (880..1120).contains(c)), "{seen:?}");
+        assert!(
+            seen.len() == 6 && seen.iter().all(|c| (880..1120).contains(c)),
+            "{seen:?}"
+        );
     }
 }

@@ -6,7 +6,16 @@ use ndarray::{ArrayView2, ArrayViewMut2, LinalgScalar, ShapeBuilder};
 
 /// A float that networks can be trained in.
 pub trait Real:
-    LinalgScalar + PartialOrd + Default + Debug + Send + Sync + Neg<Output = Self> + AddAssign + SubAssign + MulAssign
+    LinalgScalar
+    + PartialOrd
+    + Default
+    + Debug
+    + Send
+    + Sync
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+    + MulAssign
 {
     /// 0.
     const ZERO: Self;
@@ -69,18 +78,34 @@ real!(f32, libm::expf, libm::log1pf, libm::sqrtf);
 real!(f64, libm::exp, libm::log1p, libm::sqrt);
 
 /// `rows` x `cols` values of `data`, row r starting at r x `stride`. Panics if `data` is too short.
-pub(crate) fn matrix<R: Real>(data: &[R], rows: usize, cols: usize, stride: usize) -> ArrayView2<'_, R> {
-    ArrayView2::from_shape((rows, cols).strides((stride, 1)), data).expect("the slice holds every row")
+pub(crate) fn matrix<R: Real>(
+    data: &[R],
+    rows: usize,
+    cols: usize,
+    stride: usize,
+) -> ArrayView2<'_, R> {
+    ArrayView2::from_shape((rows, cols).strides((stride, 1)), data)
+        .expect("the slice holds every row")
 }
 
 /// As [`matrix`], to write.
-pub(crate) fn matrix_mut<R: Real>(data: &mut [R], rows: usize, cols: usize, stride: usize) -> ArrayViewMut2<'_, R> {
-    ArrayViewMut2::from_shape((rows, cols).strides((stride, 1)), data).expect("the slice holds every row")
+pub(crate) fn matrix_mut<R: Real>(
+    data: &mut [R],
+    rows: usize,
+    cols: usize,
+    stride: usize,
+) -> ArrayViewMut2<'_, R> {
+    ArrayViewMut2::from_shape((rows, cols).strides((stride, 1)), data)
+        .expect("the slice holds every row")
 }
 
 /// c = a b. Each element is one sum in the order of the inner index (in blocks of 256 of it, or as the pinned GEMM
 /// has it), whatever the other two sizes: rows of a batch do not influence each other's bits.
-pub(crate) fn gemm<R: Real>(a: ArrayView2<'_, R>, b: ArrayView2<'_, R>, mut c: ArrayViewMut2<'_, R>) {
+pub(crate) fn gemm<R: Real>(
+    a: ArrayView2<'_, R>,
+    b: ArrayView2<'_, R>,
+    mut c: ArrayViewMut2<'_, R>,
+) {
     ndarray::linalg::general_mat_mul(R::ONE, &a, &b, R::ZERO, &mut c);
 }
 

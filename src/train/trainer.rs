@@ -133,7 +133,10 @@ impl core::fmt::Display for TrainError {
             Self::Options(what) => write!(f, "{what}"),
             Self::NoRows => write!(f, "no training row lies in any task's space"),
             Self::NotFinite { step, what } => {
-                write!(f, "training diverged: a {what} is not finite after {step} steps; a lower lr may help")
+                write!(
+                    f,
+                    "training diverged: a {what} is not finite after {step} steps; a lower lr may help"
+                )
             }
             Self::File(e) => write!(f, "{e}"),
             Self::Threads(e) => write!(f, "worker threads: {e}"),
@@ -161,15 +164,26 @@ struct Run<'a> {
 }
 
 /// Trains.
-pub fn train(job: &Job<'_>, progress: &mut dyn FnMut(&Progress<'_>)) -> Result<Outcome, TrainError> {
+pub fn train(
+    job: &Job<'_>,
+    progress: &mut dyn FnMut(&Progress<'_>),
+) -> Result<Outcome, TrainError> {
     let options = job.options;
     options.check().map_err(TrainError::Options)?;
-    job.tasks.iter().try_for_each(TaskOptions::check).map_err(TrainError::Options)?;
+    job.tasks
+        .iter()
+        .try_for_each(TaskOptions::check)
+        .map_err(TrainError::Options)?;
     if job.tasks.len() != job.spec.tasks.len() {
-        return Err(TrainError::Options("options of every task are needed".into()));
+        return Err(TrainError::Options(
+            "options of every task are needed".into(),
+        ));
     }
     let _lock = job.folder.map(RunLock::take).transpose()?;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().map_err(TrainError::Threads)?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads)
+        .build()
+        .map_err(TrainError::Threads)?;
     let mut run = Run::new(job)?;
     let mut gradients = Gradients::default();
     let per_epoch = run.rows.len().div_ceil(options.batch) as u64;
@@ -190,21 +204,32 @@ pub fn train(job: &Job<'_>, progress: &mut dyn FnMut(&Progress<'_>)) -> Result<O
             }
         };
         let end = order.len().min((batch + 1) * options.batch);
-        run.step(&pool, &mut gradients, &order[batch * options.batch..end], options.schedule(step, steps))?;
+        run.step(
+            &pool,
+            &mut gradients,
+            &order[batch * options.batch..end],
+            options.schedule(step, steps),
+        )?;
 
         let position = &mut run.position;
         if batch == 0 {
             position.losses = vec![(0.0, 0); job.tasks.len()];
         }
-        for ((sum, count), (loss, weight)) in
-            position.losses.iter_mut().zip(gradients.losses.iter().zip(&gradients.weights))
+        for ((sum, count), (loss, weight)) in position
+            .losses
+            .iter_mut()
+            .zip(gradients.losses.iter().zip(&gradients.weights))
         {
             *sum += loss;
             *count += u64::from(*weight > 0.0);
         }
         position.step += 1;
         let step = position.step;
-        let losses: Vec<f64> = position.losses.iter().map(|(sum, count)| sum / (*count).max(1) as f64).collect();
+        let losses: Vec<f64> = position
+            .losses
+            .iter()
+            .map(|(sum, count)| sum / (*count).max(1) as f64)
+            .collect();
         let due = match options.evaluate_every {
             EvaluateEvery::Epoch => step % per_epoch == 0,
             EvaluateEvery::Steps(n) => step % n == 0,
@@ -214,7 +239,11 @@ pub fn train(job: &Job<'_>, progress: &mut dyn FnMut(&Progress<'_>)) -> Result<O
             pool.install(|| run.evaluate(&losses))?;
         }
         let interrupted = job.interrupt.load(Ordering::Relaxed);
-        if evaluated || interrupted || step == steps || saved.elapsed().as_secs_f64() >= options.checkpoint_seconds {
+        if evaluated
+            || interrupted
+            || step == steps
+            || saved.elapsed().as_secs_f64() >= options.checkpoint_seconds
+        {
             run.save()?;
             saved = Instant::now();
         }
@@ -233,7 +262,8 @@ pub fn train(job: &Job<'_>, progress: &mut dyn FnMut(&Progress<'_>)) -> Result<O
             return Ok(Outcome::Interrupted { step });
         }
     }
-    pool.install(|| run.finish()).map(|trained| Outcome::Finished(Box::new(trained)))
+    pool.install(|| run.finish())
+        .map(|trained| Outcome::Finished(Box::new(trained)))
 }
 
 impl<'a> Run<'a> {
@@ -246,8 +276,17 @@ impl<'a> Run<'a> {
         }
         let parameters = match job.from {
             Some(p) if network.fits(p) => p.clone(),
-            Some(_) => return Err(TrainError::Options("the parameters to begin with do not fit the model".into())),
-            None => network.initialize(job.data, &rows, job.options.seed, job.options.embedding_init),
+            Some(_) => {
+                return Err(TrainError::Options(
+                    "the parameters to begin with do not fit the model".into(),
+                ));
+            }
+            None => network.initialize(
+                job.data,
+                &rows,
+                job.options.seed,
+                job.options.embedding_init,
+            ),
         };
         let state = State::new(&network, network.weights(parameters), job.options);
         let position = Position {
@@ -255,9 +294,17 @@ impl<'a> Run<'a> {
             losses: vec![(0.0, 0); job.tasks.len()],
             ..Position::default()
         };
-        let mut run = Self { job, network, rows, position, state, best: None };
+        let mut run = Self {
+            job,
+            network,
+            rows,
+            position,
+            state,
+            best: None,
+        };
         if let Some(path) = run.checkpoint().filter(|path| job.resume && path.exists()) {
-            (run.position, run.best) = checkpoint::load(&path, run.position.fingerprint, &mut run.state)?;
+            (run.position, run.best) =
+                checkpoint::load(&path, run.position.fingerprint, &mut run.state)?;
         }
         Ok(run)
     }
@@ -273,15 +320,26 @@ impl<'a> Run<'a> {
         rows: &[u32],
         factor: f64,
     ) -> Result<(), TrainError> {
-        let Job { data, options, tasks, .. } = *self.job;
+        let Job {
+            data,
+            options,
+            tasks,
+            ..
+        } = *self.job;
         let (network, state, step) = (&self.network, &mut self.state, self.position.step);
         let dropout = Dropout::of(options.dropout, options.seed, step);
         pool.install(|| {
             if !gradients.compute(network, &state.weights, data, rows, tasks, dropout.as_ref()) {
-                return Err(TrainError::NotFinite { step, what: "loss or gradient" });
+                return Err(TrainError::NotFinite {
+                    step,
+                    what: "loss or gradient",
+                });
             }
             if !state.update(network, options, tasks, gradients, factor) {
-                return Err(TrainError::NotFinite { step, what: "parameter" });
+                return Err(TrainError::NotFinite {
+                    step,
+                    what: "parameter",
+                });
             }
             Ok(())
         })
@@ -293,7 +351,8 @@ impl<'a> Run<'a> {
         let metrics = self.metrics(&weights, &self.job.split.stop)?;
         let tasks: Vec<Option<f64>> = metrics.iter().map(TaskMetrics::quality).collect();
         let defined: Vec<f64> = tasks.iter().flatten().copied().collect();
-        let quality = (!defined.is_empty()).then(|| defined.iter().sum::<f64>() / defined.len() as f64);
+        let quality =
+            (!defined.is_empty()).then(|| defined.iter().sum::<f64>() / defined.len() as f64);
         let p = &mut self.position;
         // Without any defined metric the latest is as good as any.
         if quality.is_none() || p.best.is_none() || quality > p.best {
@@ -303,14 +362,26 @@ impl<'a> Run<'a> {
             p.stale += 1;
             p.stopped_early = self.job.options.patience > 0 && p.stale >= self.job.options.patience;
         }
-        p.history.push(Evaluation { step: p.step, quality, tasks, losses: losses.to_vec() });
+        p.history.push(Evaluation {
+            step: p.step,
+            quality,
+            tasks,
+            losses: losses.to_vec(),
+        });
         Ok(())
     }
 
-    fn metrics(&self, weights: &Weights<f32>, rows: &[u32]) -> Result<Vec<TaskMetrics>, TrainError> {
+    fn metrics(
+        &self,
+        weights: &Weights<f32>,
+        rows: &[u32],
+    ) -> Result<Vec<TaskMetrics>, TrainError> {
         let logits = self.network.predict(weights, self.job.data, rows);
         if logits.iter().any(|z| !z.is_finite()) {
-            return Err(TrainError::NotFinite { step: self.position.step, what: "logit" });
+            return Err(TrainError::NotFinite {
+                step: self.position.step,
+                what: "logit",
+            });
         }
         Ok(self.network.metrics(&logits, self.job.data, rows))
     }
@@ -320,14 +391,26 @@ impl<'a> Run<'a> {
         self.position.task_steps.clone_from(&self.state.task_steps);
         self.position.has_best = self.best.is_some();
         match self.checkpoint() {
-            Some(path) => Ok(checkpoint::save(&path, &self.position, &self.state, self.best.as_ref())?),
+            Some(path) => Ok(checkpoint::save(
+                &path,
+                &self.position,
+                &self.state,
+                self.best.as_ref(),
+            )?),
             None => Ok(()),
         }
     }
 
     fn finish(mut self) -> Result<Trained, TrainError> {
-        let best_step = if self.best.is_some() { self.position.best_step } else { self.position.step };
-        let weights = self.best.take().unwrap_or_else(|| self.state.averaged(&self.network, self.job.options.average));
+        let best_step = if self.best.is_some() {
+            self.position.best_step
+        } else {
+            self.position.step
+        };
+        let weights = self
+            .best
+            .take()
+            .unwrap_or_else(|| self.state.averaged(&self.network, self.job.options.average));
         let metrics = self.metrics(&weights, &self.job.split.validation)?;
         let parameters = self.network.parameters(weights);
         if let Some(folder) = self.job.folder {
@@ -353,15 +436,23 @@ pub const PARAMETERS_FILE: &str = "parameters.bin";
 /// and clock, which rows train and stop, and their labels.
 fn fingerprint(job: &Job<'_>, rows: &[u32]) -> u64 {
     let mut digest = Xxh3::new();
-    let options = TrainOptions { threads: 0, checkpoint_seconds: 0.0, ..job.options.clone() };
+    let options = TrainOptions {
+        threads: 0,
+        checkpoint_seconds: 0.0,
+        ..job.options.clone()
+    };
     digest.update(format!("{:?}{options:?}{:?}", job.spec, job.tasks).as_bytes());
     digest.update(&(job.data.request.len() as u64).to_le_bytes());
     for list in [rows, &job.split.stop] {
         digest.update(&(list.len() as u64).to_le_bytes());
-        list.iter().for_each(|row| digest.update(&row.to_le_bytes()));
+        list.iter()
+            .for_each(|row| digest.update(&row.to_le_bytes()));
     }
     for task in &job.data.tasks {
-        task.labels.iter().chain(&task.weights).for_each(|x| digest.update(&x.to_le_bytes()));
+        task.labels
+            .iter()
+            .chain(&task.weights)
+            .for_each(|x| digest.update(&x.to_le_bytes()));
     }
     digest.digest()
 }

@@ -4,7 +4,9 @@ use super::*;
 use crate::train::random::Key;
 
 fn draws(seed: u64, n: usize, levels: u64) -> Vec<f64> {
-    (0..n).map(|i| (Key::new(seed).at(i as u64).bits() % levels) as f64).collect()
+    (0..n)
+        .map(|i| (Key::new(seed).at(i as u64).bits() % levels) as f64)
+        .collect()
 }
 
 fn naive_auc(s: &[f64], y: &[f64], w: &[f64]) -> f64 {
@@ -45,7 +47,10 @@ fn gauc_weights_groups_by_rows_and_skips_one_class_groups() {
     for seed in 0..20 {
         let n = 200;
         let (s, y, w) = (draws(seed, n, 9), draws(seed + 1000, n, 2), vec![1.0; n]);
-        let g: Vec<u32> = draws(seed + 2000, n, 60).iter().map(|g| *g as u32).collect();
+        let g: Vec<u32> = draws(seed + 2000, n, 60)
+            .iter()
+            .map(|g| *g as u32)
+            .collect();
         let (mut sum, mut used) = (0.0, 0);
         for group in 0..60 {
             let rows: Vec<usize> = (0..n).filter(|i| g[*i] == group).collect();
@@ -100,8 +105,9 @@ fn spearman_is_pearson_of_ranks_by_counting() {
         };
         let (ra, rb): (Vec<f64>, Vec<f64>) = (0..n).map(|i| (rank(&a, i), rank(&b, i))).unzip();
         let mean = |v: &[f64]| v.iter().sum::<f64>() / n as f64;
-        let covariance =
-            |u: &[f64], v: &[f64]| u.iter().zip(v).map(|(x, y)| x * y).sum::<f64>() / n as f64 - mean(u) * mean(v);
+        let covariance = |u: &[f64], v: &[f64]| {
+            u.iter().zip(v).map(|(x, y)| x * y).sum::<f64>() / n as f64 - mean(u) * mean(v)
+        };
         let want = covariance(&ra, &rb) / (covariance(&ra, &ra) * covariance(&rb, &rb)).sqrt();
         assert!((spearman(&a, &b).unwrap() - want).abs() < 1e-10);
     }
@@ -117,13 +123,19 @@ fn binary_metrics_of_a_case_by_hand() {
     assert!((m.log_loss.unwrap() - log_loss).abs() < 1e-12);
     assert!((m.normalized_entropy.unwrap() - log_loss / entropy).abs() < 1e-12);
     assert!((m.calibration.unwrap() - ((0.75 + 1.5) / 4.0) / 0.25).abs() < 1e-12);
-    assert_eq!((m.auc, m.gauc, m.gauc_skipped), (Some(1.0), Some(1.0), Some(0.0)));
+    assert_eq!(
+        (m.auc, m.gauc, m.gauc_skipped),
+        (Some(1.0), Some(1.0), Some(0.0))
+    );
 }
 
 #[test]
 fn duration_metrics_of_a_case_by_hand() {
     let m = TaskMetrics::duration(&[1.0, 5.0, 2.0], &[2.0, 3.0, 2.0], &[1.0, 1.0, 2.0]);
-    assert_eq!((m.mae, m.xauc, m.mean_score), (Some(0.75), Some(1.0), Some(2.5)));
+    assert_eq!(
+        (m.mae, m.xauc, m.mean_score),
+        (Some(0.75), Some(1.0), Some(2.5))
+    );
     assert!((m.rmse.unwrap() - 1.25f64.sqrt()).abs() < 1e-12);
 }
 

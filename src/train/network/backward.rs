@@ -37,7 +37,13 @@ fn through_relu<R: Real>(d: &mut [R], y: &[R], stride: usize, cols: usize, keep:
 type Columns<'a, R> = (&'a [R], usize);
 
 /// dW = d^T input, db = column sums of d.
-fn parameters_gradient<R: Real>(span: &Span, d: Columns<'_, R>, input: Columns<'_, R>, rows: usize, out: &mut [R]) {
+fn parameters_gradient<R: Real>(
+    span: &Span,
+    d: Columns<'_, R>,
+    input: Columns<'_, R>,
+    rows: usize,
+    out: &mut [R],
+) {
     let (o, i) = (span.outputs, span.inputs);
     gemm(
         matrix(d.0, rows, o, d.1).reversed_axes(),
@@ -78,8 +84,11 @@ impl Network {
         for l in (1..layers).rev() {
             let (below, above) = g.hidden.split_at_mut(l);
             let (d, d_below) = (&mut above[0], &mut below[l - 1]);
-            let (stride, below_stride, width) =
-                (self.hidden_stride(l), self.hidden_stride(l - 1), self.expert_widths[l]);
+            let (stride, below_stride, width) = (
+                self.hidden_stride(l),
+                self.hidden_stride(l - 1),
+                self.expert_widths[l],
+            );
             through_relu(d, &a.hidden[l], stride, stride, keep);
             for (e, spans) in self.experts.iter().enumerate() {
                 let span = &spans[l];
@@ -89,24 +98,43 @@ impl Network {
                 gemm(
                     matrix(d.0, n, width, stride),
                     matrix(&w[span.weights()], width, span.inputs, span.inputs),
-                    matrix_mut(&mut d_below[e * span.inputs..], n, span.inputs, below_stride),
+                    matrix_mut(
+                        &mut d_below[e * span.inputs..],
+                        n,
+                        span.inputs,
+                        below_stride,
+                    ),
                 );
             }
         }
 
         let (f, d) = (self.first.outputs, &mut g.hidden[0]);
         through_relu(d, &a.hidden[0], f, self.gate_column(), keep);
-        parameters_gradient(&self.first, (&d[..], f), (&a.x[..], self.num_inputs), n, &mut g.dense);
+        parameters_gradient(
+            &self.first,
+            (&d[..], f),
+            (&a.x[..], self.num_inputs),
+            n,
+            &mut g.dense,
+        );
         if task_lr.iter().any(|lr| *lr != R::ONE) {
             for row in d.chunks_mut(f) {
-                for (z, lr) in row[self.gate_column()..].chunks_mut(self.num_experts).zip(task_lr) {
+                for (z, lr) in row[self.gate_column()..]
+                    .chunks_mut(self.num_experts)
+                    .zip(task_lr)
+                {
                     z.iter_mut().for_each(|z| *z *= *lr);
                 }
             }
         }
         gemm(
             matrix(d, n, f, f),
-            matrix(&w[self.first.weights()], f, self.num_inputs, self.num_inputs),
+            matrix(
+                &w[self.first.weights()],
+                f,
+                self.num_inputs,
+                self.num_inputs,
+            ),
             matrix_mut(&mut g.x, n, self.num_inputs, self.num_inputs),
         );
     }
@@ -127,7 +155,10 @@ impl Network {
         g.mixture.resize(n * head.inputs, R::ZERO);
         let dw = &mut g.dense[head.weights()];
         dw.fill(R::ZERO);
-        for ((d, h), out) in d_logit().zip(top.chunks(head.inputs)).zip(g.mixture.chunks_mut(head.inputs)) {
+        for ((d, h), out) in d_logit()
+            .zip(top.chunks(head.inputs))
+            .zip(g.mixture.chunks_mut(head.inputs))
+        {
             add_scaled(dw, d, h);
             for (out, v) in out.iter_mut().zip(&w[head.weights()]) {
                 *out = d * *v;
@@ -137,9 +168,25 @@ impl Network {
 
         for (l, span) in self.towers[task].iter().enumerate().rev() {
             core::mem::swap(&mut g.mixture, &mut g.tower);
-            let input = if l == 0 { &a.mixtures[task] } else { &a.towers[task][l - 1] };
-            through_relu(&mut g.tower, &a.towers[task][l], span.outputs, span.outputs, keep);
-            parameters_gradient(span, (&g.tower, span.outputs), (input, span.inputs), n, &mut g.dense);
+            let input = if l == 0 {
+                &a.mixtures[task]
+            } else {
+                &a.towers[task][l - 1]
+            };
+            through_relu(
+                &mut g.tower,
+                &a.towers[task][l],
+                span.outputs,
+                span.outputs,
+                keep,
+            );
+            parameters_gradient(
+                span,
+                (&g.tower, span.outputs),
+                (input, span.inputs),
+                n,
+                &mut g.dense,
+            );
             g.mixture.resize(n * span.inputs, R::ZERO);
             gemm(
                 matrix(&g.tower, n, span.outputs, span.outputs),
@@ -150,7 +197,13 @@ impl Network {
     }
 
     /// From `g.mixture` to the task's gate logits (in the first layer's gradient) and, times `lr`, to the experts.
-    fn mixture_backward<R: Real>(&self, a: &Activations<R>, task: usize, lr: R, g: &mut ShardGradients<R>) {
+    fn mixture_backward<R: Real>(
+        &self,
+        a: &Activations<R>,
+        task: usize,
+        lr: R,
+        g: &mut ShardGradients<R>,
+    ) {
         let (width, experts) = (self.mixture_width(), self.num_experts);
         let last = self.expert_widths.len() - 1;
         let (stride, f) = (self.hidden_stride(last), self.first.outputs);

@@ -40,7 +40,12 @@ struct HiddenDropout<'a, R> {
 }
 
 /// y = relu(y + b) in the first `bias.len()` of every `stride` columns; dropped outputs are 0, kept ones scaled.
-fn bias_relu<R: Real>(y: &mut [R], stride: usize, bias: &[R], dropout: Option<HiddenDropout<'_, R>>) {
+fn bias_relu<R: Real>(
+    y: &mut [R],
+    stride: usize,
+    bias: &[R],
+    dropout: Option<HiddenDropout<'_, R>>,
+) {
     for (i, row) in y.chunks_mut(stride).enumerate() {
         for (y, b) in row.iter_mut().zip(bias) {
             let z = *y + *b;
@@ -50,7 +55,11 @@ fn bias_relu<R: Real>(y: &mut [R], stride: usize, bias: &[R], dropout: Option<Hi
         if let Some(d) = dropout {
             let key: Key = d.dropout.row(Draw::Hidden, d.layer, d.position + i);
             for (unit, y) in row.iter_mut().take(bias.len()).enumerate() {
-                *y = if key.at(unit as u64).chance(d.dropout.rates.hidden) { R::ZERO } else { *y * d.keep };
+                *y = if key.at(unit as u64).chance(d.dropout.rates.hidden) {
+                    R::ZERO
+                } else {
+                    *y * d.keep
+                };
             }
         }
     }
@@ -68,7 +77,11 @@ fn softmax<R: Real>(z: &mut [R], dropped: Option<(Key, f64)>) {
     let max = max.unwrap_or(R::ZERO);
     let mut sum = R::ZERO;
     for (e, z) in z.iter_mut().enumerate() {
-        *z = if !all && drop(e) { R::ZERO } else { (*z - max).exp() };
+        *z = if !all && drop(e) {
+            R::ZERO
+        } else {
+            (*z - max).exp()
+        };
         sum += *z;
     }
     let scale = R::ONE / sum;
@@ -82,16 +95,22 @@ impl<R: Real> Activations<R> {
     fn resize(&mut self, network: &Network, rows: usize) {
         let fit = |v: &mut Vec<R>, cols: usize| v.resize(rows * cols, R::ZERO);
         fit(&mut self.x, network.num_inputs);
-        self.hidden.resize_with(network.expert_widths.len(), Vec::new);
+        self.hidden
+            .resize_with(network.expert_widths.len(), Vec::new);
         for (l, v) in self.hidden.iter_mut().enumerate() {
             fit(v, network.hidden_stride(l));
         }
         self.mixtures.resize_with(network.num_tasks(), Vec::new);
-        self.mixtures.iter_mut().for_each(|v| fit(v, network.mixture_width()));
+        self.mixtures
+            .iter_mut()
+            .for_each(|v| fit(v, network.mixture_width()));
         self.towers.resize_with(network.num_tasks(), Vec::new);
         for (tower, spans) in self.towers.iter_mut().zip(&network.towers) {
             tower.resize_with(spans.len(), Vec::new);
-            tower.iter_mut().zip(spans).for_each(|(v, s)| fit(v, s.outputs));
+            tower
+                .iter_mut()
+                .zip(spans)
+                .for_each(|(v, s)| fit(v, s.outputs));
         }
         fit(&mut self.logits, network.num_tasks());
         self.rows = rows;
@@ -101,7 +120,11 @@ impl<R: Real> Activations<R> {
 impl Network {
     /// Columns of an expert layer's activations.
     pub(crate) fn hidden_stride(&self, layer: usize) -> usize {
-        if layer == 0 { self.first.outputs } else { self.num_experts * self.expert_widths[layer] }
+        if layer == 0 {
+            self.first.outputs
+        } else {
+            self.num_experts * self.expert_widths[layer]
+        }
     }
 
     /// Column of the first layer where the gates begin.
@@ -132,10 +155,15 @@ impl Network {
             })
         };
         let w = &weights.dense[..];
-        let weight = |s: &Span| matrix(&w[s.weights()], s.outputs, s.inputs, s.inputs).reversed_axes();
+        let weight =
+            |s: &Span| matrix(&w[s.weights()], s.outputs, s.inputs, s.inputs).reversed_axes();
 
         let (d, f) = (self.num_inputs, self.first.outputs);
-        gemm(matrix(&a.x, n, d, d), weight(&self.first), matrix_mut(&mut a.hidden[0], n, f, f));
+        gemm(
+            matrix(&a.x, n, d, d),
+            weight(&self.first),
+            matrix_mut(&mut a.hidden[0], n, f, f),
+        );
         let bias = &w[self.first.biases()];
         let gates = self.gate_column();
         bias_relu(&mut a.hidden[0], f, &bias[..gates], dropped(0));
@@ -144,21 +172,35 @@ impl Network {
             let z = &mut row[gates..];
             add_scaled(z, R::ONE, &bias[gates..]);
             for (task, z) in z.chunks_mut(self.num_experts).enumerate() {
-                softmax(z, gate_dropout.map(|d| (d.row(Draw::Gate, task, position + i), d.rates.gate)));
+                softmax(
+                    z,
+                    gate_dropout.map(|d| (d.row(Draw::Gate, task, position + i), d.rates.gate)),
+                );
             }
         }
 
         for l in 1..self.expert_widths.len() {
             let (below, above) = a.hidden.split_at_mut(l);
             let (from, to) = (&below[l - 1], &mut above[0]);
-            let (from_stride, stride, width) =
-                (self.hidden_stride(l - 1), self.hidden_stride(l), self.expert_widths[l]);
+            let (from_stride, stride, width) = (
+                self.hidden_stride(l - 1),
+                self.hidden_stride(l),
+                self.expert_widths[l],
+            );
             for (e, spans) in self.experts.iter().enumerate() {
                 let span = &spans[l];
                 let input = matrix(&from[e * span.inputs..], n, span.inputs, from_stride);
-                gemm(input, weight(span), matrix_mut(&mut to[e * width..], n, width, stride));
+                gemm(
+                    input,
+                    weight(span),
+                    matrix_mut(&mut to[e * width..], n, width, stride),
+                );
             }
-            let bias: Vec<R> = self.experts.iter().flat_map(|spans| w[spans[l].biases()].iter().copied()).collect();
+            let bias: Vec<R> = self
+                .experts
+                .iter()
+                .flat_map(|spans| w[spans[l].biases()].iter().copied())
+                .collect();
             bias_relu(to, stride, &bias, dropped(l));
         }
 
@@ -167,25 +209,42 @@ impl Network {
         for task in 0..self.num_tasks() {
             let gate = gates + task * self.num_experts;
             let last = a.hidden[layers - 1].chunks(stride);
-            for ((m, h), g) in a.mixtures[task].chunks_mut(width).zip(last).zip(a.hidden[0].chunks(f)) {
+            for ((m, h), g) in a.mixtures[task]
+                .chunks_mut(width)
+                .zip(last)
+                .zip(a.hidden[0].chunks(f))
+            {
                 m.fill(R::ZERO);
                 for (g, h) in g[gate..gate + self.num_experts].iter().zip(h.chunks(width)) {
                     add_scaled(m, *g, h);
                 }
             }
             let mut input = &a.mixtures[task];
-            for (l, (out, span)) in a.towers[task].iter_mut().zip(&self.towers[task]).enumerate() {
+            for (l, (out, span)) in a.towers[task]
+                .iter_mut()
+                .zip(&self.towers[task])
+                .enumerate()
+            {
                 gemm(
                     matrix(input, n, span.inputs, span.inputs),
                     weight(span),
                     matrix_mut(out, n, span.outputs, span.outputs),
                 );
-                bias_relu(out, span.outputs, &w[span.biases()], dropped(self.tower_layer(task, l)));
+                bias_relu(
+                    out,
+                    span.outputs,
+                    &w[span.biases()],
+                    dropped(self.tower_layer(task, l)),
+                );
                 input = out;
             }
             let head = &self.heads[task];
             let (v, b) = (&w[head.weights()], w[head.bias]);
-            for (z, h) in a.logits.chunks_mut(self.kinds.len()).zip(input.chunks(head.inputs)) {
+            for (z, h) in a
+                .logits
+                .chunks_mut(self.kinds.len())
+                .zip(input.chunks(head.inputs))
+            {
                 z[task] = dot(v, h) + b;
             }
         }

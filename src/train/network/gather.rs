@@ -28,13 +28,19 @@ pub(crate) enum Draw {
 impl Dropout {
     /// `None` if nothing is ever left out.
     pub(crate) fn of(rates: DropoutRates, seed: u64, step: u64) -> Option<Self> {
-        (rates != DropoutRates::default()).then(|| Self { rates, key: Key::new(seed).at(2).at(step) })
+        (rates != DropoutRates::default()).then(|| Self {
+            rates,
+            key: Key::new(seed).at(2).at(step),
+        })
     }
 
     /// The draws of one row.
     #[inline]
     pub(crate) fn row(&self, draw: Draw, layer: usize, position: usize) -> Key {
-        self.key.at(draw as u64).at(layer as u64).at(position as u64)
+        self.key
+            .at(draw as u64)
+            .at(layer as u64)
+            .at(position as u64)
     }
 }
 
@@ -50,17 +56,28 @@ fn entries<R: Real>(
     mut each: impl FnMut(usize, R),
 ) {
     let input = &network.inputs[i];
-    let at = if input.user { data.request[row as usize] as usize } else { row as usize };
+    let at = if input.user {
+        data.request[row as usize] as usize
+    } else {
+        row as usize
+    };
     let mut factor = 1.0;
     let mut ids = None;
     if let Some(d) = dropout {
         if d.rates.embedding > 0.0 {
-            if d.row(Draw::Embedding, i, position).chance(d.rates.embedding) {
+            if d.row(Draw::Embedding, i, position)
+                .chance(d.rates.embedding)
+            {
                 return;
             }
             factor = 1.0 / (1.0 - d.rates.embedding);
         }
-        if d.rates.id > 0.0 && input.kind.table().is_some_and(|t| network.tables[t].vocabulary) {
+        if d.rates.id > 0.0
+            && input
+                .kind
+                .table()
+                .is_some_and(|t| network.tables[t].vocabulary)
+        {
             ids = Some((d.row(Draw::Id, i, position), d.rates.id));
         }
     }
@@ -70,8 +87,17 @@ fn entries<R: Real>(
     };
     match (&data.features[input.feature], input.kind) {
         (FeatureData::Rows(rows), _) => each(seen(rows[at], 0), R::from_f64(factor)),
-        (FeatureData::Numbers { buckets, .. }, _) => each(seen(buckets[at], 0), R::from_f64(factor)),
-        (FeatureData::Lists { offsets, rows, weights }, InputKind::Rows { pooling, .. }) => {
+        (FeatureData::Numbers { buckets, .. }, _) => {
+            each(seen(buckets[at], 0), R::from_f64(factor))
+        }
+        (
+            FeatureData::Lists {
+                offsets,
+                rows,
+                weights,
+            },
+            InputKind::Rows { pooling, .. },
+        ) => {
             let range = offsets[at] as usize..offsets[at + 1] as usize;
             let weights = weights.as_ref().map(|w| &w[range.clone()]);
             let total = match (pooling, weights) {
@@ -104,13 +130,29 @@ impl Network {
         dropout: Option<&Dropout>,
         x: &mut [R],
     ) {
-        for (i, (row, x)) in rows.iter().zip(x.chunks_exact_mut(self.num_inputs)).enumerate() {
+        for (i, (row, x)) in rows
+            .iter()
+            .zip(x.chunks_exact_mut(self.num_inputs))
+            .enumerate()
+        {
             for (index, input) in self.inputs.iter().enumerate() {
-                let InputPlan { feature, user, offset, dim, kind } = *input;
-                let at = if user { data.request[*row as usize] as usize } else { *row as usize };
+                let InputPlan {
+                    feature,
+                    user,
+                    offset,
+                    dim,
+                    kind,
+                } = *input;
+                let at = if user {
+                    data.request[*row as usize] as usize
+                } else {
+                    *row as usize
+                };
                 let out = &mut x[offset..offset + dim];
                 match (&data.features[feature], kind) {
-                    (FeatureData::Numbers { values, .. }, InputKind::Value) => out[0] = R::from_f64(values[at].into()),
+                    (FeatureData::Numbers { values, .. }, InputKind::Value) => {
+                        out[0] = R::from_f64(values[at].into())
+                    }
                     (FeatureData::Vectors(bytes), InputKind::Vector { zero_point, step }) => {
                         for (o, b) in out.iter_mut().zip(&bytes[at * dim..(at + 1) * dim]) {
                             *o = R::from_f64((f64::from(*b) - zero_point) * step);
@@ -119,9 +161,17 @@ impl Network {
                     _ => {
                         out.fill(R::ZERO);
                         let table = kind.table().map_or(&[][..], |t| &weights.tables[t][..]);
-                        entries(self, index, data, *row, position + i, dropout, |row, factor| {
-                            add_scaled(out, factor, &table[row * dim..(row + 1) * dim]);
-                        });
+                        entries(
+                            self,
+                            index,
+                            data,
+                            *row,
+                            position + i,
+                            dropout,
+                            |row, factor| {
+                                add_scaled(out, factor, &table[row * dim..(row + 1) * dim]);
+                            },
+                        );
                     }
                 }
             }
@@ -157,8 +207,9 @@ impl<R: Real> TableGradient<R> {
             self.slots[row as usize] = u32::MAX;
         }
         self.values.clear();
-        let inputs: Vec<usize> =
-            (0..network.inputs.len()).filter(|i| network.inputs[*i].kind.table() == Some(table)).collect();
+        let inputs: Vec<usize> = (0..network.inputs.len())
+            .filter(|i| network.inputs[*i].kind.table() == Some(table))
+            .collect();
         for (position, (row, dx)) in rows.iter().zip(dx).enumerate() {
             for &i in &inputs {
                 let offset = network.inputs[i].offset;

@@ -1,0 +1,433 @@
+//! The feature pass: a log in time order through user states into a [`Dataset`].
+//!
+//! A user's state is frozen when a request comes: it has seen exactly the labels whose arrival time is strictly before
+//! the request's. Rows of one request never see each other.
+use core::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::prelude::v1::*;
+
+use rustc_hash::FxHashMap;
+
+use crate::features::{self, Event, Key};
+use crate::spec::{Encoding, Side, Source, Spec};
+use crate::train::dataset::{Dataset, FeatureData, Split, TaskData};
+use crate::train::description::{Description, FeatureKind, StopOn};
+use crate::train::error::{Error, Kind, Result};
+use crate::train::fit::Fit;
+use crate::train::log::{RawColumn, RawLog, key_of, q15};
+
+/// Which rows do what, before anything is learned.
+///
+/// # Errors
+/// [`Kind::Data`] if a part that must not be empty is.
+pub fn split(d: &Description, raw: &RawLog) -> Result<Split> {
+    let requests = raw.requests() as u32;
+    let cut = |share: f64, of: u32| of - ((f64::from(of) * share) as u32).min(of);
+    let from = match (d.toml.data.validation.last, raw.validation_from) {
+        (_, Some(from)) => Some(from),
+        (Some(share), None) => Some(cut(share, requests)),
+        (None, None) => None,
+    };
+    // A request is held out as a whole if one of its rows is.
+    let mut held = vec![false; raw.requests()];
+    for row in 0..raw.rows() {
+        let request = raw.request[row];
+        held[request as usize] |= raw.validation[row] || from.is_some_and(|f| request >= f);
+    }
+    let train_requests = held.iter().filter(|h| !**h).count() as u32;
+    let stop_from = match &d.toml.train.stop_on {
+        StopOn::Last { last } => cut(*last, train_requests),
+        StopOn::Name(_) => train_requests,
+    };
+    let mut split = Split::default();
+    let (mut seen, mut last) = (0, None);
+    for row in 0..raw.rows() {
+        let request = raw.request[row];
+        if held[request as usize] {
+            split.validation.push(row as u32);
+            continue;
+        }
+        if last != Some(request) {
+            seen += 1;
+            last = Some(request);
+        }
+        let part = if seen > stop_from {
+            &mut split.stop
+        } else {
+            &mut split.train
+        };
+        part.push(row as u32);
+    }
+    match &d.toml.train.stop_on {
+        StopOn::Name(name) if name == "validation" => split.stop.clone_from(&split.validation),
+        StopOn::Name(name) if name != "none" => {
+            let message = format!(
+                "unknown stop_on \"{name}\"; {{ last = share }}, \"validation\" or \"none\""
+            );
+            return Err(Error::in_file(Kind::Description, &d.file, message));
+        }
+        _ => {}
+    }
+    if split.train.is_empty() {
+        return Err(Error::in_file(
+            Kind::Data,
+            &d.file,
+            "no training row is left by validation and stop_on",
+        ));
+    }
+    Ok(split)
+}
+
+/// Calls `visit` for every request in log order with the user's state as of its time.
+pub fn for_each_state(
+    d: &Description,
+    fit: &Fit,
+    spec: &Spec<'_>,
+    raw: &RawLog,
+    visit: &mut dyn FnMut(usize, core::ops::Range<usize>, &[u8]),
+) {
+    let bytes = features::state_bytes(spec);
+    let mut fresh = vec![0; bytes];
+    // The length is right, and `reset` refuses nothing else.
+    let _ = features::reset(spec, &mut fresh);
+    let keys: Vec<usize> = features::key_features(spec).collect();
+    let boundaries: Vec<Vec<u8>> = (0..spec.features.len())
+        .map(|i| fit.boundaries(i))
+        .collect();
+    let used: Vec<usize> = (0..spec.labels.len())
+        .filter(|l| spec.features.iter().any(|f| feeds(&f.source, *l)))
+        .collect();
+    let mut users: FxHashMap<u64, usize> = FxHashMap::default();
+    let mut states: Vec<Vec<u8>> = Vec::new();
+    let mut pending: Vec<BinaryHeap<Reverse<(i64, u32, u8)>>> = Vec::new();
+    let mut row = 0;
+    let mut due: Vec<(i64, u32, u8)> = Vec::new();
+    let mut key_list: Vec<Key> = Vec::new();
+    for request in 0..raw.requests() {
+        let start = row;
+        while row < raw.rows() && raw.request[row] as usize == request {
+            row += 1;
+        }
+        if bytes == 0 {
+            visit(request, start..row, &fresh);
+            continue;
+        }
+        let user = *users.entry(raw.user[request]).or_insert_with(|| {
+            states.push(fresh.clone());
+            pending.push(BinaryHeap::new());
+            states.len() - 1
+        });
+        due.clear();
+        while let Some(Reverse(first)) = pending[user].peek()
+            && first.0 < raw.time[request]
+        {
+            due.push(*first);
+            pending[user].pop();
+        }
+        key_list.clear();
+        for (_, row, _) in &due {
+            for feature in &keys {
+                let hash = row_key(d, raw, spec, &boundaries, *feature, *row).unwrap_or(u64::MAX);
+                key_list.push(Key {
+                    feature: *feature as u8,
+                    hash,
+                });
+            }
+        }
+        // A missing key leaves its features as they are, so it is not among an event's keys.
+        let of_row: Vec<Vec<Key>> = (0..due.len())
+            .map(|i| {
+                let all = &key_list[i * keys.len()..(i + 1) * keys.len()];
+                all.iter().copied().filter(|k| k.hash != u64::MAX).collect()
+            })
+            .collect();
+        let events: Vec<Event<'_>> = due
+            .iter()
+            .zip(&of_row)
+            .map(|((time, row, label), keys)| {
+                let value = raw.labels[usize::from(*label)].values[*row as usize];
+                Event {
+                    time: *time,
+                    label: *label,
+                    value,
+                    keys,
+                }
+            })
+            .collect();
+        if !events.is_empty() {
+            // The state was made by `reset` and values are known, so nothing can be refused but absurd times, which
+            // then leave no trace, as on the device.
+            let _ = features::apply(spec, &mut states[user], &events);
+        }
+        visit(request, start..row, &states[user]);
+        for label in &used {
+            let column = &raw.labels[*label];
+            for r in start..row {
+                if !column.values[r].is_nan() {
+                    pending[user].push(Reverse((column.arrival[r], r as u32, *label as u8)));
+                }
+            }
+        }
+    }
+}
+
+fn feeds(source: &Source, wanted: usize) -> bool {
+    match *source {
+        Source::Column | Source::Cross { .. } => false,
+        Source::LastIds { label, .. }
+        | Source::Count { label }
+        | Source::Rate { label, .. }
+        | Source::KeyRate { label, .. }
+        | Source::Since { label }
+        | Source::Previous { label } => usize::from(label) == wanted,
+    }
+}
+
+/// Key of a feature of one row, as the device makes it.
+fn row_key(
+    d: &Description,
+    raw: &RawLog,
+    spec: &Spec<'_>,
+    boundaries: &[Vec<u8>],
+    feature: usize,
+    row: u32,
+) -> Option<u64> {
+    let f = &spec.features[feature];
+    let at = if f.side == Side::User {
+        raw.request[row as usize]
+    } else {
+        row
+    } as usize;
+    match (&raw.features[feature], f.encoding) {
+        (RawColumn::Ids(ids), _) => key_of(ids[at], d.id_kind(&d.toml.feature[feature])),
+        (RawColumn::Numbers(x), Encoding::Number { transform, .. }) => {
+            Some(features::hash_int(u64::from(features::bucket_row(
+                &transform,
+                &boundaries[feature],
+                x[at],
+            ))))
+        }
+        _ => None,
+    }
+}
+
+/// Key of an `id` feature by name, before anything is learned.
+pub(crate) fn raw_key(d: &Description, raw: &RawLog, name: &str, row: u32) -> Option<u64> {
+    let i = d.feature(name)?;
+    let f = &d.toml.feature[i];
+    let at = if f.side == Some(Side::User) {
+        raw.request[row as usize]
+    } else {
+        row
+    } as usize;
+    match &raw.features[i] {
+        RawColumn::Ids(ids) => key_of(ids[at], d.id_kind(f)),
+        _ => None,
+    }
+}
+
+/// Raw columns of the derived features: numbers (NaN is missing) and lists of keys.
+pub(crate) fn derive(d: &Description, fit: &Fit, spec: &Spec<'_>, raw: &RawLog) -> Vec<RawColumn> {
+    let mut columns: Vec<RawColumn> = d
+        .toml
+        .feature
+        .iter()
+        .map(|f| match f.kind {
+            FeatureKind::LastIds => RawColumn::Lists {
+                offsets: vec![0],
+                ids: Vec::new(),
+                weights: None,
+            },
+            kind if kind.is_derived() => RawColumn::Numbers(Vec::new()),
+            _ => RawColumn::None,
+        })
+        .collect();
+    let boundaries: Vec<Vec<u8>> = (0..spec.features.len())
+        .map(|i| fit.boundaries(i))
+        .collect();
+    for_each_state(d, fit, spec, raw, &mut |request, rows, state| {
+        let (state, now) = (Some(state), raw.time[request]);
+        for (i, column) in columns.iter_mut().enumerate() {
+            match (column, spec.features[i].source) {
+                (RawColumn::Lists { offsets, ids, .. }, Source::LastIds { .. }) => {
+                    ids.extend(features::last_ids(spec, state, i));
+                    offsets.push(ids.len() as u32);
+                }
+                (RawColumn::Numbers(x), Source::KeyRate { key, .. }) => {
+                    for row in rows.clone() {
+                        let key = row_key(d, raw, spec, &boundaries, usize::from(key), row as u32);
+                        x.push(features::number(spec, state, i, now, key).unwrap_or(f32::NAN));
+                    }
+                }
+                (RawColumn::Numbers(x), _) => {
+                    x.push(features::number(spec, state, i, now, None).unwrap_or(f32::NAN))
+                }
+                _ => {}
+            }
+        }
+    });
+    columns
+}
+
+/// The data set of a log under a fit; `derived` from [`Fit::learn`] or [`derive_all`].
+pub fn encode(
+    d: &Description,
+    fit: &Fit,
+    spec: &Spec<'_>,
+    raw: &RawLog,
+    derived: &[RawColumn],
+) -> Dataset {
+    let boundaries: Vec<Vec<u8>> = (0..spec.features.len())
+        .map(|i| fit.boundaries(i))
+        .collect();
+    let vocabularies: Vec<_> = fit.tables.iter().map(|t| t.open()).collect();
+    let row_of = |table: u8, key: Option<u64>, default_row: u32| {
+        let index = usize::from(table);
+        features::table_row(
+            &spec.tables[index],
+            vocabularies[index].as_ref(),
+            key,
+            default_row,
+        )
+        .0
+    };
+    let features = spec
+        .features
+        .iter()
+        .enumerate()
+        .map(|(i, f)| {
+            let described = &d.toml.feature[i];
+            let kind = d.id_kind(described);
+            let column = if described.kind.is_derived() {
+                &derived[i]
+            } else {
+                &raw.features[i]
+            };
+            match (f.encoding, column) {
+                (Encoding::Row { table, default_row }, RawColumn::Ids(ids)) => FeatureData::Rows(
+                    ids.iter()
+                        .map(|id| row_of(table, key_of(*id, kind), default_row))
+                        .collect(),
+                ),
+                (Encoding::Row { table, default_row }, _) => {
+                    let Source::Cross { left, right } = f.source else {
+                        return FeatureData::Rows(Vec::new());
+                    };
+                    let of = |key: u8, row: u32| {
+                        row_key(d, raw, spec, &boundaries, usize::from(key), row)
+                    };
+                    let cross = |row: u32| {
+                        let key = of(left, row)
+                            .zip(of(right, row))
+                            .map(|(a, b)| features::hash_cross(a, b));
+                        row_of(table, key, default_row)
+                    };
+                    if f.side == Side::User {
+                        FeatureData::Rows(first_rows(raw).map(cross).collect())
+                    } else {
+                        FeatureData::Rows((0..raw.rows() as u32).map(cross).collect())
+                    }
+                }
+                (
+                    Encoding::Rows { table, max_len, .. },
+                    RawColumn::Lists {
+                        offsets,
+                        ids,
+                        weights,
+                    },
+                ) => {
+                    let (mut cut, mut rows, mut q) =
+                        (vec![0], Vec::new(), weights.as_ref().map(|_| Vec::new()));
+                    for pair in offsets.windows(2) {
+                        let (start, end) = (pair[0] as usize, pair[1] as usize);
+                        let end = end.min(start + usize::from(max_len));
+                        let is_key = described.kind.is_derived();
+                        let key = |id: &u64| if is_key { Some(*id) } else { key_of(*id, kind) };
+                        rows.extend(ids[start..end].iter().map(|id| row_of(table, key(id), 0)));
+                        if let (Some(q), Some(weights)) = (&mut q, weights) {
+                            q.extend(q15(&weights[start..end]));
+                        }
+                        cut.push(rows.len() as u32);
+                    }
+                    FeatureData::Lists {
+                        offsets: cut,
+                        rows,
+                        weights: q,
+                    }
+                }
+                (
+                    Encoding::Number {
+                        transform,
+                        default,
+                        value,
+                        buckets,
+                    },
+                    RawColumn::Numbers(x),
+                ) => {
+                    let network = |x: &f32| transform.apply(if x.is_nan() { default } else { *x });
+                    let bucket = |x: &f32| features::bucket_row(&transform, &boundaries[i], *x);
+                    FeatureData::Numbers {
+                        values: value
+                            .map(|_| x.iter().map(network).collect())
+                            .unwrap_or_default(),
+                        buckets: buckets
+                            .map(|_| x.iter().map(bucket).collect())
+                            .unwrap_or_default(),
+                    }
+                }
+                (Encoding::Vector { grid, .. }, RawColumn::Vectors(bytes)) => {
+                    let byte = |b: &u8| if *b == u8::MAX { grid.zero_point } else { *b };
+                    FeatureData::Vectors(bytes.iter().map(byte).collect())
+                }
+                _ => FeatureData::Rows(Vec::new()),
+            }
+        })
+        .collect();
+    Dataset {
+        features,
+        request: raw.request.clone(),
+        time: raw.time.clone(),
+        tasks: (0..spec.tasks.len())
+            .map(|t| task_data(d, raw, t))
+            .collect(),
+        gauc_group: raw.gauc_group.clone(),
+        line: raw.line.clone(),
+    }
+}
+
+/// Raw derived columns under a finished fit, for logs that it was not learned from.
+pub fn derive_all(d: &Description, fit: &Fit, spec: &Spec<'_>, raw: &RawLog) -> Vec<RawColumn> {
+    derive(d, fit, spec, raw)
+}
+
+/// First row of each request.
+fn first_rows(raw: &RawLog) -> impl Iterator<Item = u32> + '_ {
+    let rows = raw.rows() as u32;
+    (0..rows).filter(|r| *r == 0 || raw.request[*r as usize] != raw.request[*r as usize - 1])
+}
+
+/// Labels and weights of one task: weight 1 in its space, where its label is known and old enough.
+fn task_data(d: &Description, raw: &RawLog, task: usize) -> TaskData {
+    let t = &d.toml.task[task];
+    let label = d.label(t.label().get_ref()).unwrap_or(0);
+    let l = &d.toml.label[label];
+    let window = l.window.unwrap_or(l.delay) as i64;
+    let end = raw.time.last().copied().unwrap_or(0);
+    let timed = d.toml.data.time.is_some();
+    let given = t.space.as_ref().and_then(|s| d.task(s.get_ref()));
+    let given = given.map(|g| task_data(d, raw, g));
+    let mut data = TaskData::default();
+    for row in 0..raw.rows() {
+        let value = raw.labels[label].values[row];
+        let old = !timed || end - raw.time[raw.request[row] as usize] >= window;
+        let inside = raw.spaces[task][row]
+            && old
+            && !value.is_nan()
+            && given
+                .as_ref()
+                .is_none_or(|g| g.weights[row] > 0.0 && g.labels[row] > 0.0);
+        data.labels.push(if inside { value } else { 0.0 });
+        data.weights.push(if inside { 1.0 } else { 0.0 });
+    }
+    data
+}
