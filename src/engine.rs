@@ -167,8 +167,8 @@ impl<'a> Model<'a> {
     /// Adds one label of one past impression to `state`.
     ///
     /// # Errors
-    /// [`Status::StateLayout`], [`Status::StateCorrupt`], [`Status::UnknownLabel`], [`Status::BadTime`]; `state` is
-    /// then unchanged.
+    /// [`Status::StateLayout`], [`Status::StateCorrupt`], [`Status::UnknownLabel`], [`Status::BadTime`],
+    /// [`Status::NotFinite`] for a NaN value; `state` is then unchanged.
     pub fn state_apply(&self, state: &mut [u8], event: &Event<'_>) -> Result<()> {
         features::apply(&self.spec, state, core::slice::from_ref(event))
     }

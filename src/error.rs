@@ -111,7 +111,7 @@ pub enum Status {
     StateCorrupt = 602,
     /// An event names a label or key that the model does not have.
     UnknownLabel = 603,
-    /// An event's time is before the state's last event by more than a clock can be wrong, or not representable.
+    /// An event's time is more than 2^40 seconds from 1970: milliseconds instead of seconds, perhaps.
     BadTime = 604,
 }
 

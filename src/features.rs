@@ -14,6 +14,8 @@ mod numbers;
 mod pooling;
 mod slots;
 mod state;
+#[cfg(test)]
+mod tests;
 pub(crate) mod vocabulary;
 
 use xxhash_rust::xxh3::xxh3_64;

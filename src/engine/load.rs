@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Dense, First, Model, TableData};
 use crate::error::{Error, Result, Status};
-use crate::features::Vocabulary;
+use crate::features::{self, Vocabulary};
 use crate::format::{File, Reader, SectionKind};
 use crate::spec::{
     Dtype, Layer, Network, Side, Spec, Tensor, TensorSection, biases_are_valid,
-    boundaries_are_valid, panel_edges_are_zero, scales_are_valid,
+    boundaries_are_valid, limits, panel_edges_are_zero, scales_are_valid,
 };
 
 /// The first record of the spec section: the model's name and how many records of each kind follow.
@@ -31,6 +31,9 @@ impl<'a> Model<'a> {
             offset: file.section(SectionKind::Spec).offset() as u64,
             ..e
         })?;
+        if features::state_bytes(&self.spec) > limits::STATE_BYTES {
+            return Err(over());
+        }
         self.read_lookups(file.section(SectionKind::Lookups))?;
         self.read_embeddings(file.section(SectionKind::Embeddings))?;
         self.read_layers(file.section(SectionKind::Layers))

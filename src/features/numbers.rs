@@ -12,7 +12,7 @@ impl Transform {
     }
 
     /// Network value of a raw value: clip, ln(1 + x) if asked, then (x - shift) x scale, each rounded once, never
-    /// fused. Finite for every `x`.
+    /// fused. Never NaN or infinite unless the last two operations overflow.
     #[inline]
     pub fn apply(&self, x: f32) -> f32 {
         let x = self.clip(x);
