@@ -172,7 +172,11 @@ pub unsafe extern "C" fn pkr_row_of(
 ///
 /// # Safety
 /// As [`Outputs::slice`].
-unsafe fn state<'s>(outputs: &mut Outputs, state: *mut u8, bytes: usize) -> Result<&'s mut [u8]> {
+unsafe fn open_state<'s>(
+    outputs: &mut Outputs,
+    state: *mut u8,
+    bytes: usize,
+) -> Result<&'s mut [u8]> {
     // An empty state is a state too: that of a model without derived features. NULL stays an error otherwise.
     Span::of(state, bytes)?;
     // SAFETY: by this function's contract.
@@ -191,13 +195,13 @@ unsafe fn state<'s>(outputs: &mut Outputs, state: *mut u8, bytes: usize) -> Resu
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pkr_state_reset(
     model: *const pkr_model,
-    state_: *mut u8,
+    state: *mut u8,
     state_bytes: usize,
 ) -> pkr_status {
     // SAFETY: by this function's contract.
     unsafe {
         call(null_mut(), |outputs| {
-            let state = state(outputs, state_, state_bytes)?;
+            let state = open_state(outputs, state, state_bytes)?;
             open_model(outputs.seal(), model)?
                 .model()
                 .state_reset(state)
@@ -216,7 +220,7 @@ pub unsafe extern "C" fn pkr_state_reset(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pkr_state_apply(
     model: *const pkr_model,
-    state_: *mut u8,
+    state: *mut u8,
     state_bytes: usize,
     event: *const pkr_event,
     detail: *mut pkr_error_detail,
@@ -224,7 +228,7 @@ pub unsafe extern "C" fn pkr_state_apply(
     // SAFETY: by this function's contract.
     unsafe {
         call(detail, |outputs| {
-            let state = state(outputs, state_, state_bytes)?;
+            let state = open_state(outputs, state, state_bytes)?;
             let inputs = outputs.seal();
             let model = open_model(inputs, model)?.model();
             let event = inputs.structure(event)?;

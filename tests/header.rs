@@ -1,0 +1,116 @@
+//! `include/pocketrank.h` is what cbindgen makes of `src/ffi`, and compilers accept it.
+#![cfg(feature = "ffi")]
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const SOURCES: [&str; 6] = ["status", "model", "info", "scratch", "rank", "state"];
+const FLAGS: [&str; 6] = [
+    "-Wall",
+    "-Wextra",
+    "-Wpedantic",
+    "-Wconversion",
+    "-Werror",
+    "-fsyntax-only",
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn header_is_what_the_sources_say() {
+    let config = cbindgen::Config::from_file(root().join("ffi/cbindgen.toml")).unwrap();
+    let mut builder = cbindgen::Builder::new().with_config(config);
+    for source in SOURCES {
+        builder = builder.with_src(root().join(format!("src/ffi/{source}.rs")));
+    }
+    let mut generated = Vec::new();
+    builder.generate().unwrap().write(&mut generated);
+    // Rust's heading for what an unsafe function asks of its caller, in words that a C programmer expects.
+    let generated = String::from_utf8(generated)
+        .unwrap()
+        .replace("# Safety", "The caller promises:");
+    let path = root().join("include/pocketrank.h");
+    if std::env::var_os("UPDATE_HEADER").is_some_and(|v| v == "1") {
+        std::fs::create_dir_all(root().join("include")).unwrap();
+        std::fs::write(&path, &generated).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        committed == generated,
+        "include/pocketrank.h is stale: UPDATE_HEADER=1 cargo test --features ffi --test header"
+    );
+}
+
+/// Every function of the ABI, from the sources, is in the header, and no other.
+#[test]
+fn header_declares_exactly_the_exported_functions() {
+    let header = std::fs::read_to_string(root().join("include/pocketrank.h")).unwrap();
+    let mut exported = Vec::new();
+    for source in SOURCES {
+        let text = std::fs::read_to_string(root().join(format!("src/ffi/{source}.rs"))).unwrap();
+        for after in text.split("#[unsafe(no_mangle)]").skip(1) {
+            let name = after
+                .split("fn ")
+                .nth(1)
+                .unwrap()
+                .split('(')
+                .next()
+                .unwrap();
+            exported.push(name.to_owned());
+        }
+    }
+    let mut declared: Vec<String> = header
+        .lines()
+        .filter(|line| !line.starts_with([' ', '/', '#', '*']) && line.contains('('))
+        .filter_map(|line| line.split('(').next()?.rsplit([' ', '*']).next())
+        .map(str::to_owned)
+        .collect();
+    exported.sort();
+    declared.sort();
+    assert_eq!(exported, declared);
+    assert!(exported.iter().all(|name| name.starts_with("pkr_")));
+}
+
+/// Runs `compiler` on a file; `None` if there is no such compiler.
+fn compile(compiler: &str, standard: &str, file: &Path) -> Option<Result<(), String>> {
+    let output = Command::new(compiler)
+        .args(FLAGS)
+        .arg(format!("-std={standard}"))
+        .arg("-I")
+        .arg(root().join("include"))
+        .arg(file)
+        .output()
+        .ok()?;
+    Some(match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    })
+}
+
+#[test]
+fn compilers_accept_the_header_without_a_warning() {
+    let layout = root().join("tests/abi/layout.c");
+    let only_header = root().join("tests/abi/header.c");
+    let example = root().join("examples/c/rank.c");
+    let cases: [(&str, &str, &[&Path]); 6] = [
+        ("gcc", "c99", &[&only_header, &example]),
+        ("gcc", "c11", &[&layout, &example]),
+        ("g++", "c++17", &[&layout]),
+        ("clang", "c99", &[&only_header, &example]),
+        ("clang", "c11", &[&layout, &example]),
+        ("clang++", "c++17", &[&layout]),
+    ];
+    for (compiler, standard, files) in cases {
+        for file in files {
+            match compile(compiler, standard, file) {
+                None => println!("skipped: no {compiler}"),
+                Some(outcome) => {
+                    outcome.unwrap_or_else(|e| panic!("{compiler} {standard} {file:?}:\n{e}"));
+                }
+            }
+        }
+    }
+}
