@@ -22,3 +22,5 @@ pub mod random;
 pub mod real;
 pub mod trainer;
 pub mod vocabulary;
+#[cfg(test)]
+pub(crate) mod synthetic;

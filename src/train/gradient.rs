@@ -141,3 +141,9 @@ impl<R: Real> Gradients<R> {
         dense_finite && tables_finite && self.losses.iter().all(|l| l.is_finite())
     }
 }
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod torch;

@@ -338,3 +338,6 @@ impl<R: Real> State<R> {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;

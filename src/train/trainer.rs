@@ -456,3 +456,6 @@ fn fingerprint(job: &Job<'_>, rows: &[u32]) -> u64 {
     }
     digest.digest()
 }
+
+#[cfg(test)]
+mod tests;
