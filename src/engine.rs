@@ -298,6 +298,11 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// Little-endian bucket boundaries of a number feature; empty without buckets.
+    pub fn boundaries(&self, feature: usize) -> &'a [u8] {
+        self.boundaries.get(feature).copied().unwrap_or_default()
+    }
+
     /// Row of a hashed id, and whether the id is unknown.
     fn lookup(&self, table: u8, key: Option<u64>, default_row: u32) -> (u32, bool) {
         let index = usize::from(table);

@@ -4,7 +4,7 @@
 //! if the term is `entire`, that score times the scores it is conditional on: p(click) x E[seconds | click] is
 //! seconds per impression, and only per-impression values of different tasks may be added.
 
-use crate::spec::Spec;
+use crate::spec::{Spec, Term};
 
 /// Values below this are taken as 0, so that no product with a weight is subnormal.
 const LEAST: f32 = 1.0 / (1u64 << 60) as f32;
@@ -25,17 +25,26 @@ pub fn entire(spec: &Spec<'_>, scores: &[f32], task: usize) -> f32 {
     value
 }
 
+/// Weight x value of one term.
+pub fn term(spec: &Spec<'_>, term: &Term<'_>, scores: &[f32]) -> f32 {
+    term.weight * value(spec, term, scores)
+}
+
+fn value(spec: &Spec<'_>, term: &Term<'_>, scores: &[f32]) -> f32 {
+    let task = usize::from(term.task);
+    let value = if term.entire {
+        entire(spec, scores, task)
+    } else {
+        scores.get(task).copied().unwrap_or(0.0)
+    };
+    if value < LEAST { 0.0 } else { value }
+}
+
 /// The fused score of one candidate; `weights` replace the terms' own, in order.
 pub fn fuse(spec: &Spec<'_>, weights: Option<&[f32]>, scores: &[f32]) -> f32 {
     let mut sum = 0.0;
     for (i, term) in spec.fusion.iter().enumerate() {
-        let task = usize::from(term.task);
-        let value = if term.entire {
-            entire(spec, scores, task)
-        } else {
-            scores.get(task).copied().unwrap_or(0.0)
-        };
-        let value = if value < LEAST { 0.0 } else { value };
+        let value = value(spec, term, scores);
         let weight = weights
             .and_then(|w| w.get(i))
             .copied()

@@ -1,5 +1,6 @@
 //! The desktop side: from logs to one model file.
 
+pub mod check;
 pub mod checkpoint;
 pub mod dataset;
 pub mod description;
@@ -18,9 +19,14 @@ pub mod optimizer;
 pub mod options;
 pub mod parameters;
 pub mod pass;
+pub mod quantize;
 pub mod random;
 pub mod real;
-pub mod trainer;
-pub mod vocabulary;
+pub mod replay;
+pub mod requests;
+pub mod run;
+pub mod slices;
 #[cfg(test)]
 pub(crate) mod synthetic;
+pub mod trainer;
+pub mod vocabulary;

@@ -81,7 +81,7 @@ pub fn split(d: &Description, raw: &RawLog) -> Result<Split> {
 /// Calls `visit` for every request in log order with the user's state as of its time.
 pub fn for_each_state(
     d: &Description,
-    fit: &Fit,
+    boundaries: &[Vec<u8>],
     spec: &Spec<'_>,
     raw: &RawLog,
     visit: &mut dyn FnMut(usize, core::ops::Range<usize>, &[u8]),
@@ -91,9 +91,6 @@ pub fn for_each_state(
     // The length is right, and `reset` refuses nothing else.
     let _ = features::reset(spec, &mut fresh);
     let keys: Vec<usize> = features::key_features(spec).collect();
-    let boundaries: Vec<Vec<u8>> = (0..spec.features.len())
-        .map(|i| fit.boundaries(i))
-        .collect();
     let used: Vec<usize> = (0..spec.labels.len())
         .filter(|l| spec.features.iter().any(|f| feeds(&f.source, *l)))
         .collect();
@@ -127,7 +124,7 @@ pub fn for_each_state(
         key_list.clear();
         for (_, row, _) in &due {
             for feature in &keys {
-                let hash = row_key(d, raw, spec, &boundaries, *feature, *row).unwrap_or(u64::MAX);
+                let hash = row_key(d, raw, spec, boundaries, *feature, *row).unwrap_or(u64::MAX);
                 key_list.push(Key {
                     feature: *feature as u8,
                     hash,
@@ -227,7 +224,7 @@ pub(crate) fn raw_key(d: &Description, raw: &RawLog, name: &str, row: u32) -> Op
 }
 
 /// Raw columns of the derived features: numbers (NaN is missing) and lists of keys.
-pub(crate) fn derive(d: &Description, fit: &Fit, spec: &Spec<'_>, raw: &RawLog) -> Vec<RawColumn> {
+pub fn derive(d: &Description, fit: &Fit, spec: &Spec<'_>, raw: &RawLog) -> Vec<RawColumn> {
     let mut columns: Vec<RawColumn> = d
         .toml
         .feature
@@ -245,7 +242,7 @@ pub(crate) fn derive(d: &Description, fit: &Fit, spec: &Spec<'_>, raw: &RawLog) 
     let boundaries: Vec<Vec<u8>> = (0..spec.features.len())
         .map(|i| fit.boundaries(i))
         .collect();
-    for_each_state(d, fit, spec, raw, &mut |request, rows, state| {
+    for_each_state(d, &boundaries, spec, raw, &mut |request, rows, state| {
         let (state, now) = (Some(state), raw.time[request]);
         for (i, column) in columns.iter_mut().enumerate() {
             match (column, spec.features[i].source) {
@@ -269,7 +266,7 @@ pub(crate) fn derive(d: &Description, fit: &Fit, spec: &Spec<'_>, raw: &RawLog) 
     columns
 }
 
-/// The data set of a log under a fit; `derived` from [`Fit::learn`] or [`derive_all`].
+/// The data set of a log under a fit; `derived` from [`Fit::learn`] or [`derive`].
 pub fn encode(
     d: &Description,
     fit: &Fit,
@@ -395,9 +392,18 @@ pub fn encode(
     }
 }
 
-/// Raw derived columns under a finished fit, for logs that it was not learned from.
-pub fn derive_all(d: &Description, fit: &Fit, spec: &Spec<'_>, raw: &RawLog) -> Vec<RawColumn> {
-    derive(d, fit, spec, raw)
+/// Labels and groups of a log, without features.
+pub fn labels(d: &Description, raw: &RawLog) -> Dataset {
+    Dataset {
+        features: Vec::new(),
+        request: raw.request.clone(),
+        time: raw.time.clone(),
+        tasks: (0..d.toml.task.len())
+            .map(|t| task_data(d, raw, t))
+            .collect(),
+        gauc_group: raw.gauc_group.clone(),
+        line: raw.line.clone(),
+    }
 }
 
 /// First row of each request.

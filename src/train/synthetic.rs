@@ -2,8 +2,8 @@
 use std::prelude::v1::*;
 
 use crate::spec::{
-    Encoding, Feature, Grid, IdType, Layers, Lookup, Network, NetworkKind, Pooling, Side, Source, Spec, Table, Task,
-    TaskKind, Transform,
+    Encoding, Feature, Grid, IdType, Layers, Lookup, Network, NetworkKind, Pooling, Side, Source,
+    Spec, Table, Task, TaskKind, Transform,
 };
 use crate::train::dataset::{Dataset, FeatureData, Split, TaskData};
 use crate::train::loss::sigmoid;
@@ -18,12 +18,22 @@ fn layers(widths: &[u16]) -> Layers {
 }
 
 fn task(name: &'static str, kind: TaskKind, given: Option<u8>, widths: &[u16]) -> Task<'static> {
-    Task { name, unit: "", kind, given, tower_layers: layers(widths), score_scale: 1.0 }
+    Task {
+        name,
+        unit: "",
+        kind,
+        given,
+        tower_layers: layers(widths),
+        score_scale: 1.0,
+    }
 }
 
 /// Two experts of two layers; towers of two, one and no layers.
 pub(crate) fn spec() -> Spec<'static> {
-    let mut spec = Spec { name: "synthetic", ..Spec::default() };
+    let mut spec = Spec {
+        name: "synthetic",
+        ..Spec::default()
+    };
     let vocabulary = Lookup::Vocabulary(IdType::Int);
     for (name, rows, dim, lookup) in [
         ("user", USERS + 1, 3, vocabulary),
@@ -31,14 +41,43 @@ pub(crate) fn spec() -> Spec<'static> {
         ("topic", 9, 2, Lookup::Hash(IdType::Int)),
         ("age", 6, 2, Lookup::Buckets),
     ] {
-        spec.tables.push(Table { name, num_embeddings: rows as u32, embedding_dim: dim, lookup }).expect("few tables");
+        spec.tables
+            .push(Table {
+                name,
+                num_embeddings: rows as u32,
+                embedding_dim: dim,
+                lookup,
+            })
+            .expect("few tables");
     }
-    let transform = Transform { low: -10.0, high: 10.0, log1p: false, shift: 0.0, scale: 1.0 };
-    let grid = Grid { inv_scale: 16.0, zero_point: 64 };
-    let lists = |table, pooling, weighted| Encoding::Rows { table, max_len: 5, pooling, weighted, divisor: 1 };
-    let row = |table| Encoding::Row { table, default_row: 0 };
-    let number =
-        |value: bool, buckets| Encoding::Number { transform, default: 0.0, value: value.then_some(grid), buckets };
+    let transform = Transform {
+        low: -10.0,
+        high: 10.0,
+        log1p: false,
+        shift: 0.0,
+        scale: 1.0,
+    };
+    let grid = Grid {
+        inv_scale: 16.0,
+        zero_point: 64,
+    };
+    let lists = |table, pooling, weighted| Encoding::Rows {
+        table,
+        max_len: 5,
+        pooling,
+        weighted,
+        divisor: 1,
+    };
+    let row = |table| Encoding::Row {
+        table,
+        default_row: 0,
+    };
+    let number = |value: bool, buckets| Encoding::Number {
+        transform,
+        default: 0.0,
+        value: value.then_some(grid),
+        buckets,
+    };
     for (name, side, encoding) in [
         ("item", Side::Item, row(1)),
         ("user", Side::User, row(0)),
@@ -51,9 +90,20 @@ pub(crate) fn spec() -> Spec<'static> {
         ("place", Side::Candidate, number(false, Some(3))),
         ("picture", Side::Item, Encoding::Vector { dim: 3, grid }),
     ] {
-        spec.features.push(Feature { name, side, source: Source::Column, encoding }).expect("few features");
+        spec.features
+            .push(Feature {
+                name,
+                side,
+                source: Source::Column,
+                encoding,
+            })
+            .expect("few features");
     }
-    spec.network = Network { kind: NetworkKind::Mmoe, num_experts: 2, expert_layers: layers(&[5, 4]) };
+    spec.network = Network {
+        kind: NetworkKind::Mmoe,
+        num_experts: 2,
+        expert_layers: layers(&[5, 4]),
+    };
     for task in [
         task("click", TaskKind::Binary, None, &[4, 3]),
         task("watch", TaskKind::Duration, Some(0), &[3]),
@@ -75,9 +125,11 @@ fn click_logit(user: u32, item: u32, age: f32) -> f64 {
 pub(crate) fn true_click_logit(data: &Dataset, row: u32) -> f64 {
     let (row, request) = (row as usize, data.request[row as usize] as usize);
     match (&data.features[0], &data.features[1], &data.features[6]) {
-        (FeatureData::Rows(items), FeatureData::Rows(users), FeatureData::Numbers { values, .. }) => {
-            click_logit(users[request], items[row], values[row])
-        }
+        (
+            FeatureData::Rows(items),
+            FeatureData::Rows(users),
+            FeatureData::Numbers { values, .. },
+        ) => click_logit(users[request], items[row], values[row]),
         _ => f64::NAN,
     }
 }
@@ -86,9 +138,12 @@ pub(crate) fn true_click_logit(data: &Dataset, row: u32) -> f64 {
 /// like on the item; both of the latter exist on clicked rows alone.
 pub(crate) fn log(n: usize, seed: u64) -> Dataset {
     let key = Key::new(seed);
-    let below = |stream: u64, i: usize, n: usize| (key.at(stream).at(i as u64).bits() % n as u64) as usize;
+    let below =
+        |stream: u64, i: usize, n: usize| (key.at(stream).at(i as u64).bits() % n as u64) as usize;
     let requests = n.div_ceil(ROWS_PER_REQUEST);
-    let users: Vec<u32> = (0..requests).map(|r| 1 + below(0, r, USERS) as u32).collect();
+    let users: Vec<u32> = (0..requests)
+        .map(|r| 1 + below(0, r, USERS) as u32)
+        .collect();
     let items: Vec<u32> = (0..n).map(|i| 1 + below(1, i, ITEMS) as u32).collect();
     let lists = |stream: u64, count: usize, rows: usize, weighted: bool| {
         let (mut offsets, mut ids, mut weights) = (vec![0], Vec::new(), Vec::new());
@@ -100,17 +155,38 @@ pub(crate) fn log(n: usize, seed: u64) -> Dataset {
             }
             offsets.push(ids.len() as u32);
         }
-        FeatureData::Lists { offsets, rows: ids, weights: weighted.then_some(weights) }
+        FeatureData::Lists {
+            offsets,
+            rows: ids,
+            weights: weighted.then_some(weights),
+        }
     };
-    let ages: Vec<f32> = (0..n).map(|i| key.at(20).at(i as u64).normal() as f32).collect();
+    let ages: Vec<f32> = (0..n)
+        .map(|i| key.at(20).at(i as u64).normal() as f32)
+        .collect();
     let bucket = |x: &f32| 1 + (x + 2.0).clamp(0.0, 4.0) as u32;
     let logit = |i: usize| click_logit(users[i / ROWS_PER_REQUEST], items[i], ages[i]);
     let clicked = |i: usize| key.at(30).at(i as u64).chance(sigmoid(logit(i)));
-    let liked = |i: usize| key.at(31).at(i as u64).chance(if items[i] % 3 == 0 { 0.7 } else { 0.2 });
-    let watched = |i: usize| (f64::from(items[i]) * 0.2 + key.at(32).at(i as u64).normal()).exp() as f32;
+    let liked = |i: usize| {
+        key.at(31)
+            .at(i as u64)
+            .chance(if items[i] % 3 == 0 { 0.7 } else { 0.2 })
+    };
+    let watched =
+        |i: usize| (f64::from(items[i]) * 0.2 + key.at(32).at(i as u64).normal()).exp() as f32;
     let of = |label: &dyn Fn(usize) -> f32, space: &dyn Fn(usize) -> bool| TaskData {
-        labels: (0..n).map(|i| if space(i) { label(i) } else { 0.0 }).collect(),
-        weights: (0..n).map(|i| if space(i) { 1.0 + (i % 3) as f32 * 0.25 } else { 0.0 }).collect(),
+        labels: (0..n)
+            .map(|i| if space(i) { label(i) } else { 0.0 })
+            .collect(),
+        weights: (0..n)
+            .map(|i| {
+                if space(i) {
+                    1.0 + (i % 3) as f32 * 0.25
+                } else {
+                    0.0
+                }
+            })
+            .collect(),
     };
     let all = |_: usize| true;
     Dataset {
@@ -121,9 +197,18 @@ pub(crate) fn log(n: usize, seed: u64) -> Dataset {
             lists(5, n, 9, true),
             lists(8, n, 9, true),
             lists(11, n, 9, false),
-            FeatureData::Numbers { values: ages.clone(), buckets: ages.iter().map(bucket).collect() },
-            FeatureData::Numbers { values: ages.iter().map(|a| a * a - 1.0).collect(), buckets: vec![] },
-            FeatureData::Numbers { values: vec![], buckets: (0..n).map(|i| below(21, i, 6) as u32).collect() },
+            FeatureData::Numbers {
+                values: ages.clone(),
+                buckets: ages.iter().map(bucket).collect(),
+            },
+            FeatureData::Numbers {
+                values: ages.iter().map(|a| a * a - 1.0).collect(),
+                buckets: vec![],
+            },
+            FeatureData::Numbers {
+                values: vec![],
+                buckets: (0..n).map(|i| below(21, i, 6) as u32).collect(),
+            },
             FeatureData::Vectors((0..3 * n).map(|i| below(22, i, 128) as u8).collect()),
         ],
         request: (0..n).map(|i| (i / ROWS_PER_REQUEST) as u32).collect(),
@@ -141,5 +226,9 @@ pub(crate) fn log(n: usize, seed: u64) -> Dataset {
 /// The first 80 % train, the next 10 % stop, the rest validate.
 pub(crate) fn split(n: usize) -> Split {
     let rows = |from: usize, to: usize| (from as u32..to as u32).collect();
-    Split { train: rows(0, n * 8 / 10), stop: rows(n * 8 / 10, n * 9 / 10), validation: rows(n * 9 / 10, n) }
+    Split {
+        train: rows(0, n * 8 / 10),
+        stop: rows(n * 8 / 10, n * 9 / 10),
+        validation: rows(n * 9 / 10, n),
+    }
 }

@@ -1,2 +1,23 @@
 //! The command line: arguments and printing only.
-fn main() {}
+
+mod args;
+mod commands;
+mod print;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::Cli;
+
+fn main() -> ExitCode {
+    // clap prints usage errors itself and ends with 2, which is this program's code for them too.
+    let cli = Cli::parse();
+    match commands::run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pocketrank: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

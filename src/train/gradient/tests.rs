@@ -4,14 +4,25 @@ use crate::train::options::DropoutRates;
 use crate::train::synthetic::{log, spec};
 
 fn tasks() -> Vec<TaskOptions> {
-    [(1.0, 0.6), (0.7, 0.9), (2.0, 1.0)].map(|(weight, huber)| TaskOptions { weight, lr: 1.0, huber }).to_vec()
+    [(1.0, 0.6), (0.7, 0.9), (2.0, 1.0)]
+        .map(|(weight, huber)| TaskOptions {
+            weight,
+            lr: 1.0,
+            huber,
+        })
+        .to_vec()
 }
 
 /// Larger embeddings than usual, so that differences are far above rounding.
 fn weights<R: Real>(network: &Network, data: &Dataset) -> Weights<R> {
     let rows: Vec<u32> = (0..data.request.len() as u32).collect();
     let mut p = network.initialize(data, &rows, 7, 0.5);
-    let biases = p.experts.iter_mut().flatten().chain(&mut p.gates).chain(p.towers.iter_mut().flatten());
+    let biases = p
+        .experts
+        .iter_mut()
+        .flatten()
+        .chain(&mut p.gates)
+        .chain(p.towers.iter_mut().flatten());
     for (i, b) in biases.flat_map(|l| &mut l.bias).enumerate() {
         *b = R::from_f64(0.3 * crate::train::random::Key::new(8).at(i as u64).normal());
     }
@@ -22,15 +33,24 @@ fn weights<R: Real>(network: &Network, data: &Dataset) -> Weights<R> {
 fn dense_table<R: Real>(network: &Network, g: &Gradients<R>, table: usize) -> Vec<R> {
     let plan = network.tables[table];
     let mut out = vec![R::ZERO; plan.num_embeddings * plan.dim];
-    for (row, values) in g.tables[table].rows.iter().zip(g.tables[table].values.chunks(plan.dim)) {
+    for (row, values) in g.tables[table]
+        .rows
+        .iter()
+        .zip(g.tables[table].values.chunks(plan.dim))
+    {
         out[*row as usize * plan.dim..][..plan.dim].copy_from_slice(values);
     }
     out
 }
 
 fn all_gradients<R: Real>(network: &Network, g: &Gradients<R>) -> Weights<R> {
-    let tables = (0..network.tables.len()).map(|t| dense_table(network, g, t)).collect();
-    Weights { tables, dense: g.dense.clone() }
+    let tables = (0..network.tables.len())
+        .map(|t| dense_table(network, g, t))
+        .collect();
+    Weights {
+        tables,
+        dense: g.dense.clone(),
+    }
 }
 
 /// Every parameter of every kind: experts' first and later layers, gates, towers, heads, tables read as single rows,
@@ -47,7 +67,11 @@ fn check_differences(rates: DropoutRates) {
         (g.losses.iter().sum::<f64>(), g)
     };
     let want = all_gradients(&network, &total(&w).1);
-    let scale = want.dense.iter().chain(want.tables.iter().flatten()).fold(0.0, |m: f64, g| m.max(g.abs()));
+    let scale = want
+        .dense
+        .iter()
+        .chain(want.tables.iter().flatten())
+        .fold(0.0, |m: f64, g| m.max(g.abs()));
     let h = 1e-5;
     let mut checked = 0;
     for part in 0..=network.tables.len() {
@@ -67,7 +91,10 @@ fn check_differences(rates: DropoutRates) {
             let slope = |at: &mut dyn FnMut(f64) -> f64, h: f64| (at(h) - at(-h)) / (2.0 * h);
             let got = (4.0 * slope(&mut at, h) - slope(&mut at, 2.0 * h)) / 3.0;
             let error = (got - want).abs() / want.abs().max(1e-3 * scale);
-            assert!(error < 1e-6, "part {part}, value {i}: {got} by difference, {want} derived");
+            assert!(
+                error < 1e-6,
+                "part {part}, value {i}: {got} by difference, {want} derived"
+            );
             checked += usize::from(*want != 0.0);
         }
     }
@@ -81,7 +108,12 @@ fn every_gradient_is_that_of_finite_differences() {
 
 #[test]
 fn gradients_under_dropout_are_those_of_the_same_draws() {
-    check_differences(DropoutRates { hidden: 0.2, embedding: 0.2, gate: 0.2, id: 0.2 });
+    check_differences(DropoutRates {
+        hidden: 0.2,
+        embedding: 0.2,
+        gate: 0.2,
+        id: 0.2,
+    });
 }
 
 #[test]
@@ -112,16 +144,34 @@ fn a_network_of_one_layer_experts_has_the_gradients_of_finite_differences() {
 }
 
 fn bits(w: &Weights<f32>) -> Vec<u32> {
-    w.tables.iter().flatten().chain(&w.dense).map(|x| x.to_bits()).collect()
+    w.tables
+        .iter()
+        .flatten()
+        .chain(&w.dense)
+        .map(|x| x.to_bits())
+        .collect()
 }
 
 /// Gradients of task `only`'s loss alone.
-fn of_task(network: &Network, w: &Weights<f32>, data: &mut Dataset, rows: &[u32], only: usize) -> Weights<f32> {
+fn of_task(
+    network: &Network,
+    w: &Weights<f32>,
+    data: &mut Dataset,
+    rows: &[u32],
+    only: usize,
+) -> Weights<f32> {
     let before: Vec<Vec<f32>> = data.tasks.iter().map(|t| t.weights.clone()).collect();
-    data.tasks.iter_mut().enumerate().filter(|(t, _)| *t != only).for_each(|(_, t)| t.weights.fill(0.0));
+    data.tasks
+        .iter_mut()
+        .enumerate()
+        .filter(|(t, _)| *t != only)
+        .for_each(|(_, t)| t.weights.fill(0.0));
     let mut g = Gradients::default();
     assert!(g.compute(network, w, data, rows, &tasks(), None));
-    data.tasks.iter_mut().zip(before).for_each(|(t, weights)| t.weights = weights);
+    data.tasks
+        .iter_mut()
+        .zip(before)
+        .for_each(|(t, weights)| t.weights = weights);
     all_gradients(network, &g)
 }
 
@@ -133,13 +183,30 @@ fn rows_outside_the_space_leave_every_gradient_bit_identical() {
     for task in [1, 2] {
         let in_space = |r: &u32| data.tasks[task].weights[*r as usize] > 0.0;
         let (inside, outside): (Vec<u32>, Vec<u32>) = (0..2400).partition(in_space);
-        for (n, extra) in [(1, 1), (200, 40), (255, 1), (256, 300), (300, 700), (900, 513)] {
+        for (n, extra) in [
+            (1, 1),
+            (200, 40),
+            (255, 1),
+            (256, 300),
+            (300, 700),
+            (900, 513),
+        ] {
             let mut rows = inside[..n].to_vec();
             let alone = of_task(&network, &w, &mut data, &rows, task);
             rows.extend(&outside[..extra]);
             let among = of_task(&network, &w, &mut data, &rows, task);
-            assert_eq!(bits(&alone), bits(&among), "task {task}, {n} rows and {extra} more");
-            assert!(alone.dense.iter().chain(alone.tables.iter().flatten()).any(|g| *g != 0.0));
+            assert_eq!(
+                bits(&alone),
+                bits(&among),
+                "task {task}, {n} rows and {extra} more"
+            );
+            assert!(
+                alone
+                    .dense
+                    .iter()
+                    .chain(alone.tables.iter().flatten())
+                    .any(|g| *g != 0.0)
+            );
         }
     }
 }
@@ -150,8 +217,15 @@ fn rows_outside_the_space_that_come_between_change_only_the_order_of_sums() {
     let network = Network::new(&spec);
     let w: Weights<f32> = weights(&network, &data);
     let rows: Vec<u32> = (0..600).collect();
-    let inside: Vec<u32> = rows.iter().copied().filter(|r| data.tasks[1].weights[*r as usize] > 0.0).collect();
-    let (alone, among) = (of_task(&network, &w, &mut data, &inside, 1), of_task(&network, &w, &mut data, &rows, 1));
+    let inside: Vec<u32> = rows
+        .iter()
+        .copied()
+        .filter(|r| data.tasks[1].weights[*r as usize] > 0.0)
+        .collect();
+    let (alone, among) = (
+        of_task(&network, &w, &mut data, &inside, 1),
+        of_task(&network, &w, &mut data, &rows, 1),
+    );
     let pairs = alone.dense.iter().chain(alone.tables.iter().flatten());
     for (a, b) in pairs.zip(among.dense.iter().chain(among.tables.iter().flatten())) {
         assert!((a - b).abs() < 1e-5);
@@ -174,7 +248,9 @@ fn the_gradient_is_the_sum_of_the_tasks_gradients() {
     let network = Network::new(&spec);
     let w: Weights<f32> = weights(&network, &data);
     let rows: Vec<u32> = (0..300).collect();
-    let parts: Vec<_> = (0..3).map(|t| of_task(&network, &w, &mut data, &rows, t)).collect();
+    let parts: Vec<_> = (0..3)
+        .map(|t| of_task(&network, &w, &mut data, &rows, t))
+        .collect();
     let mut g = Gradients::default();
     assert!(g.compute(&network, &w, &data, &rows, &tasks(), None));
     for (i, whole) in g.dense.iter().enumerate() {
@@ -205,7 +281,12 @@ fn a_tasks_lr_scales_its_gradient_on_shared_parameters_alone() {
             assert!((one.dense[i] * factor - half.dense[i]).abs() < 1e-12);
         }
     }
-    for (a, b) in one.tables.iter().flatten().zip(half.tables.iter().flatten()) {
+    for (a, b) in one
+        .tables
+        .iter()
+        .flatten()
+        .zip(half.tables.iter().flatten())
+    {
         assert!((a * 0.5 - b).abs() < 1e-12);
     }
 }
@@ -229,10 +310,20 @@ fn the_softmax_of_dropped_experts_is_over_the_others_and_never_empty() {
     spec.network.num_experts = 4;
     let network = Network::new(&spec);
     let w: Weights<f32> = weights(&network, &data);
-    let rates = DropoutRates { gate: 0.5, ..DropoutRates::default() };
+    let rates = DropoutRates {
+        gate: 0.5,
+        ..DropoutRates::default()
+    };
     let mut a = Activations::default();
     let rows: Vec<u32> = (0..256).collect();
-    network.forward(&w, &data, &rows, 0, Dropout::of(rates, 1, 1).as_ref(), &mut a);
+    network.forward(
+        &w,
+        &data,
+        &rows,
+        0,
+        Dropout::of(rates, 1, 1).as_ref(),
+        &mut a,
+    );
     let (mut dropped, mut whole) = (0, 0);
     for row in a.hidden[0].chunks(network.first.outputs) {
         for gate in row[network.gate_column()..].chunks(4) {
@@ -243,5 +334,8 @@ fn the_softmax_of_dropped_experts_is_over_the_others_and_never_empty() {
         }
     }
     // Of 768 gates, 1/16 keep all and 1/16 would have lost all.
-    assert!((1300..1600).contains(&dropped) && (60..140).contains(&whole), "{dropped} {whole}");
+    assert!(
+        (1300..1600).contains(&dropped) && (60..140).contains(&whole),
+        "{dropped} {whole}"
+    );
 }

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::spec::{
-    Encoding, Feature, Grid, IdType, Layers, Lookup, NetworkKind, Pooling, Side, Source, Spec, Table, Task, TaskKind,
-    Transform,
+    Encoding, Feature, Grid, IdType, Layers, Lookup, NetworkKind, Pooling, Side, Source, Spec,
+    Table, Task, TaskKind, Transform,
 };
 use crate::train::dataset::{FeatureData, TaskData};
 use crate::train::network::Span;
@@ -22,42 +22,111 @@ fn read(name: &str) -> Value {
 
 /// Null is 0.
 fn numbers(v: &Value) -> Vec<f64> {
-    v.as_array().unwrap().iter().map(|x| x.as_f64().unwrap_or(0.0)).collect()
+    v.as_array()
+        .unwrap()
+        .iter()
+        .map(|x| x.as_f64().unwrap_or(0.0))
+        .collect()
 }
 
 fn network() -> Network {
     let mut spec = Spec::default();
-    for (name, (num_embeddings, embedding_dim)) in TABLES.into_iter().zip([(5, 2), (7, 4), (6, 3)]) {
+    for (name, (num_embeddings, embedding_dim)) in TABLES.into_iter().zip([(5, 2), (7, 4), (6, 3)])
+    {
         let lookup = Lookup::Vocabulary(IdType::Int);
-        spec.tables.push(Table { name, num_embeddings, embedding_dim, lookup }).unwrap();
+        spec.tables
+            .push(Table {
+                name,
+                num_embeddings,
+                embedding_dim,
+                lookup,
+            })
+            .unwrap();
     }
-    let transform = Transform { low: -9.0, high: 9.0, log1p: false, shift: 0.0, scale: 1.0 };
-    let value = Some(Grid { inv_scale: 1.0, zero_point: 0 });
-    let number = Encoding::Number { transform, default: 0.0, value, buckets: None };
-    let lists = |table, pooling, weighted| Encoding::Rows { table, max_len: 9, pooling, weighted, divisor: 1 };
+    let transform = Transform {
+        low: -9.0,
+        high: 9.0,
+        log1p: false,
+        shift: 0.0,
+        scale: 1.0,
+    };
+    let value = Some(Grid {
+        inv_scale: 1.0,
+        zero_point: 0,
+    });
+    let number = Encoding::Number {
+        transform,
+        default: 0.0,
+        value,
+        buckets: None,
+    };
+    let lists = |table, pooling, weighted| Encoding::Rows {
+        table,
+        max_len: 9,
+        pooling,
+        weighted,
+        divisor: 1,
+    };
     for (name, encoding) in [
-        ("user", Encoding::Row { table: 0, default_row: 0 }),
-        ("item", Encoding::Row { table: 1, default_row: 0 }),
+        (
+            "user",
+            Encoding::Row {
+                table: 0,
+                default_row: 0,
+            },
+        ),
+        (
+            "item",
+            Encoding::Row {
+                table: 1,
+                default_row: 0,
+            },
+        ),
         ("recent", lists(1, Pooling::Mean, false)),
         ("tags", lists(2, Pooling::Sum, true)),
         ("number 0", number),
         ("number 1", number),
     ] {
         // One side, so that the inputs are in the order of the features.
-        spec.features.push(Feature { name, side: Side::Cross, source: Source::Column, encoding }).unwrap();
+        spec.features
+            .push(Feature {
+                name,
+                side: Side::Cross,
+                source: Source::Column,
+                encoding,
+            })
+            .unwrap();
     }
     let expert_layers = Layers::from_slice(&[8, 6]).unwrap();
-    spec.network = crate::spec::Network { kind: NetworkKind::Mmoe, num_experts: 3, expert_layers };
+    spec.network = crate::spec::Network {
+        kind: NetworkKind::Mmoe,
+        num_experts: 3,
+        expert_layers,
+    };
     for name in TASKS {
-        let kind = if name == "duration" { TaskKind::Duration } else { TaskKind::Binary };
+        let kind = if name == "duration" {
+            TaskKind::Duration
+        } else {
+            TaskKind::Binary
+        };
         let tower_layers = Layers::from_slice(&[5]).unwrap();
-        spec.tasks.push(Task { name, unit: "", kind, given: None, tower_layers, score_scale: 1.0 }).unwrap();
+        spec.tasks
+            .push(Task {
+                name,
+                unit: "",
+                kind,
+                given: None,
+                tower_layers,
+                score_scale: 1.0,
+            })
+            .unwrap();
     }
     Network::new(&spec)
 }
 
 fn dataset(batch: &Value) -> Dataset {
-    let rows = |name: &str| FeatureData::Rows(numbers(&batch[name]).iter().map(|x| *x as u32).collect());
+    let rows =
+        |name: &str| FeatureData::Rows(numbers(&batch[name]).iter().map(|x| *x as u32).collect());
     let lists = |name: &str, weights: Option<&str>| {
         let (mut offsets, mut flat) = (vec![0], Vec::new());
         for list in batch[name].as_array().unwrap() {
@@ -65,11 +134,28 @@ fn dataset(batch: &Value) -> Dataset {
             offsets.push(flat.len() as u32);
         }
         let q15 = |x: f64| (x * 32768.0) as u16;
-        let weights = weights.map(|w| batch[w].as_array().unwrap().iter().flat_map(numbers).map(q15).collect());
-        FeatureData::Lists { offsets, rows: flat, weights }
+        let weights = weights.map(|w| {
+            batch[w]
+                .as_array()
+                .unwrap()
+                .iter()
+                .flat_map(numbers)
+                .map(q15)
+                .collect()
+        });
+        FeatureData::Lists {
+            offsets,
+            rows: flat,
+            weights,
+        }
     };
     let number = |i: usize| FeatureData::Numbers {
-        values: batch["numbers"].as_array().unwrap().iter().map(|row| numbers(row)[i] as f32).collect(),
+        values: batch["numbers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| numbers(row)[i] as f32)
+            .collect(),
         buckets: vec![],
     };
     let n = batch["user"].as_array().unwrap().len();
@@ -78,7 +164,11 @@ fn dataset(batch: &Value) -> Dataset {
         let space = numbers(&batch["space"][task]);
         TaskData {
             labels: labels.iter().map(|x| *x as f32).collect(),
-            weights: numbers(&batch["row_weight"]).iter().zip(space).map(|(w, s)| (w * s) as f32).collect(),
+            weights: numbers(&batch["row_weight"])
+                .iter()
+                .zip(space)
+                .map(|(w, s)| (w * s) as f32)
+                .collect(),
         }
     });
     Dataset {
@@ -101,7 +191,12 @@ fn dataset(batch: &Value) -> Dataset {
 fn layers(network: &Network) -> Vec<(String, Span)> {
     let mut all = Vec::new();
     for (e, spans) in network.experts.iter().enumerate() {
-        all.extend(spans.iter().enumerate().map(|(l, s)| (format!("expert.{e}.{l}"), *s)));
+        all.extend(
+            spans
+                .iter()
+                .enumerate()
+                .map(|(l, s)| (format!("expert.{e}.{l}"), *s)),
+        );
     }
     for (t, task) in TASKS.iter().enumerate() {
         all.push((format!("gate.{task}"), network.gates[t]));
@@ -138,7 +233,10 @@ fn weights(network: &Network, values: &Value) -> Weights<f64> {
 fn close(what: &str, got: &[f64], want: &[f64]) {
     assert_eq!(got.len(), want.len(), "{what}");
     for (i, (g, w)) in got.iter().zip(want).enumerate() {
-        assert!((g - w).abs() <= 1e-9 * w.abs().max(1.0), "{what}, value {i}: {g}, PyTorch {w}");
+        assert!(
+            (g - w).abs() <= 1e-9 * w.abs().max(1.0),
+            "{what}, value {i}: {g}, PyTorch {w}"
+        );
     }
 }
 
@@ -156,10 +254,22 @@ fn same(what: &str, network: &Network, g: &Gradients<f64>, want: &Weights<f64>) 
 
 fn tasks(file: &Value) -> Vec<TaskOptions> {
     let weight = |t: &str| file["task_weights"][t].as_f64().unwrap();
-    TASKS.iter().map(|t| TaskOptions { weight: weight(t), lr: 1.0, huber: 1.0 }).collect()
+    TASKS
+        .iter()
+        .map(|t| TaskOptions {
+            weight: weight(t),
+            lr: 1.0,
+            huber: 1.0,
+        })
+        .collect()
 }
 
-fn compute(network: &Network, w: &Weights<f64>, data: &Dataset, tasks: &[TaskOptions]) -> Gradients<f64> {
+fn compute(
+    network: &Network,
+    w: &Weights<f64>,
+    data: &Dataset,
+    tasks: &[TaskOptions],
+) -> Gradients<f64> {
     let rows: Vec<u32> = (0..data.request.len() as u32).collect();
     let mut g = Gradients::default();
     assert!(g.compute(network, w, data, &rows, tasks, None));
@@ -181,7 +291,12 @@ fn logits_losses_and_gradients_are_those_of_pytorch() {
             let loss = part["losses"][task].as_f64().unwrap() * tasks(&file)[t].weight;
             close("loss", &[g.losses[t]], &[loss]);
         }
-        same("all tasks", &network, &g, &weights(&network, &part["gradients"]));
+        same(
+            "all tasks",
+            &network,
+            &g,
+            &weights(&network, &part["gradients"]),
+        );
     }
 }
 
@@ -191,9 +306,18 @@ fn each_tasks_gradient_is_that_of_pytorch() {
     let w = weights(&network, &file["parameters"]);
     for (t, task) in TASKS.iter().enumerate() {
         let mut data = dataset(&file["batch"]);
-        data.tasks.iter_mut().enumerate().filter(|(i, _)| *i != t).for_each(|(_, d)| d.weights.fill(0.0));
+        data.tasks
+            .iter_mut()
+            .enumerate()
+            .filter(|(i, _)| *i != t)
+            .for_each(|(_, d)| d.weights.fill(0.0));
         let g = compute(&network, &w, &data, &[TaskOptions::default(); 3]);
-        same(task, &network, &g, &weights(&network, &file["task_gradients"][task]));
+        same(
+            task,
+            &network,
+            &g,
+            &weights(&network, &file["task_gradients"][task]),
+        );
     }
 }
 
@@ -201,13 +325,22 @@ fn each_tasks_gradient_is_that_of_pytorch() {
 fn one_step_of_each_optimizer_is_that_of_pytorch() {
     let (network, file) = (network(), read("gradients.json"));
     let data = dataset(&file["batch"]);
-    for (step, optimizer, lr) in
-        [("adam_step", OptimizerKind::Adam, 0.01), ("adagrad_step", OptimizerKind::Adagrad, 0.05)]
-    {
-        let options = TrainOptions { optimizer, lr, ..TrainOptions::default() };
+    for (step, optimizer, lr) in [
+        ("adam_step", OptimizerKind::Adam, 0.01),
+        ("adagrad_step", OptimizerKind::Adagrad, 0.05),
+    ] {
+        let options = TrainOptions {
+            optimizer,
+            lr,
+            ..TrainOptions::default()
+        };
         let mut state = State::new(&network, weights(&network, &file["parameters"]), &options);
         let g = compute(&network, &state.weights, &data, &tasks(&file));
         assert!(state.update(&network, &options, &tasks(&file), &g, 1.0));
-        close(step, &state.weights.dense, &weights(&network, &file[step]).dense);
+        close(
+            step,
+            &state.weights.dense,
+            &weights(&network, &file[step]).dense,
+        );
     }
 }

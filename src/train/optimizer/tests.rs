@@ -13,9 +13,21 @@ fn setup(options: &TrainOptions) -> (Network, Dataset, State<f64>) {
 }
 
 /// A batch, or one without rows in the spaces of tasks 1 and 2.
-fn gradients(network: &Network, data: &Dataset, state: &State<f64>, rows: &[u32]) -> Gradients<f64> {
+fn gradients(
+    network: &Network,
+    data: &Dataset,
+    state: &State<f64>,
+    rows: &[u32],
+) -> Gradients<f64> {
     let mut g = Gradients::default();
-    assert!(g.compute(network, &state.weights, data, rows, &[TaskOptions::default(); 3], None));
+    assert!(g.compute(
+        network,
+        &state.weights,
+        data,
+        rows,
+        &[TaskOptions::default(); 3],
+        None
+    ));
     g
 }
 
@@ -34,7 +46,10 @@ fn three_steps_of_each_optimizer_are_those_of_the_formulas() {
         };
         let (network, data, mut state) = setup(&options);
         let start = state.weights.clone();
-        let tasks = [TaskOptions { lr: 0.5, ..TaskOptions::default() }; 3];
+        let tasks = [TaskOptions {
+            lr: 0.5,
+            ..TaskOptions::default()
+        }; 3];
         // Rows read in every step, so that lazy and plain updates agree.
         let rows: Vec<u32> = (0..64).collect();
         let mut seen = Vec::new();
@@ -70,8 +85,16 @@ fn three_steps_of_each_optimizer_are_those_of_the_formulas() {
             let lr = 0.005 * if segment.owner.is_some() { 0.5 } else { 1.0 };
             for i in segment.range.clone() {
                 let g = [0, 1, 2].map(|s: usize| seen[s].dense[i]);
-                let (p, a) = expect(start.dense[i], g, lr, if segment.decays { 0.1 } else { 0.0 });
-                assert!((state.weights.dense[i] - p).abs() < 1e-12 && (averaged.dense[i] - a).abs() < 1e-12);
+                let (p, a) = expect(
+                    start.dense[i],
+                    g,
+                    lr,
+                    if segment.decays { 0.1 } else { 0.0 },
+                );
+                assert!(
+                    (state.weights.dense[i] - p).abs() < 1e-12
+                        && (averaged.dense[i] - a).abs() < 1e-12
+                );
             }
         }
         for t in 0..network.tables.len() {
@@ -91,14 +114,21 @@ fn three_steps_of_each_optimizer_are_those_of_the_formulas() {
 
 #[test]
 fn a_batch_without_a_task_changes_neither_its_parameters_nor_its_moments() {
-    let options = TrainOptions { average: 0.9, weight_decay: 0.1, ..TrainOptions::default() };
+    let options = TrainOptions {
+        average: 0.9,
+        weight_decay: 0.1,
+        ..TrainOptions::default()
+    };
     let (network, data, mut state) = setup(&options);
     let tasks = [TaskOptions::default(); 3];
     let rows: Vec<u32> = (0..64).collect();
     let g = gradients(&network, &data, &state, &rows);
     assert!(state.update(&network, &options, &tasks, &g, 1.0));
     let before = state.clone();
-    let outside: Vec<u32> = rows.into_iter().filter(|r| data.tasks[1].weights[*r as usize] == 0.0).collect();
+    let outside: Vec<u32> = rows
+        .into_iter()
+        .filter(|r| data.tasks[1].weights[*r as usize] == 0.0)
+        .collect();
     let g = gradients(&network, &data, &state, &outside);
     assert!(state.update(&network, &options, &tasks, &g, 1.0));
     assert_eq!(state.task_steps, [2, 1, 1]);
@@ -106,21 +136,32 @@ fn a_batch_without_a_task_changes_neither_its_parameters_nor_its_moments() {
         let same = |of: &dyn Fn(&State<f64>) -> &[f64]| {
             of(&before)[segment.range.clone()] == of(&state)[segment.range.clone()]
         };
-        let parts: [&dyn Fn(&State<f64>) -> &[f64]; 4] =
-            [&|s| &s.weights.dense, &|s| &s.first.dense, &|s| &s.second.dense, &|s| &s.average.dense];
+        let parts: [&dyn Fn(&State<f64>) -> &[f64]; 4] = [
+            &|s| &s.weights.dense,
+            &|s| &s.first.dense,
+            &|s| &s.second.dense,
+            &|s| &s.average.dense,
+        ];
         let absent = segment.owner.is_some_and(|t| t > 0);
         for part in parts {
             assert_eq!(same(part), absent, "{segment:?}");
         }
     }
-    let averaged = (before.averaged(&network, 0.9), state.averaged(&network, 0.9));
+    let averaged = (
+        before.averaged(&network, 0.9),
+        state.averaged(&network, 0.9),
+    );
     let tower = network.towers[1][0].weights();
     assert_eq!(averaged.0.dense[tower.clone()], averaged.1.dense[tower]);
 }
 
 #[test]
 fn only_touched_rows_are_updated() {
-    let options = TrainOptions { embedding_weight_decay: 0.1, average: 0.5, ..TrainOptions::default() };
+    let options = TrainOptions {
+        embedding_weight_decay: 0.1,
+        average: 0.5,
+        ..TrainOptions::default()
+    };
     let (network, data, mut state) = setup(&options);
     let before = state.clone();
     let g = gradients(&network, &data, &state, &[0, 1, 2]);
@@ -130,8 +171,14 @@ fn only_touched_rows_are_updated() {
         for row in 0..network.tables[t].num_embeddings {
             let range = row * dim..(row + 1) * dim;
             let touched = g.tables[t].rows.contains(&(row as u32));
-            assert_eq!(before.weights.tables[t][range.clone()] == state.weights.tables[t][range.clone()], !touched);
-            assert_eq!(before.second.tables[t][range.clone()] == state.second.tables[t][range], !touched);
+            assert_eq!(
+                before.weights.tables[t][range.clone()] == state.weights.tables[t][range.clone()],
+                !touched
+            );
+            assert_eq!(
+                before.second.tables[t][range.clone()] == state.second.tables[t][range],
+                !touched
+            );
         }
     }
 }
@@ -139,14 +186,27 @@ fn only_touched_rows_are_updated() {
 /// Rows that come and go: the average must be that of a plain average of every row in every step.
 #[test]
 fn lazy_averages_are_plain_averages() {
-    let options = TrainOptions { average: 0.8, embedding_lr: 0.05, ..TrainOptions::default() };
+    let options = TrainOptions {
+        average: 0.8,
+        embedding_lr: 0.05,
+        ..TrainOptions::default()
+    };
     let (network, data, mut state) = setup(&options);
-    let mut plain: Vec<Vec<f64>> = state.weights.tables.iter().map(|t| vec![0.0; t.len()]).collect();
+    let mut plain: Vec<Vec<f64>> = state
+        .weights
+        .tables
+        .iter()
+        .map(|t| vec![0.0; t.len()])
+        .collect();
     for step in 0..12u32 {
         let rows: Vec<u32> = (0..5).map(|i| (step * 17 + i * 7) % 64).collect();
         let g = gradients(&network, &data, &state, &rows);
         assert!(state.update(&network, &options, &[TaskOptions::default(); 3], &g, 1.0));
-        for (a, p) in plain.iter_mut().flatten().zip(state.weights.tables.iter().flatten()) {
+        for (a, p) in plain
+            .iter_mut()
+            .flatten()
+            .zip(state.weights.tables.iter().flatten())
+        {
             *a = 0.8 * *a + 0.2 * p;
         }
     }

@@ -21,7 +21,12 @@ fn options() -> TrainOptions {
         average: 0.9,
         warmup_steps: 3,
         decay: LearningRateDecay::Cosine,
-        dropout: DropoutRates { hidden: 0.1, embedding: 0.1, gate: 0.1, id: 0.1 },
+        dropout: DropoutRates {
+            hidden: 0.1,
+            embedding: 0.1,
+            gate: 0.1,
+            id: 0.1,
+        },
         evaluate_every: EvaluateEvery::Steps(4),
         patience: 3,
         threads: 1,
@@ -60,7 +65,12 @@ fn run_spec(
         interrupt: &interrupt,
     };
     interrupt.store(stop_after == Some(0), Ordering::Relaxed);
-    train(&job, &mut |p| interrupt.store(stop_after.is_some_and(|n| p.step + 1 >= n), Ordering::Relaxed))
+    train(&job, &mut |p| {
+        interrupt.store(
+            stop_after.is_some_and(|n| p.step + 1 >= n),
+            Ordering::Relaxed,
+        )
+    })
 }
 
 fn finished(outcome: Result<Outcome, TrainError>) -> Trained {
@@ -73,13 +83,29 @@ fn finished(outcome: Result<Outcome, TrainError>) -> Trained {
 fn bits(trained: &Trained) -> Vec<u32> {
     let network = Network::new(&spec());
     let w = network.weights(trained.parameters.clone());
-    w.tables.iter().flatten().chain(&w.dense).map(|x| x.to_bits()).collect()
+    w.tables
+        .iter()
+        .flatten()
+        .chain(&w.dense)
+        .map(|x| x.to_bits())
+        .collect()
 }
 
 #[test]
 fn one_two_and_three_threads_train_the_same_bits() {
     let (data, split) = (log(2000, 1), split(2000));
-    let of = |threads| finished(run(&data, &split, &TrainOptions { threads, ..options() }, None, None));
+    let of = |threads| {
+        finished(run(
+            &data,
+            &split,
+            &TrainOptions {
+                threads,
+                ..options()
+            },
+            None,
+            None,
+        ))
+    };
     let one = of(1);
     for threads in [2, 3] {
         let more = of(threads);
@@ -91,7 +117,15 @@ fn one_two_and_three_threads_train_the_same_bits() {
 #[test]
 fn another_seed_trains_other_bits() {
     let (data, split) = (log(1000, 1), split(1000));
-    let of = |seed| bits(&finished(run(&data, &split, &TrainOptions { seed, ..options() }, None, None)));
+    let of = |seed| {
+        bits(&finished(run(
+            &data,
+            &split,
+            &TrainOptions { seed, ..options() },
+            None,
+            None,
+        )))
+    };
     assert_ne!(of(1), of(2));
 }
 
@@ -99,14 +133,28 @@ fn another_seed_trains_other_bits() {
 fn an_interrupted_and_resumed_run_is_byte_for_byte_the_uninterrupted_one() {
     let (data, split) = (log(1500, 2), split(1500));
     for (optimizer, average) in [(OptimizerKind::Adam, 0.9), (OptimizerKind::Adagrad, 0.0)] {
-        let options = TrainOptions { optimizer, embedding_optimizer: optimizer, average, ..options() };
+        let options = TrainOptions {
+            optimizer,
+            embedding_optimizer: optimizer,
+            average,
+            ..options()
+        };
         let whole_folder = tempfile::tempdir().unwrap();
-        let whole = finished(run(&data, &split, &options, Some(whole_folder.path()), None));
+        let whole = finished(run(
+            &data,
+            &split,
+            &options,
+            Some(whole_folder.path()),
+            None,
+        ));
         let folder = tempfile::tempdir().unwrap();
         let mut interruptions = 0;
         let resumed = loop {
             // In every step or every third one, at other threads each time.
-            let options = TrainOptions { threads: 1 + interruptions % 2, ..options.clone() };
+            let options = TrainOptions {
+                threads: 1 + interruptions % 2,
+                ..options.clone()
+            };
             let steps = 1 + interruptions as u64 * 2;
             match run(&data, &split, &options, Some(folder.path()), Some(steps)).unwrap() {
                 Outcome::Finished(trained) => break *trained,
@@ -120,7 +168,10 @@ fn an_interrupted_and_resumed_run_is_byte_for_byte_the_uninterrupted_one() {
             assert_eq!(read(whole_folder.path()), read(folder.path()), "{file}");
         }
         // A finished run resumes to the same result at once.
-        assert_eq!(whole, finished(run(&data, &split, &options, Some(folder.path()), None)));
+        assert_eq!(
+            whole,
+            finished(run(&data, &split, &options, Some(folder.path()), None))
+        );
     }
 }
 
@@ -130,7 +181,10 @@ fn a_run_folder_trains_one_process_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let lock = RunLock::take(folder.path()).unwrap();
     let outcome = run(&data, &split, &options(), Some(folder.path()), None);
-    assert!(matches!(outcome, Err(TrainError::File(FileError::Locked { .. }))));
+    assert!(matches!(
+        outcome,
+        Err(TrainError::File(FileError::Locked { .. }))
+    ));
     drop(lock);
     finished(run(&data, &split, &options(), Some(folder.path()), None));
 }
@@ -158,17 +212,40 @@ fn a_damaged_or_foreign_checkpoint_is_refused_by_name() {
     let mut longer = good.clone();
     longer.push(0);
     refused(&longer, &options());
-    assert!(refused(&good, &TrainOptions { seed: 9, ..options() }).contains("seed"));
+    assert!(
+        refused(
+            &good,
+            &TrainOptions {
+                seed: 9,
+                ..options()
+            }
+        )
+        .contains("seed")
+    );
 }
 
 #[test]
 fn a_run_that_diverges_is_an_error_and_saves_nothing() {
     let (data, split) = (log(1000, 3), split(1000));
-    for (lr, optimizer) in [(1e9, OptimizerKind::Adam), (1e9, OptimizerKind::Adagrad), (1e38, OptimizerKind::Adam)] {
-        let options = TrainOptions { lr, embedding_lr: lr, optimizer, average: 0.0, warmup_steps: 0, ..options() };
+    for (lr, optimizer) in [
+        (1e9, OptimizerKind::Adam),
+        (1e9, OptimizerKind::Adagrad),
+        (1e38, OptimizerKind::Adam),
+    ] {
+        let options = TrainOptions {
+            lr,
+            embedding_lr: lr,
+            optimizer,
+            average: 0.0,
+            warmup_steps: 0,
+            ..options()
+        };
         let folder = tempfile::tempdir().unwrap();
         let outcome = run(&data, &split, &options, Some(folder.path()), None);
-        assert!(matches!(outcome, Err(TrainError::NotFinite { .. })), "{lr} {outcome:?}");
+        assert!(
+            matches!(outcome, Err(TrainError::NotFinite { .. })),
+            "{lr} {outcome:?}"
+        );
         assert!(!folder.path().join(PARAMETERS_FILE).exists());
     }
 }
@@ -178,9 +255,18 @@ fn a_value_that_is_not_finite_stops_the_run_before_it_is_saved() {
     let (mut data, split) = (log(1000, 3), split(1000));
     data.tasks[0].labels[700] = f32::NAN;
     let folder = tempfile::tempdir().unwrap();
-    let options = TrainOptions { evaluate_every: EvaluateEvery::Epoch, ..options() };
+    let options = TrainOptions {
+        evaluate_every: EvaluateEvery::Epoch,
+        ..options()
+    };
     let outcome = run(&data, &split, &options, Some(folder.path()), None);
-    assert!(matches!(outcome, Err(TrainError::NotFinite { what: "loss or gradient", .. })));
+    assert!(matches!(
+        outcome,
+        Err(TrainError::NotFinite {
+            what: "loss or gradient",
+            ..
+        })
+    ));
     assert!(!folder.path().join(CHECKPOINT_FILE).exists());
 }
 
@@ -190,20 +276,41 @@ fn degenerate_logs_train_to_finite_parameters() {
         ("no positives", |d| d.tasks[0].labels.fill(0.0)),
         ("all positives", |d| d.tasks[0].labels.fill(1.0)),
         ("an empty task", |d| d.tasks[1].weights.fill(0.0)),
-        ("one task alone", |d| d.tasks[1..].iter_mut().for_each(|t| t.weights.fill(0.0))),
+        ("one task alone", |d| {
+            d.tasks[1..].iter_mut().for_each(|t| t.weights.fill(0.0))
+        }),
     ];
     for (name, change) in cases {
         let (mut data, split) = (log(500, 4), split(500));
         change(&mut data);
         let trained = finished(run(&data, &split, &options(), None, None));
-        assert!(bits(&trained).iter().all(|x| f32::from_bits(*x).is_finite()), "{name}");
+        assert!(
+            bits(&trained)
+                .iter()
+                .all(|x| f32::from_bits(*x).is_finite()),
+            "{name}"
+        );
     }
     let data = log(8, 4);
-    let one = Split { train: vec![3], stop: vec![], validation: vec![4] };
+    let one = Split {
+        train: vec![3],
+        stop: vec![],
+        validation: vec![4],
+    };
     let trained = finished(run(&data, &one, &options(), None, None));
-    assert!(bits(&trained).iter().all(|x| f32::from_bits(*x).is_finite()));
-    let none = Split { train: vec![], ..one };
-    assert!(matches!(run(&data, &none, &options(), None, None), Err(TrainError::NoRows)));
+    assert!(
+        bits(&trained)
+            .iter()
+            .all(|x| f32::from_bits(*x).is_finite())
+    );
+    let none = Split {
+        train: vec![],
+        ..one
+    };
+    assert!(matches!(
+        run(&data, &none, &options(), None, None),
+        Err(TrainError::NoRows)
+    ));
 }
 
 #[test]
@@ -219,9 +326,14 @@ fn patience_ends_a_run_and_keeps_the_best_parameters() {
     };
     let trained = finished(run(&data, &split, &options, None, None));
     assert!(trained.stopped_early && trained.steps < 240);
-    let best = trained.history.iter().max_by(|a, b| a.quality.unwrap().total_cmp(&b.quality.unwrap())).unwrap();
+    let best = trained
+        .history
+        .iter()
+        .max_by(|a, b| a.quality.unwrap().total_cmp(&b.quality.unwrap()))
+        .unwrap();
     assert_eq!(best.step, trained.best_step);
-    let metrics = crate::train::evaluate::evaluate(&spec(), &trained.parameters, &data, &split.stop);
+    let metrics =
+        crate::train::evaluate::evaluate(&spec(), &trained.parameters, &data, &split.stop);
     let again: Vec<Option<f64>> = metrics.iter().map(TaskMetrics::quality).collect();
     assert_eq!(again, best.tasks);
 }
@@ -245,11 +357,28 @@ fn what_can_be_learnt_is_learnt() {
     };
     let trained = finished(run_spec(&spec, &data, &split, &options, None, None));
     let m = &trained.metrics;
-    let truth: Vec<f64> = split.validation.iter().map(|r| true_click_logit(&data, *r)).collect();
-    let column = |x: &[f32]| split.validation.iter().map(|r| f64::from(x[*r as usize])).collect::<Vec<f64>>();
-    let (labels, weights) = (column(&data.tasks[0].labels), column(&data.tasks[0].weights));
+    let truth: Vec<f64> = split
+        .validation
+        .iter()
+        .map(|r| true_click_logit(&data, *r))
+        .collect();
+    let column = |x: &[f32]| {
+        split
+            .validation
+            .iter()
+            .map(|r| f64::from(x[*r as usize]))
+            .collect::<Vec<f64>>()
+    };
+    let (labels, weights) = (
+        column(&data.tasks[0].labels),
+        column(&data.tasks[0].weights),
+    );
     let bound = crate::train::metrics::auc(&truth, &labels, &weights).unwrap();
-    assert!(bound > 0.75 && m[0].auc.unwrap() > bound - 0.015, "{bound} {:?}", m[0]);
+    assert!(
+        bound > 0.75 && m[0].auc.unwrap() > bound - 0.015,
+        "{bound} {:?}",
+        m[0]
+    );
     // The mean of ln(1 + watch time) is linear in the item: 0.8; the like is 0.7 or 0.2: 0.72.
     assert!(m[1].spearman.unwrap() > 0.77, "{:?}", m[1]);
     assert!(m[2].auc.unwrap() > 0.68, "{:?}", m[2]);
@@ -281,15 +410,43 @@ fn a_warm_start_maps_rows_and_gives_new_rows_the_oov_row() {
     let rows = vec![vec![0, 7, NEW_ROW, 2], vec![], vec![], vec![]];
     let warm = network.warm_start(fresh.clone(), &old, &rows, 3).unwrap();
     let row = |p: &Parameters<f32>, r: usize| p.tables[0][r * 3..r * 3 + 3].to_vec();
-    assert_eq!([row(&warm, 0), row(&warm, 1), row(&warm, 3)], [row(&old, 0), row(&old, 7), row(&old, 2)]);
+    assert_eq!(
+        [row(&warm, 0), row(&warm, 1), row(&warm, 3)],
+        [row(&old, 0), row(&old, 7), row(&old, 2)]
+    );
     for (new, oov) in row(&warm, 2).iter().zip(row(&old, 0)) {
         assert!(*new != oov && (new - oov).abs() < 0.01);
     }
-    assert_eq!((&warm.tables[1..], &warm.experts, &warm.heads), (&old.tables[1..], &old.experts, &old.heads));
-    assert!(network.warm_start(fresh.clone(), &old, &[vec![0; 4], vec![], vec![], vec![0; 9]], 3).is_err());
-    assert!(network.warm_start(fresh.clone(), &old, &[vec![99; 4], vec![], vec![], vec![]], 3).is_err());
+    assert_eq!(
+        (&warm.tables[1..], &warm.experts, &warm.heads),
+        (&old.tables[1..], &old.experts, &old.heads)
+    );
+    assert!(
+        network
+            .warm_start(
+                fresh.clone(),
+                &old,
+                &[vec![0; 4], vec![], vec![], vec![0; 9]],
+                3
+            )
+            .is_err()
+    );
+    assert!(
+        network
+            .warm_start(
+                fresh.clone(),
+                &old,
+                &[vec![99; 4], vec![], vec![], vec![]],
+                3
+            )
+            .is_err()
+    );
     spec.network.num_experts = 3;
-    assert!(Network::new(&spec).warm_start(fresh, &old, &rows, 3).is_err());
+    assert!(
+        Network::new(&spec)
+            .warm_start(fresh, &old, &rows, 3)
+            .is_err()
+    );
 }
 
 #[test]
@@ -301,10 +458,23 @@ fn ids_turn_into_the_oov_row_as_often_as_id_dropout_says() {
     // Vocabulary tables read 1 at row 0 and 0 elsewhere.
     weights.tables[0][..3].fill(1.0);
     weights.tables[1][..4].fill(1.0);
-    let rates = DropoutRates { id: 0.25, ..DropoutRates::default() };
+    let rates = DropoutRates {
+        id: 0.25,
+        ..DropoutRates::default()
+    };
     let mut x = vec![0.0; 256 * network.num_inputs];
-    network.gather(&weights, &data, &rows, 0, Dropout::of(rates, 1, 1).as_ref(), &mut x);
+    network.gather(
+        &weights,
+        &data,
+        &rows,
+        0,
+        Dropout::of(rates, 1, 1).as_ref(),
+        &mut x,
+    );
     let user = network.inputs.iter().find(|i| i.feature == 1).unwrap();
-    let dropped = x.chunks(network.num_inputs).filter(|x| x[user.offset] == 1.0).count();
+    let dropped = x
+        .chunks(network.num_inputs)
+        .filter(|x| x[user.offset] == 1.0)
+        .count();
     assert!((40..90).contains(&dropped), "{dropped} of 256");
 }

@@ -1,0 +1,317 @@
+//! Each subcommand: library calls, then printing.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use pocketrank::engine::{Model, OpenOptions};
+use pocketrank::train::description::Description;
+use pocketrank::train::error::{Error, Kind, Result};
+use pocketrank::train::metrics::TaskMetrics;
+use pocketrank::train::{evaluate, replay, run, slices};
+
+use crate::args::{Check, Cli, Command, Eval, Rank, Train};
+use crate::print;
+
+/// Set by an interrupt; training stops after the step, with a checkpoint.
+static INTERRUPT: AtomicBool = AtomicBool::new(false);
+
+pub fn run(cli: &Cli) -> Result<()> {
+    match &cli.command {
+        Command::Check(args) => check(args, cli.json),
+        Command::Train(args) => train(args, cli.json),
+        Command::Eval(args) => eval(args, cli.json),
+        Command::Rank(args) => rank(args, cli.json),
+    }
+}
+
+fn check(args: &Check, json: bool) -> Result<()> {
+    let d = Description::read(&args.model)?;
+    if args.no_data {
+        let t = &d.toml;
+        let counts = (t.feature.len(), t.label.len(), t.task.len());
+        if json {
+            println!(
+                "{}",
+                json!({"features": counts.0, "labels": counts.1, "tasks": counts.2})
+            );
+        } else {
+            println!(
+                "description holds: {} features, {} labels, {} tasks",
+                counts.0, counts.1, counts.2
+            );
+        }
+        return Ok(());
+    }
+    let report = pocketrank::train::check::check(&d, args.data.as_deref())?;
+    if json {
+        println!("{}", json!(report));
+        return Ok(());
+    }
+    println!(
+        "{} rows in {} requests of {} users",
+        report.rows, report.requests, report.users
+    );
+    for j in &report.joins {
+        println!(
+            "join {}: {} rows matched, {} not",
+            j.path, j.matched, j.unmatched
+        );
+    }
+    let columns: Vec<Vec<String>> = report
+        .features
+        .iter()
+        .map(|c| {
+            vec![
+                c.name.clone(),
+                c.values.to_string(),
+                c.missing.to_string(),
+                c.rows.map_or_else(|| "-".into(), |n| n.to_string()),
+                print::number(c.out_of_vocabulary, 4),
+                print::number(c.min, 3),
+                print::number(c.mean, 3),
+                print::number(c.max, 3),
+            ]
+        })
+        .collect();
+    print::table(
+        &[
+            "feature",
+            "values",
+            "missing",
+            "table rows",
+            "OOV share",
+            "min",
+            "mean",
+            "max",
+        ],
+        &columns,
+    );
+    let tasks: Vec<Vec<String>> = report
+        .tasks
+        .iter()
+        .map(|t| {
+            vec![
+                t.name.clone(),
+                t.rows.to_string(),
+                t.positive.to_string(),
+                print::number(t.mean, 4),
+            ]
+        })
+        .collect();
+    print::table(&["task", "rows in space", "positive", "mean"], &tasks);
+    quarantine(report.quarantined_rows, &report.quarantined);
+    Ok(())
+}
+
+fn quarantine(rows: u64, first: &[String]) {
+    if rows > 0 {
+        eprintln!("{rows} malformed rows were set aside; the first:");
+        first.iter().for_each(|line| eprintln!("  {line}"));
+    }
+}
+
+/// The description's own files, unless it names none that exist.
+fn train(args: &Train, json: bool) -> Result<()> {
+    // A second interrupt while a checkpoint is written must not lose it, so the handler only sets a flag.
+    let _ = ctrlc::set_handler(|| INTERRUPT.store(true, Ordering::Relaxed));
+    let bar = ProgressBar::new(0);
+    bar.set_style(
+        ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let options = run::Options {
+        model: &args.model,
+        data: args.data.as_deref(),
+        out: &args.out,
+        seed: args.seed,
+        threads: args.threads,
+        resume: args.resume,
+        from: args.from.as_deref(),
+    };
+    let report = run::train(&options, &INTERRUPT, &mut |p| {
+        bar.set_length(p.steps);
+        bar.set_position(p.step);
+        let loss: f64 = p.losses.iter().sum();
+        bar.set_message(format!(
+            "{:.0} rows/s  ETA {:.0} s  loss {loss:.4}",
+            p.rows_per_second, p.eta_seconds
+        ));
+        if let Some(e) = p.evaluation {
+            bar.suspend(|| eprintln!("step {}: quality {}", e.step, print::number(e.quality, 5)));
+        }
+    });
+    bar.finish_and_clear();
+    let report = report?;
+    if json {
+        println!(
+            "{}",
+            json!({"tasks": print::metrics_json(&report.tasks), "report": report})
+        );
+        return Ok(());
+    }
+    let [train, stop, validation] = report.rows;
+    println!(
+        "trained on {train} rows, stopped on {stop}, measured on {validation}; kept step {} of {}; {} embedding and {} dense parameters",
+        report.best_step, report.steps, report.parameters[0], report.parameters[1]
+    );
+    quarantine(report.quarantined_rows, &report.quarantined);
+    print::metrics(&report.tasks);
+    Ok(())
+}
+
+fn eval(args: &Eval, json: bool) -> Result<()> {
+    let d = Description::read(&args.model)?;
+    let (data, rows, logits, spec_tasks);
+    let all = args.rows == "all";
+    if args.subject.is_dir() {
+        let run = run::Run::open(&args.subject)?;
+        let spec = run.fit.spec(&d)?;
+        let prepared = run::Prepared::read(
+            &d,
+            &run.fit,
+            &spec,
+            args.data.as_deref().or(run.data.as_deref()),
+        )?;
+        rows = if all {
+            (0..prepared.raw.rows() as u32).collect()
+        } else {
+            prepared.split.validation
+        };
+        logits = evaluate::predict(&spec, &run.parameters()?, &prepared.data, &rows);
+        data = prepared.data;
+        spec_tasks = spec
+            .tasks
+            .iter()
+            .map(|t| (t.name.to_string(), t.kind, f64::from(t.score_scale)))
+            .collect::<Vec<_>>();
+    } else {
+        let bytes = std::fs::read(&args.subject).map_err(|e| Error::io(&args.subject, &e))?;
+        let mut model = Box::new(Model::new());
+        open(&mut model, &bytes, &args.subject)?;
+        let measured = replay::measure(&d, &model, args.data.as_deref(), all)?;
+        (data, rows, logits) = (measured.data, measured.rows, measured.logits);
+        let tasks = model.spec().tasks.iter();
+        spec_tasks = tasks
+            .map(|t| (t.name.to_string(), t.kind, f64::from(t.score_scale)))
+            .collect();
+    }
+    let named = |metrics: Vec<TaskMetrics>| {
+        spec_tasks
+            .iter()
+            .map(|t| t.0.clone())
+            .zip(metrics)
+            .collect::<Vec<_>>()
+    };
+    let whole = named(evaluate::of_logits(&spec_tasks, &logits, &data, &rows));
+    let mut parts = Vec::new();
+    for slice in &args.slice {
+        for (name, picked) in slices::pick(&d, &data, &rows, slice)? {
+            let tasks = spec_tasks.len();
+            let part: Vec<f32> = picked
+                .iter()
+                .flat_map(|i| logits[i * tasks..(i + 1) * tasks].to_vec())
+                .collect();
+            let part_rows: Vec<u32> = picked.iter().map(|i| rows[*i]).collect();
+            parts.push((
+                name,
+                named(evaluate::of_logits(&spec_tasks, &part, &data, &part_rows)),
+            ));
+        }
+    }
+    if json {
+        let slices: serde_json::Map<String, serde_json::Value> = parts
+            .iter()
+            .map(|(n, m)| (n.clone(), print::metrics_json(m)))
+            .collect();
+        println!(
+            "{}",
+            json!({"tasks": print::metrics_json(&whole), "slices": slices})
+        );
+        return Ok(());
+    }
+    print::metrics(&whole);
+    for (name, metrics) in &parts {
+        println!("\n{name}");
+        print::metrics(metrics);
+    }
+    Ok(())
+}
+
+/// Opens a file as a phone would.
+pub fn open<'a>(model: &mut Model<'a>, bytes: &'a [u8], path: &Path) -> Result<()> {
+    model.open(bytes, &OpenOptions::default()).map_err(|e| {
+        let at = if e.offset == u64::MAX {
+            String::new()
+        } else {
+            format!(" at byte {}", e.offset)
+        };
+        Error::in_file(
+            Kind::Data,
+            path,
+            format!(
+                "not a model file that this version opens: {:?}{at}",
+                e.status
+            ),
+        )
+    })
+}
+
+fn rank(args: &Rank, json: bool) -> Result<()> {
+    let d = Description::read(&args.model)?;
+    let bytes = std::fs::read(&args.file).map_err(|e| Error::io(&args.file, &e))?;
+    let mut model = Box::new(Model::new());
+    open(&mut model, &bytes, &args.file)?;
+    let ranked = replay::rank_one(&d, &model, args.log.as_deref(), &args.request)?;
+    let spec = model.spec();
+    let tasks = spec.tasks.len();
+    let shown: Vec<u32> = ranked.order.iter().copied().take(args.top).collect();
+    if json {
+        let candidates: Vec<_> = shown
+            .iter()
+            .map(|c| {
+                let scores = &ranked.scores[*c as usize * tasks..(*c as usize + 1) * tasks];
+                let scores: serde_json::Map<String, serde_json::Value> =
+                    spec.tasks.iter().zip(scores).map(|(t, s)| (t.name.to_string(), json!(s))).collect();
+                json!({"candidate": c, "line": ranked.lines[*c as usize], "fused": ranked.fused[*c as usize], "scores": scores})
+            })
+            .collect();
+        println!(
+            "{}",
+            json!({"candidates": ranked.order.len(), "top": candidates})
+        );
+        return Ok(());
+    }
+    let mut header = vec!["rank", "candidate", "line", "fused"];
+    if args.explain {
+        header.extend(spec.tasks.iter().map(|t| t.name));
+        header.extend(spec.fusion.iter().map(|t| t.name));
+    }
+    let rows: Vec<Vec<String>> = shown
+        .iter()
+        .enumerate()
+        .map(|(rank, c)| {
+            let i = *c as usize;
+            let mut row = vec![
+                (rank + 1).to_string(),
+                c.to_string(),
+                ranked.lines[i].to_string(),
+                format!("{:.6}", ranked.fused[i]),
+            ];
+            if args.explain {
+                let scores = &ranked.scores[i * tasks..(i + 1) * tasks];
+                row.extend(scores.iter().map(|s| format!("{s:.5}")));
+                row.extend(
+                    spec.fusion
+                        .iter()
+                        .map(|t| format!("{:+.5}", pocketrank::fusion::term(spec, t, scores))),
+                );
+            }
+            row
+        })
+        .collect();
+    print::table(&header, &rows);
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Tables for people and one JSON object for programs.
+
+use serde_json::{Map, Value, json};
+
+use pocketrank::train::metrics::TaskMetrics;
+
+/// Rows under a header, columns aligned; numbers to the right.
+pub fn table(header: &[&str], rows: &[Vec<String>]) {
+    let width = |i: usize| {
+        rows.iter()
+            .map(|r| r[i].chars().count())
+            .chain([header[i].len()])
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let line = |cells: Vec<&str>| {
+        let cells = cells.iter().zip(&widths).enumerate();
+        let text: Vec<String> = cells
+            .map(|(i, (c, w))| {
+                if i == 0 {
+                    format!("{c:<w$}")
+                } else {
+                    format!("{c:>w$}")
+                }
+            })
+            .collect();
+        println!("{}", text.join("  ").trim_end());
+    };
+    line(header.to_vec());
+    for row in rows {
+        line(row.iter().map(String::as_str).collect());
+    }
+}
+
+/// A number with so many decimals, or a dash.
+pub fn number(x: Option<f64>, decimals: usize) -> String {
+    x.map_or_else(|| "-".into(), |x| format!("{x:.decimals$}"))
+}
+
+/// One table of task metrics.
+pub fn metrics(tasks: &[(String, TaskMetrics)]) {
+    let binary: Vec<_> = tasks
+        .iter()
+        .filter(|(_, m)| m.log_loss.is_some() || m.auc.is_some())
+        .collect();
+    if !binary.is_empty() {
+        let rows: Vec<Vec<String>> = binary
+            .iter()
+            .map(|(name, m)| {
+                vec![
+                    name.clone(),
+                    m.rows.to_string(),
+                    number(m.mean_label, 4),
+                    number(m.auc, 4),
+                    number(m.gauc, 4),
+                    number(m.gauc_skipped, 3),
+                    number(m.log_loss, 4),
+                    number(m.normalized_entropy, 4),
+                    number(m.calibration, 3),
+                ]
+            })
+            .collect();
+        table(
+            &[
+                "task",
+                "rows",
+                "rate",
+                "AUC",
+                "GAUC",
+                "skipped",
+                "log loss",
+                "NE",
+                "calibration",
+            ],
+            &rows,
+        );
+    }
+    let durations: Vec<_> = tasks.iter().filter(|(_, m)| m.mae.is_some()).collect();
+    if !durations.is_empty() {
+        let rows: Vec<Vec<String>> = durations
+            .iter()
+            .map(|(name, m)| {
+                vec![
+                    name.clone(),
+                    m.rows.to_string(),
+                    number(m.mean_label, 2),
+                    number(m.mae, 3),
+                    number(m.rmse, 3),
+                    number(m.xauc, 4),
+                    number(m.spearman, 4),
+                    number(m.calibration, 3),
+                ]
+            })
+            .collect();
+        table(
+            &[
+                "task",
+                "rows",
+                "mean",
+                "MAE",
+                "RMSE",
+                "XAUC",
+                "Spearman",
+                "calibration",
+            ],
+            &rows,
+        );
+    }
+}
+
+/// The same as one JSON object by task.
+pub fn metrics_json(tasks: &[(String, TaskMetrics)]) -> Value {
+    let object: Map<String, Value> = tasks
+        .iter()
+        .map(|(name, m)| (name.clone(), json!(m)))
+        .collect();
+    Value::Object(object)
+}

@@ -1,0 +1,441 @@
+//! From f32 parameters to the bytes of a model file.
+//!
+//! | values | grid | scale |
+//! |---|---|---|
+//! | embeddings | u7, zero point | per table and dimension, over all rows and 0 |
+//! | first layer, with its inputs' scales folded in | i8 in [-127, 127] | per output and side |
+//! | later layers | i8 in [-127, 127] | per output |
+//!
+//! A number or a vector already has its grid in the [`Spec`]. Zero points are folded into the first layer's integer
+//! bias, so that an embedding row is an activation as it is (Jacob et al., "Quantization and Training of Neural
+//! Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018, section 2.3).
+//!
+//! Invariant: tensors follow each other as [`Spec::tensors`] walks them; no order or shape is written down here.
+use std::prelude::v1::*;
+
+use crate::engine::load::SpecHead;
+use crate::error::{Error, Result, Status};
+use crate::format::{self, REQUIRED, SectionKind, Writer};
+use crate::spec::{
+    Dtype, Encoding, GROUP, Layer, PANEL, Pooling, Side, Spec, Tensor, TensorSection, padded,
+};
+use crate::train::parameters::{Dense, Parameters, num_inputs};
+
+/// The largest activation byte.
+const U7_MAX: f64 = 127.0;
+/// The largest magnitude of a weight: -128 is never written.
+const I8_MAX: f64 = 127.0;
+/// What is finer than the least scale of a file, 2^-40, is 0.
+const SCALE_MIN: f32 = 1.0 / (1u64 << 40) as f32;
+
+/// What a model looks up in besides embeddings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Lookups {
+    /// By table: bytes of its vocabulary ([`vocabulary::build`](super::vocabulary::build)), empty for other look-ups.
+    pub vocabularies: Vec<Vec<u8>>,
+    /// By feature: increasing bucket boundaries, empty for features without buckets.
+    pub boundaries: Vec<Vec<f32>>,
+}
+
+/// The u7 grid of each dimension of a table.
+#[derive(Clone, Debug, PartialEq)]
+struct TableGrid {
+    scales: Vec<f32>,
+    zero_points: Vec<u8>,
+}
+
+/// A layer in the file's element types; `scale`, `bias` and `zero_bias` have [`padded`] outputs.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Quantized {
+    /// `[outputs, inputs]`, row-major.
+    weight: Vec<i8>,
+    scale: Vec<f32>,
+    zero_bias: Vec<i32>,
+}
+
+/// One input byte: value = scale x (byte - zero point).
+#[derive(Clone, Copy, Debug)]
+struct InputGrid {
+    scale: f64,
+    zero_point: u8,
+}
+
+/// The model file of `spec`, whose number grids stand, and `parameters`, which must fit it.
+///
+/// # Errors
+/// Those of [`Spec::check`]; [`Status::BadShape`] if parameters or look-ups do not fit; [`Status::BadScale`] for
+/// parameters that are not finite or too large for the file (a scale above 1024, a bias above 2^20).
+pub fn quantize(
+    spec: &Spec<'_>,
+    parameters: &Parameters<f32>,
+    lookups: &Lookups,
+) -> Result<Vec<u8>> {
+    spec.check()?;
+    check_shapes(spec, parameters, lookups)?;
+    let mut grids = Vec::with_capacity(spec.tables.len());
+    for (table, rows) in spec.tables.iter().zip(&parameters.tables) {
+        grids.push(TableGrid::of(rows, usize::from(table.embedding_dim))?);
+    }
+    let mut sections = Vec::new();
+    for kind in SectionKind::ALL {
+        let section = match kind {
+            SectionKind::Spec => records(spec)?,
+            SectionKind::Lookups => write_lookups(spec, lookups)?,
+            SectionKind::Embeddings => embeddings(spec, parameters, &grids)?,
+            SectionKind::Layers => layers(spec, parameters, &grids)?,
+        };
+        sections.push((kind as u16, REQUIRED, section));
+    }
+    format::assemble(&sections)
+}
+
+fn holds(condition: bool, status: Status) -> Result<()> {
+    if condition {
+        Ok(())
+    } else {
+        Err(Error::new(status))
+    }
+}
+
+fn check_shapes(spec: &Spec<'_>, p: &Parameters<f32>, lookups: &Lookups) -> Result<()> {
+    let fits = |holds_: bool| holds(holds_, Status::BadShape);
+    let dense = |d: &Dense<f32>, outputs: usize, inputs: usize| {
+        fits(
+            (d.outputs, d.inputs) == (outputs, inputs)
+                && d.weight.len() == outputs * inputs
+                && d.bias.len() == outputs,
+        )?;
+        holds(
+            d.weight.iter().chain(&d.bias).all(|x| x.is_finite()),
+            Status::BadScale,
+        )
+    };
+    let (inputs, experts) = (num_inputs(spec), usize::from(spec.network.num_experts));
+    fits(p.tables.len() == spec.tables.len() && lookups.vocabularies.len() == spec.tables.len())?;
+    for (table, rows) in spec.tables.iter().zip(&p.tables) {
+        fits(rows.len() == table.num_embeddings as usize * usize::from(table.embedding_dim))?;
+        holds(rows.iter().all(|x| x.is_finite()), Status::BadScale)?;
+    }
+    fits(lookups.boundaries.len() == spec.features.len())?;
+    fits(p.experts.len() == experts)?;
+    for layers in &p.experts {
+        fits(layers.len() == spec.network.expert_layers.len())?;
+        let mut before = inputs;
+        for (i, layer) in layers.iter().enumerate() {
+            dense(layer, spec.expert_width(i), before)?;
+            before = layer.outputs;
+        }
+    }
+    let tasks = spec.tasks.len();
+    fits([p.gates.len(), p.towers.len(), p.heads.len()] == [tasks; 3])?;
+    for (task, t) in spec.tasks.iter().enumerate() {
+        dense(&p.gates[task], experts, inputs)?;
+        fits(p.towers[task].len() == t.tower_layers.len())?;
+        let mut before = spec.mixture_width();
+        for (layer, width) in p.towers[task].iter().zip(&t.tower_layers) {
+            dense(layer, usize::from(*width), before)?;
+            before = layer.outputs;
+        }
+        dense(&p.heads[task], 1, before)?;
+    }
+    Ok(())
+}
+
+fn records(spec: &Spec<'_>) -> Result<Writer> {
+    let mut to = Writer::default();
+    // Spec::check bounds every count by 128.
+    to.record(&SpecHead {
+        name: spec.name,
+        features: spec.features.len() as u8,
+        tables: spec.tables.len() as u8,
+        labels: spec.labels.len() as u8,
+        tasks: spec.tasks.len() as u8,
+        terms: spec.fusion.len() as u8,
+    })?;
+    spec.features.iter().try_for_each(|f| to.record(f))?;
+    spec.tables.iter().try_for_each(|t| to.record(t))?;
+    spec.labels.iter().try_for_each(|l| to.record(l))?;
+    to.record(&spec.network)?;
+    spec.tasks.iter().try_for_each(|t| to.record(t))?;
+    spec.fusion.iter().try_for_each(|t| to.record(t))?;
+    Ok(to)
+}
+
+fn write_lookups(spec: &Spec<'_>, lookups: &Lookups) -> Result<Writer> {
+    let mut to = Writer::default();
+    spec.tensors(
+        TensorSection::Lookups,
+        &mut |tensor, dtype, rows, cols| match tensor {
+            Tensor::Vocabulary(table) => {
+                let bytes = &lookups.vocabularies[table];
+                to.tensor(dtype, bytes.len() / cols, cols, bytes)
+            }
+            Tensor::Boundaries(feature) => {
+                to.tensor(dtype, rows, cols, &f32_bytes(&lookups.boundaries[feature]))
+            }
+            _ => Ok(()),
+        },
+    )?;
+    Ok(to)
+}
+
+impl TableGrid {
+    fn of(rows: &[f32], dim: usize) -> Result<Self> {
+        let (mut low, mut high) = (vec![0.0f32; dim], vec![0.0f32; dim]);
+        for row in rows.chunks_exact(dim) {
+            for ((low, high), x) in low.iter_mut().zip(&mut high).zip(row) {
+                *low = low.min(*x);
+                *high = high.max(*x);
+            }
+        }
+        let mut grid = Self {
+            scales: Vec::with_capacity(dim),
+            zero_points: Vec::with_capacity(dim),
+        };
+        for (low, high) in low.into_iter().zip(high) {
+            let scale = scale((f64::from(high) - f64::from(low)) / U7_MAX)?;
+            let zero = if scale > 0.0 {
+                libm::rint(-f64::from(low) / f64::from(scale)).clamp(0.0, U7_MAX)
+            } else {
+                0.0
+            };
+            grid.scales.push(scale);
+            grid.zero_points.push(zero as u8);
+        }
+        Ok(grid)
+    }
+
+    /// Bytes of `rows`.
+    fn quantize(&self, rows: &[f32]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(rows.len());
+        for row in rows.chunks_exact(self.scales.len()) {
+            for ((x, scale), zero) in row.iter().zip(&self.scales).zip(&self.zero_points) {
+                bytes.push(if *scale > 0.0 {
+                    let steps = libm::rint(f64::from(*x) / f64::from(*scale));
+                    (steps + f64::from(*zero)).clamp(0.0, U7_MAX) as u8
+                } else {
+                    *zero
+                });
+            }
+        }
+        bytes
+    }
+}
+
+fn embeddings(spec: &Spec<'_>, p: &Parameters<f32>, grids: &[TableGrid]) -> Result<Writer> {
+    let mut to = Writer::default();
+    spec.tensors(
+        TensorSection::Embeddings,
+        &mut |tensor, dtype, rows, cols| match tensor {
+            Tensor::TableScale(i) => to.tensor(dtype, rows, cols, &f32_bytes(&grids[i].scales)),
+            Tensor::TableZeroPoint(i) => to.tensor(dtype, rows, cols, &grids[i].zero_points),
+            Tensor::TableRows(i) => to.tensor(dtype, rows, cols, &grids[i].quantize(&p.tables[i])),
+            _ => Ok(()),
+        },
+    )?;
+    Ok(to)
+}
+
+/// The grids of a side's input bytes, in order.
+fn input_grids(spec: &Spec<'_>, side: Side, grids: &[TableGrid]) -> Vec<InputGrid> {
+    let mut all = Vec::new();
+    for input in spec.inputs(side) {
+        let encoding = spec.features[input.feature].encoding;
+        match (input.table, encoding) {
+            (Some(table), _) => {
+                let factor = match encoding {
+                    Encoding::Rows {
+                        pooling: Pooling::Sum,
+                        divisor,
+                        ..
+                    } => f64::from(divisor),
+                    _ => 1.0,
+                };
+                let grid = &grids[table];
+                all.extend(
+                    grid.scales
+                        .iter()
+                        .zip(&grid.zero_points)
+                        .map(|(s, z)| InputGrid {
+                            scale: f64::from(*s) * factor,
+                            zero_point: *z,
+                        }),
+                );
+            }
+            (
+                None,
+                Encoding::Number {
+                    value: Some(grid), ..
+                }
+                | Encoding::Vector { grid, .. },
+            ) => {
+                let grid = InputGrid {
+                    scale: 1.0 / f64::from(grid.inv_scale),
+                    zero_point: grid.zero_point,
+                };
+                all.extend(core::iter::repeat_n(grid, input.dim));
+            }
+            // Only numbers and vectors have inputs without a table.
+            (None, _) => {}
+        }
+    }
+    all
+}
+
+/// Weights and biases of the first layer's outputs in file order: experts, then gates.
+fn first_rows<'p>(p: &'p Parameters<f32>) -> impl Iterator<Item = (&'p [f32], f32)> {
+    p.experts
+        .iter()
+        .filter_map(|layers| layers.first())
+        .chain(&p.gates)
+        .flat_map(|d| d.weight.chunks_exact(d.inputs).zip(d.bias.iter().copied()))
+}
+
+fn first_layer(
+    spec: &Spec<'_>,
+    p: &Parameters<f32>,
+    side: Side,
+    grids: &[TableGrid],
+) -> Result<Quantized> {
+    let start: usize = Side::ALL
+        .iter()
+        .take(side as usize)
+        .map(|s| spec.side_inputs(*s))
+        .sum();
+    let inputs = input_grids(spec, side, grids);
+    let rows = first_rows(p).map(|(row, _)| {
+        row[start..]
+            .iter()
+            .zip(&inputs)
+            .map(|(w, input)| f64::from(*w) * input.scale)
+            .collect::<Vec<f64>>()
+    });
+    let mut layer = Quantized::of(rows)?;
+    layer.zero_bias = layer
+        .weight
+        .chunks_exact(inputs.len())
+        .map(|row| {
+            let products = row.iter().zip(&inputs);
+            -products
+                .map(|(w, input)| i32::from(*w) * i32::from(input.zero_point))
+                .sum::<i32>()
+        })
+        .collect();
+    layer.zero_bias.resize(layer.scale.len(), 0);
+    Ok(layer)
+}
+
+impl Quantized {
+    /// Rows of weights, each on its own scale.
+    fn of(rows: impl Iterator<Item = Vec<f64>>) -> Result<Self> {
+        let mut layer = Self::default();
+        for row in rows {
+            let max = row.iter().fold(0.0, |max: f64, w| max.max(w.abs()));
+            let scale = scale(max / I8_MAX)?;
+            layer.scale.push(scale);
+            layer.weight.extend(row.iter().map(|w| {
+                if scale > 0.0 {
+                    libm::rint(w / f64::from(scale)).clamp(-I8_MAX, I8_MAX) as i8
+                } else {
+                    0
+                }
+            }));
+        }
+        let outputs = padded(layer.scale.len());
+        layer.scale.resize(outputs, 0.0);
+        Ok(layer)
+    }
+
+    fn dense(d: &Dense<f32>) -> Result<Self> {
+        Self::of(
+            d.weight
+                .chunks_exact(d.inputs)
+                .map(|row| row.iter().map(|w| f64::from(*w)).collect()),
+        )
+    }
+}
+
+fn layers(spec: &Spec<'_>, p: &Parameters<f32>, grids: &[TableGrid]) -> Result<Writer> {
+    let mut to = Writer::default();
+    let mut layer = Quantized::default();
+    spec.tensors(
+        TensorSection::Layers,
+        &mut |tensor, dtype, rows, cols| match tensor {
+            // A layer's weights come before its scales and biases.
+            Tensor::Weight(name) => {
+                layer = match name {
+                    Layer::First(side) => first_layer(spec, p, side, grids)?,
+                    later => Quantized::dense(dense_of(p, later))?,
+                };
+                let data = match dtype {
+                    Dtype::I8Panel => panels(&layer.weight, rows, cols),
+                    _ => layer.weight.iter().map(|w| *w as u8).collect(),
+                };
+                to.tensor(dtype, rows, cols, &data)
+            }
+            Tensor::Scale(_) => to.tensor(dtype, rows, cols, &f32_bytes(&layer.scale[..cols])),
+            Tensor::ZeroBias(_) => {
+                let data: Vec<u8> = layer
+                    .zero_bias
+                    .iter()
+                    .flat_map(|b| b.to_le_bytes())
+                    .collect();
+                to.tensor(dtype, rows, cols, &data)
+            }
+            Tensor::Bias(name) => {
+                let bias: Vec<f32> = match name {
+                    Layer::First(_) => first_rows(p).map(|(_, bias)| bias).collect(),
+                    later => dense_of(p, later).bias.clone(),
+                };
+                let mut bias = bias
+                    .into_iter()
+                    .map(bias_of)
+                    .collect::<Result<Vec<f32>>>()?;
+                bias.resize(cols, 0.0);
+                to.tensor(dtype, rows, cols, &f32_bytes(&bias))
+            }
+            _ => Ok(()),
+        },
+    )?;
+    Ok(to)
+}
+
+fn dense_of(p: &Parameters<f32>, layer: Layer) -> &Dense<f32> {
+    match layer {
+        // The first layer's own rows are those of all experts and gates: `first_rows`.
+        Layer::First(_) => &p.experts[0][0],
+        Layer::Expert { expert, layer } => &p.experts[expert][layer],
+        Layer::Tower { task, layer } => &p.towers[task][layer],
+        Layer::Head { task } => &p.heads[task],
+    }
+}
+
+/// `[outputs, inputs]` row-major to `[ceil(outputs / 16)][ceil(inputs / 4)][16][4]`, zero past the edges.
+fn panels(weight: &[i8], outputs: usize, inputs: usize) -> Vec<u8> {
+    let groups = inputs.div_ceil(GROUP);
+    let mut bytes = vec![0; padded(outputs) * groups * GROUP];
+    for (o, row) in weight.chunks_exact(inputs).enumerate() {
+        for (i, w) in row.iter().enumerate() {
+            let block = o / PANEL * groups + i / GROUP;
+            bytes[(block * PANEL + o % PANEL) * GROUP + i % GROUP] = *w as u8;
+        }
+    }
+    bytes
+}
+
+/// A scale that the file may hold.
+fn scale(scale: f64) -> Result<f32> {
+    let scale = scale as f32;
+    holds(scale <= 1024.0, Status::BadScale)?;
+    Ok(if scale < SCALE_MIN { 0.0 } else { scale })
+}
+
+/// A bias that the file may hold: subnormal ones are 0.
+fn bias_of(bias: f32) -> Result<f32> {
+    holds(bias.abs() <= (1 << 20) as f32, Status::BadScale)?;
+    Ok(if bias.is_normal() { bias } else { 0.0 })
+}
+
+fn f32_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|x| x.to_le_bytes()).collect()
+}

@@ -1,0 +1,334 @@
+//! A log through the device's engine: the same requests that a phone would make, from the same rows.
+use core::ops::Range;
+use std::path::Path;
+use std::prelude::v1::*;
+
+use crate::engine::{Model, Output, Scratch};
+use crate::spec::{Encoding, Side, TaskKind, limits};
+use crate::train::dataset::Dataset;
+use crate::train::description::Description;
+use crate::train::error::{Error, Kind, Result};
+use crate::train::log::{self, RawColumn, RawLog};
+use crate::train::pass;
+use crate::train::requests::{OwnedColumn, OwnedLists, OwnedRequest};
+
+/// Whether an exported file and a description speak of the same features, tasks and labels.
+///
+/// # Errors
+/// [`Kind::Description`] with what differs.
+pub fn fits(d: &Description, model: &Model<'_>) -> Result<()> {
+    let spec = model.spec();
+    let described: Vec<&str> = d
+        .toml
+        .feature
+        .iter()
+        .map(|f| f.name.get_ref().as_str())
+        .collect();
+    let same = described
+        .iter()
+        .copied()
+        .eq(spec.features.iter().map(|f| f.name))
+        && d.toml
+            .task
+            .iter()
+            .map(|t| t.name.get_ref().as_str())
+            .eq(spec.tasks.iter().map(|t| t.name))
+        && d.toml
+            .label
+            .iter()
+            .map(|l| l.name.get_ref().as_str())
+            .eq(spec.labels.iter().map(|l| l.name));
+    if same {
+        return Ok(());
+    }
+    let message = "features, labels or tasks are not those of the exported file; use the description it was trained with";
+    Err(Error::in_file(Kind::Description, &d.file, message))
+}
+
+/// Calls `visit` with every request of a log that `wanted` picks, as a phone would make it, and its rows. Requests
+/// longer than the engine's limit come in parts.
+pub fn for_each_request(
+    d: &Description,
+    model: &Model<'_>,
+    raw: &RawLog,
+    wanted: &dyn Fn(usize) -> bool,
+    visit: &mut dyn FnMut(Range<usize>, &OwnedRequest) -> Result<()>,
+) -> Result<()> {
+    let spec = model.spec();
+    let boundaries: Vec<Vec<u8>> = (0..spec.features.len())
+        .map(|i| model.boundaries(i).to_vec())
+        .collect();
+    let mut outcome = Ok(());
+    pass::for_each_state(d, &boundaries, spec, raw, &mut |request, rows, state| {
+        if outcome.is_err() || !wanted(request) {
+            return;
+        }
+        for start in rows.clone().step_by(limits::CANDIDATES) {
+            let part = start..rows.end.min(start + limits::CANDIDATES);
+            let owned = OwnedRequest {
+                num_candidates: part.len(),
+                columns: (0..spec.features.len())
+                    .map(|i| column(model, raw, i, request, &part))
+                    .collect(),
+                state: Some(state.to_vec()),
+                time: raw.time[request],
+                ..OwnedRequest::default()
+            };
+            if outcome.is_ok() {
+                outcome = visit(part, &owned);
+            }
+        }
+    });
+    outcome
+}
+
+/// The raw column of a feature for some rows of one request.
+fn column(
+    model: &Model<'_>,
+    raw: &RawLog,
+    feature: usize,
+    request: usize,
+    rows: &Range<usize>,
+) -> OwnedColumn {
+    let f = &model.spec().features[feature];
+    let at = if f.side == Side::User {
+        request..request + 1
+    } else {
+        rows.clone()
+    };
+    match &raw.features[feature] {
+        RawColumn::None => OwnedColumn::Missing,
+        RawColumn::Ids(ids) => OwnedColumn::Ids {
+            ids: ids[at].to_vec(),
+            lists: None,
+        },
+        RawColumn::Numbers(x) => OwnedColumn::Floats(x[at].to_vec()),
+        RawColumn::Lists {
+            offsets,
+            ids,
+            weights,
+        } => {
+            let offsets = &offsets[at.start..=at.end];
+            let (start, end) = (offsets[0] as usize, offsets[offsets.len() - 1] as usize);
+            OwnedColumn::Ids {
+                ids: ids[start..end].to_vec(),
+                lists: Some(OwnedLists {
+                    offsets: offsets.iter().map(|o| o - start as u32).collect(),
+                    weights: weights.as_ref().map(|w| w[start..end].to_vec()),
+                }),
+            }
+        }
+        RawColumn::Vectors(bytes) => {
+            let Encoding::Vector { dim, grid } = f.encoding else {
+                return OwnedColumn::Missing;
+            };
+            let dim = usize::from(dim);
+            let values = bytes[at.start * dim..at.end * dim].iter();
+            OwnedColumn::Bytes(
+                values
+                    .map(|b| if *b == u8::MAX { grid.zero_point } else { *b })
+                    .collect(),
+            )
+        }
+    }
+}
+
+/// What the engine gave for the rows of some requests.
+#[derive(Clone, Debug, Default)]
+pub struct Scored {
+    /// Rows, in log order.
+    pub rows: Vec<u32>,
+    /// `[rows, tasks]`.
+    pub scores: Vec<f32>,
+    /// Fused score of each row.
+    pub fused: Vec<f32>,
+}
+
+/// Scores the requests that `wanted` picks.
+///
+/// # Errors
+/// [`Kind::Data`] for a request that the engine refuses.
+pub fn score(
+    d: &Description,
+    model: &Model<'_>,
+    raw: &RawLog,
+    wanted: &dyn Fn(usize) -> bool,
+) -> Result<Scored> {
+    let mut scored = Scored::default();
+    let mut ranker = Ranker::new(model);
+    for_each_request(d, model, raw, wanted, &mut |rows, request| {
+        ranker.rank(request).map_err(|e| {
+            let message = format!(
+                "the engine refuses the request of row {}: {:?}",
+                rows.start, e.status
+            );
+            Error::in_file(Kind::Data, &d.file, message)
+        })?;
+        scored.rows.extend(rows.map(|r| r as u32));
+        scored.scores.extend_from_slice(&ranker.scores);
+        scored.fused.extend_from_slice(&ranker.fused);
+        Ok(())
+    })?;
+    Ok(scored)
+}
+
+/// An engine with scratch and outputs of its own, for one request after the other.
+pub struct Ranker<'m, 'a> {
+    model: &'m Model<'a>,
+    floats: Vec<f32>,
+    bytes: Vec<u8>,
+    /// Best candidates first, all of them.
+    pub order: Vec<u32>,
+    /// Fused score of each candidate.
+    pub fused: Vec<f32>,
+    /// `[candidates, tasks]`.
+    pub scores: Vec<f32>,
+}
+
+impl<'m, 'a> Ranker<'m, 'a> {
+    /// For requests of any length that the engine takes.
+    pub fn new(model: &'m Model<'a>) -> Self {
+        let need = model.scratch_len(limits::CANDIDATES);
+        let (floats, bytes) = (vec![0.0; need.floats], vec![0; need.bytes]);
+        Self {
+            model,
+            floats,
+            bytes,
+            order: Vec::new(),
+            fused: Vec::new(),
+            scores: Vec::new(),
+        }
+    }
+
+    /// Ranks a request; results are in the fields.
+    ///
+    /// # Errors
+    /// Those of [`Model::rank`].
+    pub fn rank(&mut self, request: &OwnedRequest) -> crate::error::Result<crate::engine::Summary> {
+        let n = request.num_candidates;
+        self.order.resize(n, 0);
+        self.fused.resize(n, 0.0);
+        self.scores.resize(n * self.model.spec().tasks.len(), 0.0);
+        let columns = request.columns();
+        let mut scratch = Scratch {
+            floats: &mut self.floats,
+            bytes: &mut self.bytes,
+        };
+        let mut output = Output {
+            order: &mut self.order,
+            fused: &mut self.fused,
+            scores: &mut self.scores,
+        };
+        self.model
+            .rank(&request.as_request(&columns), &mut scratch, &mut output)
+    }
+}
+
+/// A log measured through an exported file.
+pub struct Measured {
+    /// Labels and groups; without features.
+    pub data: Dataset,
+    /// Rows measured.
+    pub rows: Vec<u32>,
+    /// `[rows, tasks]`, from the scores.
+    pub logits: Vec<f32>,
+}
+
+/// Scores a log's validation rows (or all) through the engine.
+///
+/// # Errors
+/// Those of reading; [`Kind::Description`] if the file is another model's.
+pub fn measure(
+    d: &Description,
+    model: &Model<'_>,
+    data: Option<&Path>,
+    all: bool,
+) -> Result<Measured> {
+    fits(d, model)?;
+    let raw = log::read(d, data)?;
+    let split = pass::split(d, &raw)?;
+    let mut wanted = vec![all; raw.requests()];
+    for row in &split.validation {
+        wanted[raw.request[*row as usize] as usize] = true;
+    }
+    let scored = score(d, model, &raw, &|request| wanted[request])?;
+    let data = pass::labels(d, &raw);
+    Ok(Measured {
+        data,
+        logits: logits(model, &scored.scores),
+        rows: scored.rows,
+    })
+}
+
+/// Logits of scores `[rows, tasks]`.
+pub fn logits(model: &Model<'_>, scores: &[f32]) -> Vec<f32> {
+    let tasks = &model.spec().tasks;
+    let logit = |(i, score): (usize, &f32)| {
+        let task = &tasks[i % tasks.len()];
+        let score = f64::from(*score);
+        match task.kind {
+            TaskKind::Binary => libm::log(score / (1.0 - score).max(1e-30)) as f32,
+            TaskKind::Duration => libm::log1p(score / f64::from(task.score_scale)) as f32,
+        }
+    };
+    scores.iter().enumerate().map(logit).collect()
+}
+
+/// One request of a log, ranked.
+pub struct Ranked {
+    /// Best candidates first.
+    pub order: Vec<u32>,
+    /// Fused score of each candidate.
+    pub fused: Vec<f32>,
+    /// `[candidates, tasks]`.
+    pub scores: Vec<f32>,
+    /// Line of the log of each candidate.
+    pub lines: Vec<u64>,
+}
+
+/// Ranks the request called `name` of a log.
+///
+/// # Errors
+/// [`Kind::Data`] if the log has no such request.
+pub fn rank_one(
+    d: &Description,
+    model: &Model<'_>,
+    data: Option<&Path>,
+    name: &str,
+) -> Result<Ranked> {
+    fits(d, model)?;
+    let raw = log::read(d, data)?;
+    let Some(request) = raw.name.iter().position(|n| n == name) else {
+        let known: Vec<&str> = raw.name.iter().take(3).map(String::as_str).collect();
+        let message = format!(
+            "no request \"{name}\"; the log begins with {}",
+            known.join(", ")
+        );
+        return Err(Error::in_file(Kind::Data, &d.file, message));
+    };
+    let mut ranked = None;
+    for_each_request(d, model, &raw, &|r| r == request, &mut |rows, request| {
+        let mut ranker = Ranker::new(model);
+        ranker.rank(request).map_err(|e| {
+            Error::in_file(
+                Kind::Data,
+                &d.file,
+                format!("the engine refuses the request: {:?}", e.status),
+            )
+        })?;
+        let Ranker {
+            order,
+            fused,
+            scores,
+            ..
+        } = ranker;
+        ranked.get_or_insert(Ranked {
+            order,
+            fused,
+            scores,
+            lines: raw.line[rows].to_vec(),
+        });
+        Ok(())
+    })?;
+    ranked.ok_or_else(|| Error::in_file(Kind::Data, &d.file, "the request has no rows"))
+}

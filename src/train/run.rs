@@ -1,0 +1,323 @@
+//! A run: a folder with a description, what was learned from the log, and the trained parameters.
+//!
+//! ```text
+//! RUN/model.toml      the description as it was
+//! RUN/run.json        where the description and the data were
+//! RUN/fit.bin         vocabularies, transforms, boundaries
+//! RUN/checkpoint.bin  to resume from
+//! RUN/parameters.bin  the result
+//! RUN/report.json     metrics of the validation rows, and every evaluation
+//! ```
+use core::sync::atomic::AtomicBool;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::prelude::v1::*;
+
+use serde::{Deserialize, Serialize};
+
+use crate::spec::Spec;
+use crate::train::dataset::{Dataset, Split};
+use crate::train::description::Description;
+use crate::train::error::{Error, Kind, Result};
+use crate::train::files::write_atomically;
+use crate::train::fit::Fit;
+use crate::train::log::{self, RawColumn, RawLog};
+use crate::train::metrics::TaskMetrics;
+use crate::train::network::Network;
+use crate::train::parameters::Parameters;
+use crate::train::trainer::{
+    self, Evaluation, Job, Outcome, PARAMETERS_FILE, Progress, TrainError,
+};
+use crate::train::{checkpoint, pass};
+
+/// How to train.
+#[derive(Clone, Debug)]
+pub struct Options<'o> {
+    /// The description.
+    pub model: &'o Path,
+    /// Log file or folder, instead of the description's own.
+    pub data: Option<&'o Path>,
+    /// The run's folder.
+    pub out: &'o Path,
+    /// Instead of the description's seed.
+    pub seed: Option<u64>,
+    /// Worker threads; 0 is one a core.
+    pub threads: usize,
+    /// Go on from the folder's checkpoint.
+    pub resume: bool,
+    /// Start from another run.
+    pub from: Option<&'o Path>,
+}
+
+/// What `report.json` holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// By task: name and metrics on the validation rows.
+    pub tasks: Vec<(String, TaskMetrics)>,
+    /// Steps done.
+    pub steps: u64,
+    /// Step of the parameters kept.
+    pub best_step: u64,
+    /// True if patience ended the run.
+    pub stopped_early: bool,
+    /// Rows that gradients came from, rows that stopped training, rows reported on.
+    pub rows: [usize; 3],
+    /// Rows set aside as malformed.
+    pub quarantined_rows: u64,
+    /// The first of them, with file and line.
+    pub quarantined: Vec<String>,
+    /// Parameters of embeddings and of dense layers.
+    pub parameters: [usize; 2],
+    /// Every evaluation of the stopping rows.
+    pub history: Vec<Evaluation>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Origin {
+    model: PathBuf,
+    data: Option<PathBuf>,
+}
+
+/// A log under a fit.
+pub struct Prepared {
+    /// Before the fit.
+    pub raw: RawLog,
+    /// Which rows do what.
+    pub split: Split,
+    /// After it.
+    pub data: Dataset,
+}
+
+impl Prepared {
+    /// Reads the logs of a description and passes them through a finished fit.
+    ///
+    /// # Errors
+    /// Those of reading; [`Kind::Data`].
+    pub fn read(d: &Description, fit: &Fit, spec: &Spec<'_>, data: Option<&Path>) -> Result<Self> {
+        let raw = log::read(d, data)?;
+        let split = pass::split(d, &raw)?;
+        let derived = pass::derive(d, fit, spec, &raw);
+        Ok(Self::encode(d, fit, spec, raw, split, &derived))
+    }
+
+    fn encode(
+        d: &Description,
+        fit: &Fit,
+        spec: &Spec<'_>,
+        raw: RawLog,
+        split: Split,
+        derived: &[RawColumn],
+    ) -> Self {
+        let data = pass::encode(d, fit, spec, &raw, derived);
+        Self { raw, split, data }
+    }
+}
+
+/// Tasks that cannot be learned: without a row in their space, or all of one class.
+///
+/// # Errors
+/// [`Kind::Data`], naming the task.
+pub fn check_tasks(d: &Description, data: &Dataset, rows: &[u32]) -> Result<()> {
+    for (task, t) in d.toml.task.iter().zip(&data.tasks) {
+        let name = task.name.get_ref();
+        let inside = || {
+            rows.iter()
+                .map(|r| *r as usize)
+                .filter(|r| t.weights[*r] > 0.0)
+        };
+        let (count, positive) = (
+            inside().count(),
+            inside().filter(|r| t.labels[*r] > 0.0).count(),
+        );
+        let at = d.at(&task.name);
+        let wrong = |message: String| Err(Error::at_line(Kind::Data, &d.file, at, message));
+        if count == 0 {
+            return wrong(format!(
+                "task \"{name}\": no training row lies in its space; check space, label and window"
+            ));
+        }
+        if task.kind == crate::spec::TaskKind::Binary && (positive == 0 || positive == count) {
+            let class = if positive == 0 {
+                "positive"
+            } else {
+                "negative"
+            };
+            return wrong(format!(
+                "task \"{name}\": none of its {count} training rows is {class}; it needs both"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Trains a description into a folder.
+///
+/// # Errors
+/// Those of reading and training; [`Kind::Interrupted`] after a checkpoint.
+pub fn train(
+    o: &Options<'_>,
+    interrupt: &AtomicBool,
+    progress: &mut dyn FnMut(&Progress<'_>),
+) -> Result<Report> {
+    let d = Description::read(o.model)?;
+    fs::create_dir_all(o.out).map_err(|e| Error::io(o.out, &e))?;
+    let raw = log::read(&d, o.data)?;
+    let split = pass::split(&d, &raw)?;
+    let previous = o.from.map(Run::open).transpose()?;
+    let learned_from: Vec<u32> = merged(&split.train, &split.stop, &split.validation);
+    let (fit, derived) = Fit::learn(&d, &raw, &learned_from, previous.as_ref().map(|p| &p.fit))?;
+    let spec = fit.spec(&d)?;
+    let Prepared { raw, split, data } = Prepared::encode(&d, &fit, &spec, raw, split, &derived);
+    drop(derived);
+    check_tasks(&d, &data, &split.train)?;
+
+    let usage = |message: String| Error::in_file(Kind::Description, &d.file, message);
+    let mut options = d.train_options().map_err(usage)?;
+    options.threads = o.threads;
+    options.seed = o.seed.unwrap_or(options.seed);
+    let tasks = d.task_options().map_err(usage)?;
+    let network = Network::new(&spec);
+    let from = match &previous {
+        Some(previous) => {
+            let fresh =
+                network.initialize(&data, &split.train, options.seed, options.embedding_init);
+            let rows = fit.row_mapping(&previous.fit);
+            Some(
+                network
+                    .warm_start(fresh, &previous.parameters()?, &rows, options.seed)
+                    .map_err(usage)?,
+            )
+        }
+        None => None,
+    };
+    write_atomically(&o.out.join("model.toml"), d.text.as_bytes())?;
+    fit.save(&o.out.join("fit.bin"))?;
+    let absolute = |p: &Path| std::path::absolute(p).unwrap_or_else(|_| p.to_path_buf());
+    write_json(
+        &o.out.join("run.json"),
+        &Origin {
+            model: absolute(o.model),
+            data: o.data.map(absolute),
+        },
+    )?;
+
+    let job = Job {
+        spec: &spec,
+        data: &data,
+        split: &split,
+        options: &options,
+        tasks: &tasks,
+        from: from.as_ref(),
+        folder: Some(o.out),
+        resume: o.resume,
+        interrupt,
+    };
+    let trained = match trainer::train(&job, progress).map_err(|e| train_error(&d, o.out, e))? {
+        Outcome::Finished(trained) => trained,
+        Outcome::Interrupted { step } => {
+            let message =
+                format!("interrupted after {step} steps; --resume goes on from the checkpoint");
+            return Err(Error::in_file(Kind::Interrupted, o.out, message));
+        }
+    };
+    let p = &trained.parameters;
+    let dense = p
+        .experts
+        .iter()
+        .flatten()
+        .chain(&p.gates)
+        .chain(p.towers.iter().flatten())
+        .chain(&p.heads);
+    let report = Report {
+        tasks: spec
+            .tasks
+            .iter()
+            .map(|t| t.name.to_string())
+            .zip(trained.metrics.iter().cloned())
+            .collect(),
+        steps: trained.steps,
+        best_step: trained.best_step,
+        stopped_early: trained.stopped_early,
+        rows: [split.train.len(), split.stop.len(), split.validation.len()],
+        quarantined_rows: raw.quarantined_rows,
+        quarantined: raw.quarantined.clone(),
+        parameters: [
+            p.tables.iter().map(Vec::len).sum(),
+            dense.map(|d| d.weight.len() + d.bias.len()).sum(),
+        ],
+        history: trained.history.clone(),
+    };
+    write_json(&o.out.join("report.json"), &report)?;
+    Ok(report)
+}
+
+/// Rows that features may learn from: training and stopping rows, but none that are reported on.
+fn merged(train: &[u32], stop: &[u32], validation: &[u32]) -> Vec<u32> {
+    let mut rows = train.to_vec();
+    if stop != validation {
+        rows.extend_from_slice(stop);
+        rows.sort_unstable();
+    }
+    rows
+}
+
+fn train_error(d: &Description, out: &Path, e: TrainError) -> Error {
+    match e {
+        TrainError::Options(message) => Error::in_file(Kind::Description, &d.file, message),
+        TrainError::NoRows => Error::in_file(Kind::Data, &d.file, e.to_string()),
+        TrainError::NotFinite { .. } => Error::in_file(Kind::Refused, &d.file, e.to_string()),
+        TrainError::File(e) => Error::new(Kind::Io, e.to_string()),
+        TrainError::Threads(_) => Error::in_file(Kind::Io, out, e.to_string()),
+    }
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::in_file(Kind::Io, path, e.to_string()))?;
+    write_atomically(path, format!("{text}\n").as_bytes())
+}
+
+/// A finished run.
+pub struct Run {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its description, with paths relative to where it was.
+    pub description: Description,
+    /// What features learned.
+    pub fit: Fit,
+    /// Where its data were, if not where the description says.
+    pub data: Option<PathBuf>,
+}
+
+impl Run {
+    /// Opens a run's folder.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] or [`Kind::Data`].
+    pub fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join("run.json");
+        let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
+        let origin: Origin = serde_json::from_str(&text)
+            .map_err(|e| Error::in_file(Kind::Data, &path, e.to_string()))?;
+        let path = folder.join("model.toml");
+        let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
+        let description = Description::parse(&origin.model, text)?;
+        let fit = Fit::load(&folder.join("fit.bin"))?;
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            description,
+            fit,
+            data: origin.data,
+        })
+    }
+
+    /// Its trained parameters.
+    ///
+    /// # Errors
+    /// [`Kind::Io`]: also for a run that has not finished.
+    pub fn parameters(&self) -> Result<Parameters<f32>> {
+        let spec = self.fit.spec(&self.description)?;
+        checkpoint::load_parameters(&self.folder.join(PARAMETERS_FILE), &Network::new(&spec))
+            .map_err(|e| Error::new(Kind::Io, e.to_string()))
+    }
+}
