@@ -25,8 +25,10 @@ pub mod real;
 pub mod replay;
 pub mod requests;
 pub mod run;
+pub mod simulate;
 pub mod slices;
-#[cfg(test)]
-pub(crate) mod synthetic;
 pub mod trainer;
 pub mod vocabulary;
+
+#[cfg(test)]
+pub(crate) mod synthetic;

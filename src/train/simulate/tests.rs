@@ -1,0 +1,3 @@
+//! The simulator against independent oracles, and the figures that docs/simulator.md quotes.
+
+mod figures;
