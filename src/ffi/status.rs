@@ -114,7 +114,7 @@ macro_rules! names {
 }
 
 /// Name of a status, as "PKR_ERR_STALE".
-pub fn name(status: pkr_status) -> &'static CStr {
+pub fn status_name(status: pkr_status) -> &'static CStr {
     names!(
         status,
         PKR_OK
@@ -227,5 +227,5 @@ pub extern "C" fn pkr_version() -> *const c_char {
 /// Threads: any. Cost: none.
 #[unsafe(no_mangle)]
 pub extern "C" fn pkr_status_name(status: pkr_status) -> *const c_char {
-    name(status).as_ptr()
+    status_name(status).as_ptr()
 }
