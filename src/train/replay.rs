@@ -4,7 +4,7 @@ use std::path::Path;
 use std::prelude::v1::*;
 
 use crate::engine::{Model, Output, Scratch};
-use crate::spec::{Encoding, Side, TaskKind, limits};
+use crate::spec::{Encoding, Side, Spec, TaskKind, limits};
 use crate::train::dataset::Dataset;
 use crate::train::description::Description;
 use crate::train::error::{Error, Kind, Result};
@@ -49,17 +49,14 @@ pub fn fits(d: &Description, model: &Model<'_>) -> Result<()> {
 /// longer than the engine's limit come in parts.
 pub fn for_each_request(
     d: &Description,
-    model: &Model<'_>,
+    spec: &Spec<'_>,
+    boundaries: &[Vec<u8>],
     raw: &RawLog,
     wanted: &dyn Fn(usize) -> bool,
     visit: &mut dyn FnMut(Range<usize>, &OwnedRequest) -> Result<()>,
 ) -> Result<()> {
-    let spec = model.spec();
-    let boundaries: Vec<Vec<u8>> = (0..spec.features.len())
-        .map(|i| model.boundaries(i).to_vec())
-        .collect();
     let mut outcome = Ok(());
-    pass::for_each_state(d, &boundaries, spec, raw, &mut |request, rows, state| {
+    pass::for_each_state(d, boundaries, spec, raw, &mut |request, rows, state| {
         if outcome.is_err() || !wanted(request) {
             return;
         }
@@ -68,7 +65,7 @@ pub fn for_each_request(
             let owned = OwnedRequest {
                 num_candidates: part.len(),
                 columns: (0..spec.features.len())
-                    .map(|i| column(model, raw, i, request, &part))
+                    .map(|i| column(spec, raw, i, request, &part))
                     .collect(),
                 state: Some(state.to_vec()),
                 time: raw.time[request],
@@ -84,13 +81,13 @@ pub fn for_each_request(
 
 /// The raw column of a feature for some rows of one request.
 fn column(
-    model: &Model<'_>,
+    spec: &Spec<'_>,
     raw: &RawLog,
     feature: usize,
     request: usize,
     rows: &Range<usize>,
 ) -> OwnedColumn {
-    let f = &model.spec().features[feature];
+    let f = &spec.features[feature];
     let at = if f.side == Side::User {
         request..request + 1
     } else {
@@ -156,19 +153,26 @@ pub fn score(
 ) -> Result<Scored> {
     let mut scored = Scored::default();
     let mut ranker = Ranker::new(model);
-    for_each_request(d, model, raw, wanted, &mut |rows, request| {
-        ranker.rank(request).map_err(|e| {
-            let message = format!(
-                "the engine refuses the request of row {}: {:?}",
-                rows.start, e.status
-            );
-            Error::in_file(Kind::Data, &d.file, message)
-        })?;
-        scored.rows.extend(rows.map(|r| r as u32));
-        scored.scores.extend_from_slice(&ranker.scores);
-        scored.fused.extend_from_slice(&ranker.fused);
-        Ok(())
-    })?;
+    for_each_request(
+        d,
+        model.spec(),
+        &boundaries(model),
+        raw,
+        wanted,
+        &mut |rows, request| {
+            ranker.rank(request).map_err(|e| {
+                let message = format!(
+                    "the engine refuses the request of row {}: {:?}",
+                    rows.start, e.status
+                );
+                Error::in_file(Kind::Data, &d.file, message)
+            })?;
+            scored.rows.extend(rows.map(|r| r as u32));
+            scored.scores.extend_from_slice(&ranker.scores);
+            scored.fused.extend_from_slice(&ranker.fused);
+            Ok(())
+        },
+    )?;
     Ok(scored)
 }
 
@@ -307,28 +311,41 @@ pub fn rank_one(
         return Err(Error::in_file(Kind::Data, &d.file, message));
     };
     let mut ranked = None;
-    for_each_request(d, model, &raw, &|r| r == request, &mut |rows, request| {
-        let mut ranker = Ranker::new(model);
-        ranker.rank(request).map_err(|e| {
-            Error::in_file(
-                Kind::Data,
-                &d.file,
-                format!("the engine refuses the request: {:?}", e.status),
-            )
-        })?;
-        let Ranker {
-            order,
-            fused,
-            scores,
-            ..
-        } = ranker;
-        ranked.get_or_insert(Ranked {
-            order,
-            fused,
-            scores,
-            lines: raw.line[rows].to_vec(),
-        });
-        Ok(())
-    })?;
+    for_each_request(
+        d,
+        model.spec(),
+        &boundaries(model),
+        &raw,
+        &|r| r == request,
+        &mut |rows, request| {
+            let mut ranker = Ranker::new(model);
+            ranker.rank(request).map_err(|e| {
+                Error::in_file(
+                    Kind::Data,
+                    &d.file,
+                    format!("the engine refuses the request: {:?}", e.status),
+                )
+            })?;
+            let Ranker {
+                order,
+                fused,
+                scores,
+                ..
+            } = ranker;
+            ranked.get_or_insert(Ranked {
+                order,
+                fused,
+                scores,
+                lines: raw.line[rows].to_vec(),
+            });
+            Ok(())
+        },
+    )?;
     ranked.ok_or_else(|| Error::in_file(Kind::Data, &d.file, "the request has no rows"))
+}
+
+fn boundaries(model: &Model<'_>) -> Vec<Vec<u8>> {
+    (0..model.spec().features.len())
+        .map(|i| model.boundaries(i).to_vec())
+        .collect()
 }

@@ -25,10 +25,11 @@ use crate::train::log::{self, RawColumn, RawLog};
 use crate::train::metrics::TaskMetrics;
 use crate::train::network::Network;
 use crate::train::parameters::Parameters;
+use crate::train::quantize::Lookups;
 use crate::train::trainer::{
     self, Evaluation, Job, Outcome, PARAMETERS_FILE, Progress, TrainError,
 };
-use crate::train::{checkpoint, pass};
+use crate::train::{checkpoint, evaluate, export, pass, replay};
 
 /// How to train.
 #[derive(Clone, Debug)]
@@ -320,4 +321,82 @@ impl Run {
         checkpoint::load_parameters(&self.folder.join(PARAMETERS_FILE), &Network::new(&spec))
             .map_err(|e| Error::new(Kind::Io, e.to_string()))
     }
+}
+
+/// Exports a finished run: quantizes it, corrects its output biases on training rows, and holds the file against the
+/// f32 run on validation rows. The file is written only if the report passes.
+///
+/// # Errors
+/// Those of reading, and of [`export::export`]. A loss beyond the budget is one of
+/// [`Report::check`](export::Report::check).
+pub fn export(folder: &Path, output: &Path, data: Option<&Path>) -> Result<export::Report> {
+    let run = Run::open(folder)?;
+    let (d, fit) = (&run.description, &run.fit);
+    let spec = fit.spec(d)?;
+    let parameters = run.parameters()?;
+    let Prepared { raw, split, data } =
+        Prepared::read(d, fit, &spec, data.or(run.data.as_deref()))?;
+    let lookups = Lookups {
+        vocabularies: fit.tables.iter().map(|t| t.vocabulary.clone()).collect(),
+        boundaries: fit.features.iter().map(|f| f.boundaries.clone()).collect(),
+    };
+    let boundaries: Vec<Vec<u8>> = (0..spec.features.len())
+        .map(|i| fit.boundaries(i))
+        .collect();
+    let limits = &d.toml.export;
+    let calibration = last_requests(&raw, &split.train, limits.calibration_rows);
+    let replayed = last_requests(&raw, &split.validation, limits.replay_rows);
+    if replayed.is_empty() {
+        let message = "no validation row is left to hold the file against; see [data] validation";
+        return Err(Error::in_file(Kind::Data, &d.file, message));
+    }
+    let requests = |picked: &[bool], visit: &mut export::Visit<'_>| {
+        replay::for_each_request(
+            d,
+            &spec,
+            &boundaries,
+            &raw,
+            &|r| picked[r],
+            &mut |rows, request| {
+                let columns = request.columns();
+                let rows: Vec<u32> = rows.map(|r| r as u32).collect();
+                visit(&request.as_request(&columns), &rows)
+            },
+        )
+    };
+    let picked = |of: &[u32]| {
+        let mut picked = vec![false; raw.requests()];
+        of.iter().for_each(|r| picked[*r as usize] = true);
+        picked
+    };
+    let (calibration, replayed) = (picked(&calibration), picked(&replayed));
+    let mut subject = export::Run {
+        spec: &spec,
+        parameters: &parameters,
+        lookups: &lookups,
+        tasks: &data.tasks,
+        logits: &mut |rows| evaluate::predict(&spec, &parameters, &data, rows),
+        calibration: &mut |visit| requests(&calibration, visit),
+        replay: &mut |visit| requests(&replayed, visit),
+    };
+    let options = export::Options {
+        auc_budget: limits.auc_budget,
+        ..export::Options::default()
+    };
+    export::export(&mut subject, &options, output)
+}
+
+/// The last whole requests of `rows` that together have at most `most` rows, at least one.
+fn last_requests(raw: &RawLog, rows: &[u32], most: usize) -> Vec<u32> {
+    let mut picked: Vec<u32> = Vec::new();
+    for (count, row) in rows.iter().rev().enumerate() {
+        let request = raw.request[*row as usize];
+        if picked.last() != Some(&request) {
+            if count >= most {
+                break;
+            }
+            picked.push(request);
+        }
+    }
+    picked
 }

@@ -20,12 +20,20 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// The whole path on a simulated feed: simulate, train, export, open as a phone would, re-rank.
+    Demo(Demo),
+    /// Write the log of a simulated feed with a known truth, and a matching description.
+    Simulate(Simulate),
     /// Test a description, and its data if given; nothing is trained.
     Check(Check),
     /// Train the model of a description.
     Train(Train),
     /// Measure a run or an exported file on a log.
     Eval(Eval),
+    /// Quantize a run into a file, reopen it, replay it, and refuse it past its budget.
+    Export(Export),
+    /// Say what a file holds.
+    Inspect(Inspect),
     /// Rank one request of a log with an exported file.
     Rank(Rank),
 }
@@ -52,7 +60,7 @@ pub struct Simulate {
     pub seed: u64,
     /// Folder for log, truth, side tables and model.toml.
     #[arg(long)]
-    pub out: PathBuf,
+    pub out: Option<PathBuf>,
     /// Write .csv.gz instead of .csv.
     #[arg(long)]
     pub gzip: bool,

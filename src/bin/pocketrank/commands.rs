@@ -10,13 +10,14 @@ use pocketrank::engine::{Model, OpenOptions};
 use pocketrank::train::description::Description;
 use pocketrank::train::error::{Error, Kind, Result};
 use pocketrank::train::metrics::TaskMetrics;
-use pocketrank::train::{evaluate, replay, run, slices};
+use pocketrank::train::simulate::{self, Knobs, PolicyReport, SimulateError, SimulateOptions};
+use pocketrank::train::{evaluate, policy, replay, run, slices};
 
-use crate::args::{Check, Cli, Command, Eval, Rank, Train};
+use crate::args::{Check, Cli, Command, Eval, Export, Inspect, Rank, Simulate, Train};
 use crate::print;
 
 /// Set by an interrupt; training stops after the step, with a checkpoint.
-static INTERRUPT: AtomicBool = AtomicBool::new(false);
+pub static INTERRUPT: AtomicBool = AtomicBool::new(false);
 
 pub fn run(cli: &Cli) -> Result<()> {
     match &cli.command {
@@ -24,6 +25,10 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Train(args) => train(args, cli.json),
         Command::Eval(args) => eval(args, cli.json),
         Command::Rank(args) => rank(args, cli.json),
+        Command::Simulate(args) => simulate(args, cli.json),
+        Command::Export(args) => export(args, cli.json),
+        Command::Inspect(args) => inspect(args, cli.json),
+        Command::Demo(args) => crate::demo::demo(args, cli.json),
     }
 }
 
@@ -242,21 +247,25 @@ fn eval(args: &Eval, json: bool) -> Result<()> {
 
 /// Opens a file as a phone would.
 pub fn open<'a>(model: &mut Model<'a>, bytes: &'a [u8], path: &Path) -> Result<()> {
-    model.open(bytes, &OpenOptions::default()).map_err(|e| {
-        let at = if e.offset == u64::MAX {
-            String::new()
-        } else {
-            format!(" at byte {}", e.offset)
-        };
-        Error::in_file(
-            Kind::Data,
-            path,
-            format!(
-                "not a model file that this version opens: {:?}{at}",
-                e.status
-            ),
-        )
-    })
+    model
+        .open(bytes, &OpenOptions::default())
+        .map_err(|e| not_a_model(path, &e))
+}
+
+fn not_a_model(path: &Path, e: &pocketrank::error::Error) -> Error {
+    let at = if e.offset == u64::MAX {
+        String::new()
+    } else {
+        format!(" at byte {}", e.offset)
+    };
+    Error::in_file(
+        Kind::Data,
+        path,
+        format!(
+            "not a model file that this version opens: {:?}{at}",
+            e.status
+        ),
+    )
 }
 
 fn rank(args: &Rank, json: bool) -> Result<()> {
@@ -314,4 +323,103 @@ fn rank(args: &Rank, json: bool) -> Result<()> {
         .collect();
     print::table(&header, &rows);
     Ok(())
+}
+
+fn export(args: &Export, json: bool) -> Result<()> {
+    let report = run::export(&args.run, &args.output, args.data.as_deref())?;
+    if json {
+        println!("{}", json!(report))
+    } else {
+        print!("{report}")
+    }
+    report.check()
+}
+
+fn inspect(args: &Inspect, json: bool) -> Result<()> {
+    let bytes = std::fs::read(&args.file).map_err(|e| Error::io(&args.file, &e))?;
+    let report =
+        pocketrank::train::inspect::inspect(&bytes).map_err(|e| not_a_model(&args.file, &e))?;
+    if json {
+        println!("{}", json!(report))
+    } else {
+        print!("{report}")
+    }
+    Ok(())
+}
+
+/// The simulator's own errors by class.
+pub fn simulate_error(e: SimulateError) -> Error {
+    let kind = match e {
+        SimulateError::Io { .. } => Kind::Io,
+        SimulateError::Stopped => Kind::Interrupted,
+        _ => Kind::Description,
+    };
+    Error::new(kind, e.to_string())
+}
+
+fn simulate(args: &Simulate, json: bool) -> Result<()> {
+    let default = Knobs::default();
+    let knobs = Knobs {
+        bait: args.bait.unwrap_or(default.bait),
+        length: args.length_preference.unwrap_or(default.length),
+        completion: args.short_completion.unwrap_or(default.completion),
+        task_correlation: args.task_correlation.unwrap_or(default.task_correlation),
+    };
+    if let (Some(file), Some(description)) = (&args.policy, &args.model) {
+        let d = Description::read(description)?;
+        let bytes = std::fs::read(file).map_err(|e| Error::io(file, &e))?;
+        let mut model = Box::new(Model::new());
+        open(&mut model, &bytes, file)?;
+        let report = policy::close_the_loop(&d, &model, knobs, args.sessions, args.seed)?;
+        if json {
+            println!("{}", json!(report))
+        } else {
+            policy_report(&report)
+        }
+        return Ok(());
+    }
+    let out = args
+        .out
+        .as_deref()
+        .ok_or_else(|| Error::new(Kind::Description, "--out FOLDER is needed, or --policy"))?;
+    let options = SimulateOptions {
+        rows: args.rows,
+        seed: args.seed,
+        gzip: args.gzip,
+        knobs,
+    };
+    let bar = ProgressBar::new(args.rows);
+    let summary = simulate::simulate(&options, out, |rows| {
+        bar.set_position(rows);
+        std::ops::ControlFlow::Continue(())
+    });
+    bar.finish_and_clear();
+    let summary = summary.map_err(simulate_error)?;
+    if json {
+        println!("{}", json!(summary))
+    } else {
+        summary_table(&summary)
+    }
+    Ok(())
+}
+
+/// What users did in the closed loop.
+pub fn policy_report(r: &PolicyReport) {
+    let [like, comment, favourite, share] = r.interactions;
+    println!(
+        "{} sessions: {:.1} requests, {:.1} clicks, {:.1} s watched, {like:.3} likes, {comment:.3} comments, {favourite:.3} favourites, {share:.3} shares a session of {:.0} s",
+        r.sessions, r.requests, r.clicks, r.watch_seconds, r.session_seconds
+    );
+}
+
+fn summary_table(s: &simulate::Summary) {
+    println!(
+        "{} rows in {} requests of {} users over {:.1} days; {} items; {:.3} of requests in random order",
+        s.rows, s.requests, s.users, s.days, s.items, s.random_share
+    );
+    let [like, comment, favourite, share] = s.interaction_rates;
+    println!(
+        "per valid impression: click {:.4}, like {like:.4}, comment {comment:.4}, favourite {favourite:.4}, share {share:.4}; per click: {:.1} s watched, {:.3} completed",
+        s.click_rate, s.watch_seconds, s.complete_rate
+    );
 }

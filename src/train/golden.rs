@@ -1,0 +1,262 @@
+//! Tiny random models and requests, for tests: the same for the same seed on every machine, and over the seeds every
+//! kind of feature, look-up, encoding, side, depth of network and chain of tasks.
+//!
+//! A model has at most [`BYTES_MAX`] bytes and some thousand multiply-adds a candidate; seeds divisible by 4 have
+//! every feature. Draws come from integers and exact scaling wherever they decide a byte of a request.
+use std::prelude::v1::*;
+
+mod features;
+mod requests;
+
+pub use requests::request;
+
+use crate::spec::{NetworkKind, Spec, Task, TaskKind, Term};
+use crate::train::parameters::{Dense, Parameters, num_inputs};
+use crate::train::quantize::{Lookups, quantize};
+use crate::train::random::Key;
+
+/// Bytes of a golden model's file at most.
+pub const BYTES_MAX: usize = 16 << 10;
+
+/// A model with all that it was made from.
+#[derive(Clone, Debug)]
+pub struct GoldenModel {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// Its records.
+    pub spec: Spec<'static>,
+    /// Its parameters before quantization.
+    pub parameters: Parameters<f32>,
+    /// Its vocabularies and boundaries.
+    pub lookups: Lookups,
+}
+
+/// Draws from named places of one stream.
+#[derive(Clone, Copy)]
+struct Draw(Key);
+
+impl Draw {
+    fn at(self, i: usize) -> Self {
+        Self(self.0.at(i as u64))
+    }
+
+    /// An integer in `low..=high`.
+    fn int(self, low: usize, high: usize) -> usize {
+        low + (self.0.bits() % (high - low + 1) as u64) as usize
+    }
+
+    fn chance(self, percent: usize) -> bool {
+        self.int(0, 99) < percent
+    }
+
+    /// About normal, in [-4, 4]: a sum of integers, so that no libm decides its bits.
+    fn normal(self) -> f32 {
+        let sum: usize = (0..12).map(|i| self.at(i).int(0, 1 << 16)).sum();
+        ((sum as f64 / 65536.0 - 6.0) as f32).clamp(-4.0, 4.0)
+    }
+}
+
+/// Model number `seed`.
+pub fn model(seed: u64) -> GoldenModel {
+    let root = Draw(Key::new(seed));
+    (0..)
+        .map(|attempt| build(root.at(attempt), seed.is_multiple_of(4)))
+        .find(|model| model.bytes.len() <= BYTES_MAX)
+        .expect("one in a few attempts is small")
+}
+
+fn build(draw: Draw, all_features: bool) -> GoldenModel {
+    let (mut spec, lookups) = features::spec(draw.at(0), all_features);
+    network(&mut spec, draw.at(1));
+    let parameters = parameters(&spec, draw.at(2));
+    let bytes = quantize(&spec, &parameters, &lookups).expect("a golden model is valid");
+    GoldenModel {
+        bytes,
+        spec,
+        parameters,
+        lookups,
+    }
+}
+
+fn network(spec: &mut Spec<'static>, draw: Draw) {
+    const NAMES: [&str; 7] = [
+        "click",
+        "watch",
+        "complete",
+        "like",
+        "comment",
+        "favourite",
+        "share",
+    ];
+    let width = |draw: Draw| draw.int(1, 9) as u16;
+    spec.network.kind = NetworkKind::Mmoe;
+    spec.network.num_experts = draw.at(0).int(1, 4) as u8;
+    for layer in 0..draw.at(1).int(1, 4) {
+        let _ = spec.network.expert_layers.push(width(draw.at(10 + layer)));
+    }
+    for (i, name) in NAMES.iter().enumerate().take(draw.at(2).int(1, 7)) {
+        let draw = draw.at(100 + i);
+        let duration = draw.at(0).chance(30);
+        let mut task = Task {
+            name,
+            unit: if duration { "s" } else { "probability" },
+            kind: if duration {
+                TaskKind::Duration
+            } else {
+                TaskKind::Binary
+            },
+            given: None,
+            tower_layers: Default::default(),
+            score_scale: if duration {
+                0.5 + draw.at(1).int(0, 8) as f32 / 8.0
+            } else {
+                1.0
+            },
+        };
+        if i > 0 && draw.at(2).chance(60) {
+            let given = draw.at(3).int(0, i - 1);
+            if spec.tasks[given].kind == TaskKind::Binary {
+                task.given = Some(given as u8);
+            }
+        }
+        for layer in 0..draw.at(4).int(0, 3) {
+            let _ = task.tower_layers.push(width(draw.at(20 + layer)));
+        }
+        let _ = spec.tasks.push(task);
+        if i == 0 || draw.at(5).chance(70) {
+            let _ = spec.fusion.push(Term {
+                name,
+                task: i as u8,
+                entire: draw.at(6).chance(50),
+                weight: draw.at(7).int(0, 16) as f32 / 4.0 - 1.0,
+            });
+        }
+    }
+}
+
+fn parameters(spec: &Spec<'_>, draw: Draw) -> Parameters<f32> {
+    let tables = spec.tables.iter().enumerate().map(|(t, table)| {
+        let draw = draw.at(t);
+        let (rows, dim) = (
+            table.num_embeddings as usize,
+            usize::from(table.embedding_dim),
+        );
+        let value = |i: usize| {
+            let (column, x) = (draw.at(i % dim), draw.at(1000 + i).normal());
+            // Dimensions of unequal spread, some of one sign, some dead.
+            let spread = column.at(0).int(1, 12) as f32 / 4.0;
+            match column.at(1).int(0, 9) {
+                0 => 0.0,
+                1 => x.abs() * spread,
+                2 => -x.abs() * spread,
+                _ => x * spread,
+            }
+        };
+        (0..rows * dim).map(value).collect()
+    });
+    let inputs = num_inputs(spec);
+    let experts = usize::from(spec.network.num_experts);
+    let stack = |draw: Draw, widths: &[u16], mut inputs: usize| {
+        let layers = widths.iter().enumerate().map(|(i, width)| {
+            let layer = dense(draw.at(i), usize::from(*width), inputs);
+            inputs = layer.outputs;
+            layer
+        });
+        layers.collect::<Vec<_>>()
+    };
+    let tasks = || spec.tasks.iter().enumerate();
+    Parameters {
+        tables: tables.collect(),
+        experts: (0..experts)
+            .map(|e| stack(draw.at(100 + e), &spec.network.expert_layers, inputs))
+            .collect(),
+        gates: tasks()
+            .map(|(t, _)| dense(draw.at(200 + t), experts, inputs))
+            .collect(),
+        towers: tasks()
+            .map(|(t, task)| stack(draw.at(300 + t), &task.tower_layers, spec.mixture_width()))
+            .collect(),
+        heads: tasks()
+            .map(|(t, task)| {
+                let inputs = task
+                    .tower_layers
+                    .last()
+                    .map_or(spec.mixture_width(), |w| usize::from(*w));
+                dense(draw.at(400 + t), 1, inputs)
+            })
+            .collect(),
+    }
+}
+
+fn dense(draw: Draw, outputs: usize, inputs: usize) -> Dense<f32> {
+    // Kept near unit variance without a square root: the largest power of two below 1.5 / sqrt(inputs).
+    let mut scale = 1.0;
+    while scale * scale * inputs as f32 > 2.25 {
+        scale /= 2.0;
+    }
+    let values =
+        |draw: Draw, n: usize, scale: f32| (0..n).map(|i| draw.at(i).normal() * scale).collect();
+    Dense {
+        outputs,
+        inputs,
+        weight: values(draw.at(0), outputs * inputs, scale),
+        bias: values(draw.at(1), outputs, 0.25),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::engine::{Model, OpenOptions};
+    use crate::spec::{Encoding, Source};
+    use crate::train::inspect::multiply_adds;
+
+    #[test]
+    fn golden_models_are_small_open_and_cover_every_kind() {
+        let mut kinds = std::collections::BTreeSet::new();
+        let mut depths = std::collections::BTreeSet::new();
+        for seed in 0..40 {
+            let golden = model(seed);
+            let mut opened = Model::new();
+            opened.open(&golden.bytes, &OpenOptions::default()).unwrap();
+            let cost = multiply_adds(&golden.spec);
+            assert!(golden.bytes.len() <= BYTES_MAX && cost.request + cost.candidate < 20_000);
+            for f in &golden.spec.features {
+                let source = match f.source {
+                    Source::Column => "column",
+                    Source::Cross { .. } => "cross",
+                    Source::LastIds { .. } => "last_ids",
+                    Source::Count { .. } => "count",
+                    Source::Rate { .. } => "rate",
+                    Source::KeyRate { .. } => "key_rate",
+                    Source::Since { .. } => "since",
+                    Source::Previous { .. } => "previous",
+                };
+                let encoding = match f.encoding {
+                    Encoding::Row { .. } => "row",
+                    Encoding::Rows { weighted: true, .. } => "weighted rows",
+                    Encoding::Rows { .. } => "rows",
+                    Encoding::Number {
+                        value: Some(_),
+                        buckets: Some(_),
+                        ..
+                    } => "both",
+                    Encoding::Number { value: Some(_), .. } => "value",
+                    Encoding::Number { .. } => "bucket",
+                    Encoding::Vector { .. } => "vector",
+                };
+                kinds.insert(format!("{:?} {source} {encoding}", f.side));
+            }
+            depths.insert((0, golden.spec.network.expert_layers.len()));
+            for task in &golden.spec.tasks {
+                depths.insert((1, task.tower_layers.len()));
+                depths.insert((2, usize::from(task.given.is_some())));
+            }
+            depths.insert((3, golden.spec.tasks.len()));
+        }
+        assert!(kinds.len() >= 22, "{kinds:?}");
+        assert_eq!(depths.len(), 4 + 4 + 2 + 7, "{depths:?}");
+        assert_eq!(model(7).bytes, model(7).bytes);
+    }
+}

@@ -1,0 +1,476 @@
+//! What a model file holds and costs.
+use std::prelude::v1::*;
+
+use core::fmt;
+
+use serde::Serialize;
+
+use crate::engine::{Model, OpenOptions};
+use crate::error::Result;
+use crate::format::{ENTRY_BYTES, ENVELOPE_BYTES, File, SectionKind, VERSION};
+use crate::spec::{Encoding, Side, Source, Spec, TensorSection};
+
+/// A file, looked at.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Inspection {
+    /// The model's name.
+    pub name: String,
+    /// Version of the format.
+    pub format_version: u32,
+    /// Bytes of the file.
+    pub bytes: usize,
+    /// XXH3-64 of the file, checked, in hexadecimal.
+    pub digest: String,
+    /// SHA-256 of the file, checked, in hexadecimal.
+    pub sha256: String,
+    /// Sections in file order.
+    pub sections: Vec<Section>,
+    /// Features in column order.
+    pub features: Vec<FeatureInfo>,
+    /// Embedding tables.
+    pub tables: Vec<TableInfo>,
+    /// Labels of the user state.
+    pub labels: Vec<String>,
+    /// Shared network.
+    pub network: NetworkInfo,
+    /// Tasks.
+    pub tasks: Vec<TaskInfo>,
+    /// Terms of the fusion.
+    pub fusion: Vec<TermInfo>,
+    /// Embedding values, weights and biases.
+    pub parameters: usize,
+    /// Multiply-adds of the dense layers.
+    pub multiply_adds: MultiplyAdds,
+    /// Scratch for some numbers of candidates.
+    pub scratch: Vec<ScratchInfo>,
+    /// Bytes of one user's state.
+    pub state_bytes: usize,
+}
+
+/// A section of the file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Section {
+    /// "spec", "lookups", "embeddings", "layers", or the number of an optional kind.
+    pub kind: String,
+    /// First byte.
+    pub offset: usize,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+/// A feature.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FeatureInfo {
+    /// Name.
+    pub name: String,
+    /// "user", "item", "candidate" or "cross".
+    pub side: &'static str,
+    /// Kind, in the words of the model description.
+    pub kind: &'static str,
+    /// Input bytes.
+    pub inputs: usize,
+    /// Its table, if any.
+    pub table: Option<String>,
+}
+
+/// An embedding table.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TableInfo {
+    /// Name.
+    pub name: String,
+    /// Rows.
+    pub num_embeddings: u32,
+    /// Values of a row.
+    pub embedding_dim: u16,
+    /// How ids find rows: "buckets", "hash" or "vocabulary".
+    pub lookup: &'static str,
+    /// Bytes of its rows.
+    pub bytes: usize,
+}
+
+/// The shared network.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NetworkInfo {
+    /// Experts.
+    pub experts: u8,
+    /// Widths of an expert's layers.
+    pub expert_layers: Vec<u16>,
+    /// Input bytes by side: user, item, candidate, cross.
+    pub inputs: [usize; 4],
+    /// Outputs of the first layer, gates included.
+    pub first_outputs: usize,
+}
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TaskInfo {
+    /// Name.
+    pub name: String,
+    /// "binary" or "duration".
+    pub kind: &'static str,
+    /// Unit of the score.
+    pub unit: String,
+    /// The task that its score is conditional on, if any.
+    pub given: Option<String>,
+    /// Widths of its tower's layers.
+    pub tower_layers: Vec<u16>,
+    /// Factor on the score.
+    pub score_scale: f32,
+}
+
+/// A term of the fusion.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TermInfo {
+    /// Name.
+    pub name: String,
+    /// Task.
+    pub task: String,
+    /// Per impression, instead of conditional.
+    pub entire: bool,
+    /// Weight.
+    pub weight: f32,
+}
+
+/// Multiply-adds of the dense layers and mixtures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct MultiplyAdds {
+    /// Once a request: the user side.
+    pub request: usize,
+    /// For each candidate.
+    pub candidate: usize,
+}
+
+/// Bytes of scratch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ScratchInfo {
+    /// Candidates of a request.
+    pub candidates: usize,
+    /// Bytes, f32 values and activations together.
+    pub bytes: usize,
+}
+
+/// Multiply-adds of `spec`, without padding.
+pub fn multiply_adds(spec: &Spec<'_>) -> MultiplyAdds {
+    let stack = |widths: &[u16], mut inputs: usize| {
+        let mut sum = 0;
+        for width in widths {
+            sum += usize::from(*width) * inputs;
+            inputs = usize::from(*width);
+        }
+        (sum, inputs)
+    };
+    let first = |sides: &[Side]| {
+        let inputs: usize = sides.iter().map(|s| spec.side_inputs(*s)).sum();
+        inputs * spec.first_outputs()
+    };
+    let experts = usize::from(spec.network.num_experts);
+    let later = spec
+        .network
+        .expert_layers
+        .get(1..)
+        .map_or(0, |w| stack(w, spec.expert_width(0)).0);
+    let towers = spec.tasks.iter().map(|t| {
+        let (hidden, last) = stack(&t.tower_layers, spec.mixture_width());
+        experts * spec.mixture_width() + hidden + last
+    });
+    MultiplyAdds {
+        request: first(&[Side::User]),
+        candidate: first(&[Side::Item, Side::Candidate, Side::Cross])
+            + experts * later
+            + towers.sum::<usize>(),
+    }
+}
+
+/// Checks all of `bytes`, SHA-256 included, and describes it.
+///
+/// # Errors
+/// Those of [`Model::open`] and [`File::verify`].
+pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
+    let file = File::check(bytes)?;
+    file.verify()?;
+    let mut model = Box::new(Model::new());
+    model.open(bytes, &OpenOptions::default())?;
+    let spec = model.spec();
+    let table_name = |table: u8| spec.tables[usize::from(table)].name.to_string();
+    let task_name = |task: u8| spec.tasks[usize::from(task)].name.to_string();
+    let features = spec.features.iter().map(|f| FeatureInfo {
+        name: f.name.to_string(),
+        side: side_name(f.side),
+        kind: kind_name(f.source, &f.encoding),
+        inputs: f
+            .encoding
+            .parts(&spec.tables)
+            .iter()
+            .flatten()
+            .map(|(dim, _)| dim)
+            .sum(),
+        table: match f.encoding {
+            Encoding::Row { table, .. }
+            | Encoding::Rows { table, .. }
+            | Encoding::Number {
+                buckets: Some(table),
+                ..
+            } => Some(table_name(table)),
+            _ => None,
+        },
+    });
+    let tables = spec.tables.iter().map(|t| TableInfo {
+        name: t.name.to_string(),
+        num_embeddings: t.num_embeddings,
+        embedding_dim: t.embedding_dim,
+        lookup: match t.lookup {
+            crate::spec::Lookup::Buckets => "buckets",
+            crate::spec::Lookup::Hash(_) => "hash",
+            crate::spec::Lookup::Vocabulary(_) => "vocabulary",
+        },
+        bytes: t.num_embeddings as usize * usize::from(t.embedding_dim),
+    });
+    let tasks = spec.tasks.iter().map(|t| TaskInfo {
+        name: t.name.to_string(),
+        kind: match t.kind {
+            crate::spec::TaskKind::Binary => "binary",
+            crate::spec::TaskKind::Duration => "duration",
+        },
+        unit: t.unit.to_string(),
+        given: t.given.map(task_name),
+        tower_layers: t.tower_layers.to_vec(),
+        score_scale: t.score_scale,
+    });
+    let fusion = spec.fusion.iter().map(|t| TermInfo {
+        name: t.name.to_string(),
+        task: task_name(t.task),
+        entire: t.entire,
+        weight: t.weight,
+    });
+    let scratch = [1, 50, 200, 500].map(|candidates| {
+        let len = model.scratch_len(candidates);
+        ScratchInfo {
+            candidates,
+            bytes: len.floats * 4 + len.bytes,
+        }
+    });
+    Ok(Inspection {
+        name: spec.name.to_string(),
+        format_version: VERSION,
+        bytes: bytes.len(),
+        digest: format!("{:016x}", file.digest()),
+        sha256: bytes[24..56].iter().map(|b| format!("{b:02x}")).collect(),
+        sections: sections(bytes),
+        features: features.collect(),
+        tables: tables.collect(),
+        labels: spec.labels.iter().map(|l| l.name.to_string()).collect(),
+        network: NetworkInfo {
+            experts: spec.network.num_experts,
+            expert_layers: spec.network.expert_layers.to_vec(),
+            inputs: Side::ALL.map(|s| spec.side_inputs(s)),
+            first_outputs: spec.first_outputs(),
+        },
+        tasks: tasks.collect(),
+        fusion: fusion.collect(),
+        parameters: parameters(spec),
+        multiply_adds: multiply_adds(spec),
+        scratch: scratch.to_vec(),
+        state_bytes: model.state_bytes(),
+    })
+}
+
+/// Entries of a directory that was checked.
+fn sections(bytes: &[u8]) -> Vec<Section> {
+    let number = |at: usize| {
+        let field = bytes.get(at..at + 4).and_then(|b| b.first_chunk());
+        field.map_or(0, |b| u32::from_le_bytes(*b)) as usize
+    };
+    let entries = (0..number(56)).map(|i| ENVELOPE_BYTES + i * ENTRY_BYTES);
+    let section = |at: usize| {
+        let kind = number(at) & 0xffff;
+        Section {
+            kind: match SectionKind::ALL.iter().find(|k| **k as usize == kind) {
+                Some(SectionKind::Spec) => "spec".to_string(),
+                Some(SectionKind::Lookups) => "lookups".to_string(),
+                Some(SectionKind::Embeddings) => "embeddings".to_string(),
+                Some(SectionKind::Layers) => "layers".to_string(),
+                None => kind.to_string(),
+            },
+            offset: number(at + 8),
+            bytes: number(at + 12),
+        }
+    };
+    entries.map(section).collect()
+}
+
+fn parameters(spec: &Spec<'_>) -> usize {
+    use crate::spec::{Layer, Tensor};
+    let mut sum = 0;
+    for section in [TensorSection::Embeddings, TensorSection::Layers] {
+        let walked = spec.tensors::<()>(section, &mut |tensor, _, rows, cols| {
+            sum += match tensor {
+                Tensor::TableRows(_) => rows * cols,
+                Tensor::Weight(Layer::First(_)) => rows * cols,
+                // One bias an output.
+                Tensor::Weight(_) => rows * cols + rows,
+                Tensor::Bias(Layer::First(_)) => spec.first_outputs(),
+                _ => 0,
+            };
+            Ok(())
+        });
+        debug_assert!(walked.is_ok());
+    }
+    sum
+}
+
+fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::User => "user",
+        Side::Item => "item",
+        Side::Candidate => "candidate",
+        Side::Cross => "cross",
+    }
+}
+
+fn kind_name(source: Source, encoding: &Encoding) -> &'static str {
+    match (source, encoding) {
+        (Source::Column, Encoding::Row { .. }) => "id",
+        (Source::Column, Encoding::Rows { .. }) => "ids",
+        (Source::Column, Encoding::Number { .. }) => "number",
+        (Source::Column, Encoding::Vector { .. }) => "vector",
+        (Source::Cross { .. }, _) => "cross",
+        (Source::LastIds { .. }, _) => "last_ids",
+        (Source::Count { .. }, _) => "count",
+        (Source::Rate { .. }, _) => "rate",
+        (Source::KeyRate { .. }, _) => "key_rate",
+        (Source::Since { .. }, _) => "since",
+        (Source::Previous { .. }, _) => "previous",
+    }
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "model    {} (format {}), {} bytes",
+            self.name, self.format_version, self.bytes
+        )?;
+        writeln!(f, "xxh3     {}\nsha256   {}", self.digest, self.sha256)?;
+        writeln!(f, "\n{:<12} {:>10} {:>10}", "section", "offset", "bytes")?;
+        for s in &self.sections {
+            writeln!(f, "{:<12} {:>10} {:>10}", s.kind, s.offset, s.bytes)?;
+        }
+        writeln!(
+            f,
+            "\n{:<24} {:<10} {:<9} {:>6}  table",
+            "feature", "side", "kind", "inputs"
+        )?;
+        for x in &self.features {
+            let table = x.table.as_deref().unwrap_or("-");
+            writeln!(
+                f,
+                "{:<24} {:<10} {:<9} {:>6}  {table}",
+                x.name, x.side, x.kind, x.inputs
+            )?;
+        }
+        writeln!(
+            f,
+            "\n{:<24} {:<10} {:>9} {:>4} {:>10}",
+            "table", "look-up", "rows", "dim", "bytes"
+        )?;
+        for t in &self.tables {
+            writeln!(
+                f,
+                "{:<24} {:<10} {:>9} {:>4} {:>10}",
+                t.name, t.lookup, t.num_embeddings, t.embedding_dim, t.bytes
+            )?;
+        }
+        let n = &self.network;
+        let [user, item, candidate, cross] = n.inputs;
+        writeln!(
+            f,
+            "\nnetwork  {} experts of {:?}",
+            n.experts, n.expert_layers
+        )?;
+        writeln!(
+            f,
+            "inputs   user {user}, item {item}, candidate {candidate}, cross {cross}"
+        )?;
+        writeln!(
+            f,
+            "\n{:<16} {:<9} {:<12} {:<16} tower",
+            "task", "kind", "unit", "given"
+        )?;
+        for t in &self.tasks {
+            let given = t.given.as_deref().unwrap_or("-");
+            writeln!(
+                f,
+                "{:<16} {:<9} {:<12} {given:<16} {:?}",
+                t.name, t.kind, t.unit, t.tower_layers
+            )?;
+        }
+        writeln!(
+            f,
+            "\n{:<16} {:<16} {:<12} {:>10}",
+            "fusion term", "task", "value", "weight"
+        )?;
+        for t in &self.fusion {
+            let value = if t.entire { "entire" } else { "conditional" };
+            writeln!(
+                f,
+                "{:<16} {:<16} {value:<12} {:>10}",
+                t.name, t.task, t.weight
+            )?;
+        }
+        writeln!(f, "\nparameters     {}", self.parameters)?;
+        let m = &self.multiply_adds;
+        writeln!(
+            f,
+            "multiply-adds  {} a candidate, {} a request",
+            m.candidate, m.request
+        )?;
+        for s in &self.scratch {
+            writeln!(
+                f,
+                "scratch        {} bytes for {} candidates",
+                s.bytes, s.candidates
+            )?;
+        }
+        writeln!(f, "user state     {} bytes", self.state_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::error::Status;
+    use crate::train::golden;
+
+    #[test]
+    fn an_inspection_adds_up() {
+        let golden = golden::model(0);
+        let seen = inspect(&golden.bytes).unwrap();
+        let last = seen.sections.last().unwrap();
+        assert_eq!(last.offset + last.bytes, golden.bytes.len());
+        let p = &golden.parameters;
+        let dense = p
+            .experts
+            .iter()
+            .chain(&p.towers)
+            .flatten()
+            .chain(&p.gates)
+            .chain(&p.heads);
+        let values: usize = dense.map(|d| d.weight.len() + d.bias.len()).sum();
+        let rows: usize = p.tables.iter().map(Vec::len).sum();
+        assert_eq!(seen.parameters, values + rows);
+        let inputs: usize = seen.features.iter().map(|f| f.inputs).sum();
+        assert_eq!(inputs, seen.network.inputs.iter().sum::<usize>());
+        assert!(seen.to_string().contains("multiply-adds"));
+        assert!(serde_json::to_string(&seen).unwrap().contains("\"sha256\""));
+    }
+
+    #[test]
+    fn a_wrong_sha256_is_named() {
+        let mut bytes = golden::model(1).bytes;
+        bytes[30] ^= 1;
+        let digest = crate::format::digest(&bytes).to_le_bytes();
+        bytes[8..16].copy_from_slice(&digest);
+        assert_eq!(inspect(&bytes).unwrap_err().status, Status::BadSha256);
+    }
+}
