@@ -48,10 +48,10 @@ pub(crate) const WATCH_SD: f64 = 0.8;
 /// ln of the share of the length that counts as complete.
 const LN_COMPLETE: f64 = -0.051_293_294_387_550_58;
 
-const CLICK_BASE: f64 = -0.52;
+const CLICK_BASE: f64 = -0.62;
 const CLICK_QUALITY: f64 = 0.20;
 const CLICK_BAIT: f64 = 0.9;
-const CLICK_LENGTH: f64 = -0.12;
+const CLICK_LENGTH: f64 = -0.40;
 const CLICK_POSITION: f64 = -0.28;
 const CLICK_STATE: [f64; NUM_STATES] = [0.0, 0.30, -0.35];
 const CLICK_LENGTH_STATE: [f64; NUM_STATES] = [0.0, 0.22, -0.25];
@@ -61,12 +61,12 @@ const BAIT_STATE: [f64; NUM_STATES] = [1.0, 0.7, 1.4];
 const WATCH_AFFINITY: f64 = 0.55;
 const WATCH_QUALITY: f64 = 0.20;
 const WATCH_BAIT: f64 = -1.5;
-const WATCH_LENGTH: f64 = 0.55;
+const WATCH_LENGTH: f64 = 0.60;
 const WATCH_LENGTH_STATE: [f64; NUM_STATES] = [0.0, 0.12, -0.15];
 const WATCH_STATE: [f64; NUM_STATES] = [0.0, 0.50, -0.65];
 const WATCH_POSITION: f64 = -0.03;
 
-const INTERACTION_BASE: [f64; NUM_INTERACTIONS] = [-1.35, -2.45, -2.0, -2.55];
+const INTERACTION_BASE: [f64; NUM_INTERACTIONS] = [-1.35, -2.50, -2.0, -2.62];
 const INTERACTION_TYPE: [[f64; NUM_TYPES]; NUM_INTERACTIONS] = [
     [0.20, -0.30, 0.30, 0.10, -0.20],
     [0.30, 0.25, -0.10, -0.30, -0.10],

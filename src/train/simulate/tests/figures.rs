@@ -9,7 +9,6 @@ use super::super::{Feed, Generator, Knobs, Prediction, SimulateOptions};
 const NUM_INPUTS: usize = 1 + 6 + 3 + 8 + 4 + 12 + 6;
 
 /// Expected AUC on the last 30 % of a log. Tasks: click, complete, like, comment, favourite, share.
-#[derive(Debug)]
 struct Bounds {
     visible: [f64; 6],
     profile: [f64; 6],
@@ -221,7 +220,21 @@ fn simulator_figures() {
         last as f64 / 86400.0
     );
     drop(logs);
-    std::println!("{:#.4?}", bounds(&world));
+    let b = bounds(&world);
+    std::println!(
+        "visible {:.4?}\nprofile {:.4?}\nlatent  {:.4?}",
+        b.visible,
+        b.profile,
+        b.latent
+    );
+    std::println!(
+        "click: popularity {:.4}  logistic {:.4}",
+        b.click_popularity,
+        b.click_logistic
+    );
+    for report in super::policy::three_policies(&world, 2_000) {
+        std::println!("{report:.4?}");
+    }
     std::println!("default {:.3?}", single_objective(&world, 2000, 2000));
     let default = Knobs::default();
     for knobs in [
@@ -247,4 +260,63 @@ fn simulator_figures() {
             single_objective(&feed(50_000, 1, knobs), 2000, 2000)
         );
     }
+}
+
+#[test]
+fn bound_is_above_popularity_logistic_regression_and_profile() {
+    let b = bounds(&feed(60_000, 4, Knobs::default()));
+    let bound = b.visible[0];
+    assert!((0.70..=0.85).contains(&bound), "{bound}");
+    assert!(b.click_popularity <= bound - 0.04, "{}", b.click_popularity);
+    assert!(b.click_logistic <= bound - 0.02, "{}", b.click_logistic);
+    assert!(b.profile[0] <= bound - 0.02, "{}", b.profile[0]);
+    for t in 0..6 {
+        assert!(
+            b.visible[t] > b.profile[t] && b.latent[t] > b.visible[t],
+            "task {t}"
+        );
+    }
+}
+
+#[test]
+fn one_objective_alone_goes_wrong_only_with_its_knob() {
+    let ratios = |knobs| single_objective(&feed(10_000, 4, knobs), 200, 500);
+    let default = Knobs::default();
+    let on = ratios(default);
+    assert!(on.click_bait >= 2.0, "{on:?}");
+    assert!(on.duration_length >= 1.5, "{on:?}");
+    assert!(on.completion_length <= 0.6, "{on:?}");
+    let vanishes = |ratio: f64| (0.85..=1.15).contains(&ratio);
+    let off = ratios(Knobs {
+        bait: 0.0,
+        ..default
+    });
+    assert!(vanishes(off.click_bait), "{off:?}");
+    let off = ratios(Knobs {
+        length: 0.0,
+        ..default
+    });
+    assert!(vanishes(off.duration_length), "{off:?}");
+    let off = ratios(Knobs {
+        completion: 0.0,
+        ..default
+    });
+    assert!(vanishes(off.completion_length), "{off:?}");
+}
+
+/// Writes a simulation into the folder OUT.
+#[test]
+#[ignore = "writes files"]
+fn simulator_files() {
+    let out = std::env::var("OUT").unwrap();
+    let rows = std::env::var("ROWS").map_or(300_000, |rows| rows.parse().unwrap());
+    let began = std::time::Instant::now();
+    let options = SimulateOptions {
+        rows,
+        ..SimulateOptions::default()
+    };
+    let summary = super::super::simulate(&options, out.as_ref(), |_| {
+        core::ops::ControlFlow::Continue(())
+    });
+    std::println!("{:.2?} {:?}", summary.unwrap(), began.elapsed());
 }
