@@ -35,7 +35,7 @@ const HEADER_BYTES: usize = 32;
 
 /// A header, field by field.
 #[derive(Clone, Copy)]
-struct Header {
+pub(super) struct Header {
     magic: [u8; 4],
     version: u16,
     reserved: u16,
@@ -45,7 +45,7 @@ struct Header {
 }
 
 impl Header {
-    fn read(bytes: &[u8; HEADER_BYTES]) -> Self {
+    pub(super) fn read(bytes: &[u8; HEADER_BYTES]) -> Self {
         let all = u128::from_le_bytes;
         let [low, high] = halves(bytes);
         Self {
@@ -58,7 +58,7 @@ impl Header {
         }
     }
 
-    fn write(self, bytes: &mut [u8; HEADER_BYTES]) {
+    pub(super) fn write(self, bytes: &mut [u8; HEADER_BYTES]) {
         let low = u128::from(u32::from_le_bytes(self.magic))
             | u128::from(self.version) << 32
             | u128::from(self.reserved) << 48
@@ -70,7 +70,7 @@ impl Header {
     }
 
     /// With the checksum that belongs to the other fields and `slots`.
-    fn sealed(mut self, slots: &[u8]) -> Self {
+    pub(super) fn sealed(mut self, slots: &[u8]) -> Self {
         let mut bytes = [0; HEADER_BYTES];
         self.write(&mut bytes);
         let fields = bytes

@@ -128,7 +128,7 @@ impl<'a> Vocabulary<'a> {
         let bucket = self.buckets.get(bucket)?;
         let (base, count) = counts(bucket);
         // All seven are compared, without a branch among them: an unused slot is 0, and so may be a key.
-        let mut found = BUCKET_KEYS as u32;
+        let mut found = u32::MAX;
         for (slot, used) in (0..).zip(slots(bucket)) {
             found = if used == key && slot < count {
                 slot

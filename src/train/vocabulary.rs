@@ -3,8 +3,8 @@ use std::prelude::v1::*;
 
 use crate::features::vocabulary::{BUCKET_BYTES, BUCKET_KEYS, choices};
 
-/// Keys a bucket has on average. Two choices of buckets of 7 work up to a load of about 0.99; at 0.93, 13 in 14 keys
-/// are in their first bucket.
+/// Keys a bucket has on average. At 0.93 of its room, 71 % of 10^5 keys are in their first bucket, where one line answers;
+/// filling first buckets before any second one gives 72 %, for twice the time: the walk moves them away again.
 const LOAD: f64 = 0.93 * BUCKET_KEYS as f64;
 /// Keys moved for one insertion before the number of buckets is raised.
 const MOVES: usize = 2_000;
@@ -85,3 +85,6 @@ fn encode(places: Vec<Places>) -> Vec<u8> {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests;
