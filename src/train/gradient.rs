@@ -1,5 +1,5 @@
 //! Gradients of a whole batch. The batch is cut into shards of a fixed size; their gradients are added in shard order
-//! and embedding gradients in row order, so that the bits do not depend on threads, and so that rows appended with
+//! and embedding gradients input by input in row order, so that the bits do not depend on threads, and so that rows appended with
 //! zero weight add exactly nothing.
 use std::prelude::v1::*;
 

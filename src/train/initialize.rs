@@ -1,6 +1,8 @@
 //! First values of a network, and values taken over from an earlier one.
 use std::prelude::v1::*;
 
+use rayon::prelude::*;
+
 use crate::spec::TaskKind;
 use crate::train::dataset::Dataset;
 use crate::train::network::{Network, Span};
@@ -27,9 +29,9 @@ impl Network {
         let mut p = self.empty_parameters();
         for (t, table) in p.tables.iter_mut().enumerate() {
             let key = key.at(0).at(t as u64);
-            for (i, x) in table.iter_mut().enumerate() {
+            table.par_iter_mut().enumerate().for_each(|(i, x)| {
                 *x = R::from_f64(key.at(i as u64).normal() * embedding_init);
-            }
+            });
         }
         let fill = |layer: &mut Dense<R>, span: &Span, variance: f64| {
             let key = key.at(1).at(span.weight as u64);

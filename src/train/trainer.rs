@@ -184,7 +184,7 @@ pub fn train(
         .num_threads(options.threads)
         .build()
         .map_err(TrainError::Threads)?;
-    let mut run = Run::new(job)?;
+    let mut run = pool.install(|| Run::new(job))?;
     let mut gradients = Gradients::default();
     let per_epoch = run.rows.len().div_ceil(options.batch) as u64;
     let steps = per_epoch * u64::from(options.epochs);

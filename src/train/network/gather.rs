@@ -130,12 +130,10 @@ impl Network {
         dropout: Option<&Dropout>,
         x: &mut [R],
     ) {
-        for (i, (row, x)) in rows
-            .iter()
-            .zip(x.chunks_exact_mut(self.num_inputs))
-            .enumerate()
-        {
-            for (index, input) in self.inputs.iter().enumerate() {
+        // Input by input: the cache misses of one column's rows do not wait for each other.
+        for (index, input) in self.inputs.iter().enumerate() {
+            let x = x.chunks_exact_mut(self.num_inputs);
+            for (i, (row, x)) in rows.iter().zip(x).enumerate() {
                 let InputPlan {
                     feature,
                     user,
@@ -191,7 +189,7 @@ pub(crate) struct TableGradient<R> {
 }
 
 impl<R: Real> TableGradient<R> {
-    /// Collects the gradient of `table` from dx `[rows, num_inputs]` in shards of `shard` rows, in row order.
+    /// Collects the gradient of `table` from dx, `[num_inputs]` per row: input by input, each in row order.
     pub(crate) fn scatter<'x>(
         &mut self,
         network: &Network,
@@ -199,7 +197,7 @@ impl<R: Real> TableGradient<R> {
         data: &Dataset,
         rows: &[u32],
         dropout: Option<&Dropout>,
-        dx: impl Iterator<Item = &'x [R]>,
+        dx: impl Iterator<Item = &'x [R]> + Clone,
     ) {
         let plan = network.tables[table];
         self.slots.resize(plan.num_embeddings, u32::MAX);
@@ -207,12 +205,12 @@ impl<R: Real> TableGradient<R> {
             self.slots[row as usize] = u32::MAX;
         }
         self.values.clear();
-        let inputs: Vec<usize> = (0..network.inputs.len())
-            .filter(|i| network.inputs[*i].kind.table() == Some(table))
-            .collect();
-        for (position, (row, dx)) in rows.iter().zip(dx).enumerate() {
-            for &i in &inputs {
-                let offset = network.inputs[i].offset;
+        for (i, input) in network.inputs.iter().enumerate() {
+            if input.kind.table() != Some(table) {
+                continue;
+            }
+            let offset = input.offset;
+            for (position, (row, dx)) in rows.iter().zip(dx.clone()).enumerate() {
                 let dx = &dx[offset..offset + plan.dim];
                 entries(network, i, data, *row, position, dropout, |row, factor| {
                     let slot = &mut self.slots[row];
