@@ -34,30 +34,43 @@ impl Network {
     ///
     /// The score of a duration is exp(logit) - 1, at least 0, times the task's `score_scale`.
     pub fn metrics<R: Real>(&self, logits: &[R], data: &Dataset, rows: &[u32]) -> Vec<TaskMetrics> {
-        let tasks = self.num_tasks();
-        let of_task = |t: usize| {
-            let task = &data.tasks[t];
-            let used = || (0..rows.len()).filter(|i| task.weights[rows[*i] as usize] > 0.0);
-            let column = |f: &dyn Fn(usize) -> f64| used().map(f).collect::<Vec<f64>>();
-            let labels = column(&|i| task.labels[rows[i] as usize].into());
-            let weights = column(&|i| task.weights[rows[i] as usize].into());
-            let scores = column(&|i| logits[i * tasks + t].to_f64());
-            match self.kinds[t] {
-                TaskKind::Binary => {
-                    let groups: Vec<u32> =
-                        used().map(|i| data.gauc_group[rows[i] as usize]).collect();
-                    TaskMetrics::binary(&scores, &labels, &weights, &groups)
-                }
-                TaskKind::Duration => {
-                    let scale = self.score_scales[t];
-                    let scores: Vec<f64> =
-                        scores.iter().map(|z| duration_score(*z, scale)).collect();
-                    TaskMetrics::duration(&scores, &labels, &weights)
-                }
-            }
-        };
-        (0..tasks).into_par_iter().map(of_task).collect()
+        let kinds: Vec<(TaskKind, f64)> = self
+            .kinds
+            .iter()
+            .copied()
+            .zip(self.score_scales.iter().copied())
+            .collect();
+        task_metrics(&kinds, logits, data, rows)
     }
+}
+
+fn task_metrics<R: Real>(
+    kinds: &[(TaskKind, f64)],
+    logits: &[R],
+    data: &Dataset,
+    rows: &[u32],
+) -> Vec<TaskMetrics> {
+    let tasks = kinds.len();
+    let of_task = |t: usize| {
+        let task = &data.tasks[t];
+        let used = || (0..rows.len()).filter(|i| task.weights[rows[*i] as usize] > 0.0);
+        let column = |f: &dyn Fn(usize) -> f64| used().map(f).collect::<Vec<f64>>();
+        let labels = column(&|i| task.labels[rows[i] as usize].into());
+        let weights = column(&|i| task.weights[rows[i] as usize].into());
+        let scores = column(&|i| logits[i * tasks + t].to_f64());
+        match kinds[t].0 {
+            TaskKind::Binary => {
+                let groups: Vec<u32> = used().map(|i| data.gauc_group[rows[i] as usize]).collect();
+                TaskMetrics::binary(&scores, &labels, &weights, &groups)
+            }
+            TaskKind::Duration => {
+                let scale = kinds[t].1;
+                let scores: Vec<f64> = scores.iter().map(|z| duration_score(*z, scale)).collect();
+                TaskMetrics::duration(&scores, &labels, &weights)
+            }
+        }
+    };
+    (0..tasks).into_par_iter().map(of_task).collect()
 }
 
 /// The score of a duration's logit: exp(logit) - 1, at least 0, times `score_scale`.
@@ -85,4 +98,15 @@ pub fn evaluate<R: Real>(
     rows: &[u32],
 ) -> Vec<TaskMetrics> {
     Network::new(spec).metrics(&predict(spec, parameters, data, rows), data, rows)
+}
+
+/// Metrics of `logits` `[rows, tasks]` for tasks of the given names, kinds and score scales.
+pub fn of_logits(
+    tasks: &[(String, TaskKind, f64)],
+    logits: &[f32],
+    data: &Dataset,
+    rows: &[u32],
+) -> Vec<TaskMetrics> {
+    let kinds: Vec<(TaskKind, f64)> = tasks.iter().map(|t| (t.1, t.2)).collect();
+    task_metrics(&kinds, logits, data, rows)
 }
