@@ -130,7 +130,8 @@
 #define PKR_FORM_TEXT 2
 
 /**
- * `values` are uint32_t rows of the feature's table, resolved before; UINT32_MAX is a missing row.
+ * `values` are uint32_t rows of the feature's table, resolved before by `pkr_row_of`; UINT32_MAX is a missing row.
+ * Not for features by which others are keyed (crosses, rates by key): those need the id.
  */
 #define PKR_FORM_ROWS 3
 

@@ -461,7 +461,12 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
 }
 
 fn offsets_fit(offsets: &[u32], len: usize) -> bool {
-    offsets.is_sorted() && offsets.last().is_some_and(|last| *last as usize <= len)
+    // Not `is_sorted`: its slicing leaves a panic in the library (rustc 1.96, aarch64).
+    let sorted = offsets
+        .iter()
+        .zip(offsets.iter().skip(1))
+        .all(|(a, b)| a <= b);
+    sorted && offsets.last().is_some_and(|last| *last as usize <= len)
 }
 
 fn copy(from: &[u8], to: &mut [u8]) {

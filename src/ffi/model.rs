@@ -40,13 +40,14 @@ pub(super) unsafe fn open_model<'a>(
     inputs: Inputs<'_>,
     handle: *const pkr_model,
 ) -> Result<&'a pkr_model> {
-    inputs.apart(Span::of(handle, 1)?)?;
+    let span = Span::of(handle, 1)?;
     // SAFETY: `Span::of` checked NULL and alignment; the memory is live by this function's contract, and both fields
     // are integers, of which every bit pattern is valid.
     let (magic, address) = unsafe { ((*handle).magic, (*handle).address) };
     if magic != MAGIC || address != handle.addr() {
         return Err(Error::new(Status::Stale));
     }
+    inputs.apart(span)?;
     // SAFETY: the magic and the address are written last by `pkr_model_open`, so the whole handle is initialised, and
     // it is never written again before it is closed.
     let handle = unsafe { &*handle };

@@ -16,7 +16,8 @@ pub const PKR_FORM_MISSING: u32 = 0;
 pub const PKR_FORM_IDS: u32 = 1;
 /// `values` are UTF-8 bytes; `offsets` divide them into ids. An empty id is missing.
 pub const PKR_FORM_TEXT: u32 = 2;
-/// `values` are uint32_t rows of the feature's table, resolved before; UINT32_MAX is a missing row.
+/// `values` are uint32_t rows of the feature's table, resolved before by `pkr_row_of`; UINT32_MAX is a missing row.
+/// Not for features by which others are keyed (crosses, rates by key): those need the id.
 pub const PKR_FORM_ROWS: u32 = 3;
 /// `values` are floats; NaN is a missing number.
 pub const PKR_FORM_FLOATS: u32 = 4;

@@ -104,9 +104,12 @@ pub const PKR_ERR_BAD_TIME: pkr_status = 604;
 macro_rules! names {
     ($status:expr, $($name:ident)*) => {
         match $status {
-            $($name => match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
-                Ok(name) => name,
-                Err(_) => c"",
+            // In a const block: at run time each of these would be a search for the NUL, 9 kB in all.
+            $($name => const {
+                match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
+                    Ok(name) => name,
+                    Err(_) => c"",
+                }
             },)*
             _ => c"PKR_ERR_UNKNOWN",
         }
