@@ -80,7 +80,13 @@ fn build(draw: Draw, all_features: bool) -> GoldenModel {
 
 fn network(spec: &mut Spec<'static>, draw: Draw) {
     const NAMES: [&str; 7] = [
-        "click", "watch", "complete", "like", "comment", "favourite", "share",
+        "click",
+        "watch",
+        "complete",
+        "like",
+        "comment",
+        "favourite",
+        "share",
     ];
     let width = |draw: Draw| draw.int(1, 9) as u16;
     spec.network.kind = NetworkKind::Mmoe;
@@ -101,7 +107,11 @@ fn network(spec: &mut Spec<'static>, draw: Draw) {
             },
             given: None,
             tower_layers: Default::default(),
-            score_scale: if duration { 0.5 + draw.at(1).int(0, 8) as f32 / 8.0 } else { 1.0 },
+            score_scale: if duration {
+                0.5 + draw.at(1).int(0, 8) as f32 / 8.0
+            } else {
+                1.0
+            },
         };
         if i > 0 && draw.at(2).chance(60) {
             let given = draw.at(3).int(0, i - 1);
@@ -127,7 +137,10 @@ fn network(spec: &mut Spec<'static>, draw: Draw) {
 fn parameters(spec: &Spec<'_>, draw: Draw) -> Parameters<f32> {
     let tables = spec.tables.iter().enumerate().map(|(t, table)| {
         let draw = draw.at(t);
-        let (rows, dim) = (table.num_embeddings as usize, usize::from(table.embedding_dim));
+        let (rows, dim) = (
+            table.num_embeddings as usize,
+            usize::from(table.embedding_dim),
+        );
         let value = |i: usize| {
             let (column, x) = (draw.at(i % dim), draw.at(1000 + i).normal());
             // Dimensions of unequal spread, some of one sign, some dead.
@@ -165,7 +178,10 @@ fn parameters(spec: &Spec<'_>, draw: Draw) -> Parameters<f32> {
             .collect(),
         heads: tasks()
             .map(|(t, task)| {
-                let inputs = task.tower_layers.last().map_or(spec.mixture_width(), |w| usize::from(*w));
+                let inputs = task
+                    .tower_layers
+                    .last()
+                    .map_or(spec.mixture_width(), |w| usize::from(*w));
                 dense(draw.at(400 + t), 1, inputs)
             })
             .collect(),
@@ -178,7 +194,8 @@ fn dense(draw: Draw, outputs: usize, inputs: usize) -> Dense<f32> {
     while scale * scale * inputs as f32 > 2.25 {
         scale /= 2.0;
     }
-    let values = |draw: Draw, n: usize, scale: f32| (0..n).map(|i| draw.at(i).normal() * scale).collect();
+    let values =
+        |draw: Draw, n: usize, scale: f32| (0..n).map(|i| draw.at(i).normal() * scale).collect();
     Dense {
         outputs,
         inputs,
@@ -220,7 +237,11 @@ mod tests {
                     Encoding::Row { .. } => "row",
                     Encoding::Rows { weighted: true, .. } => "weighted rows",
                     Encoding::Rows { .. } => "rows",
-                    Encoding::Number { value: Some(_), buckets: Some(_), .. } => "both",
+                    Encoding::Number {
+                        value: Some(_),
+                        buckets: Some(_),
+                        ..
+                    } => "both",
                     Encoding::Number { value: Some(_), .. } => "value",
                     Encoding::Number { .. } => "bucket",
                     Encoding::Vector { .. } => "vector",

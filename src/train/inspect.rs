@@ -197,11 +197,20 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
         name: f.name.to_string(),
         side: side_name(f.side),
         kind: kind_name(f.source, &f.encoding),
-        inputs: f.encoding.parts(&spec.tables).iter().flatten().map(|(dim, _)| dim).sum(),
+        inputs: f
+            .encoding
+            .parts(&spec.tables)
+            .iter()
+            .flatten()
+            .map(|(dim, _)| dim)
+            .sum(),
         table: match f.encoding {
             Encoding::Row { table, .. }
             | Encoding::Rows { table, .. }
-            | Encoding::Number { buckets: Some(table), .. } => Some(table_name(table)),
+            | Encoding::Number {
+                buckets: Some(table),
+                ..
+            } => Some(table_name(table)),
             _ => None,
         },
     });
@@ -235,7 +244,10 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
     });
     let scratch = [1, 50, 200, 500].map(|candidates| {
         let len = model.scratch_len(candidates);
-        ScratchInfo { candidates, bytes: len.floats * 4 + len.bytes }
+        ScratchInfo {
+            candidates,
+            bytes: len.floats * 4 + len.bytes,
+        }
     });
     Ok(Inspection {
         name: spec.name.to_string(),
@@ -333,18 +345,34 @@ fn kind_name(source: Source, encoding: &Encoding) -> &'static str {
 
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "model    {} (format {}), {} bytes", self.name, self.format_version, self.bytes)?;
+        writeln!(
+            f,
+            "model    {} (format {}), {} bytes",
+            self.name, self.format_version, self.bytes
+        )?;
         writeln!(f, "xxh3     {}\nsha256   {}", self.digest, self.sha256)?;
         writeln!(f, "\n{:<12} {:>10} {:>10}", "section", "offset", "bytes")?;
         for s in &self.sections {
             writeln!(f, "{:<12} {:>10} {:>10}", s.kind, s.offset, s.bytes)?;
         }
-        writeln!(f, "\n{:<24} {:<10} {:<9} {:>6}  table", "feature", "side", "kind", "inputs")?;
+        writeln!(
+            f,
+            "\n{:<24} {:<10} {:<9} {:>6}  table",
+            "feature", "side", "kind", "inputs"
+        )?;
         for x in &self.features {
             let table = x.table.as_deref().unwrap_or("-");
-            writeln!(f, "{:<24} {:<10} {:<9} {:>6}  {table}", x.name, x.side, x.kind, x.inputs)?;
+            writeln!(
+                f,
+                "{:<24} {:<10} {:<9} {:>6}  {table}",
+                x.name, x.side, x.kind, x.inputs
+            )?;
         }
-        writeln!(f, "\n{:<24} {:<10} {:>9} {:>4} {:>10}", "table", "look-up", "rows", "dim", "bytes")?;
+        writeln!(
+            f,
+            "\n{:<24} {:<10} {:>9} {:>4} {:>10}",
+            "table", "look-up", "rows", "dim", "bytes"
+        )?;
         for t in &self.tables {
             writeln!(
                 f,
@@ -354,23 +382,54 @@ impl fmt::Display for Inspection {
         }
         let n = &self.network;
         let [user, item, candidate, cross] = n.inputs;
-        writeln!(f, "\nnetwork  {} experts of {:?}", n.experts, n.expert_layers)?;
-        writeln!(f, "inputs   user {user}, item {item}, candidate {candidate}, cross {cross}")?;
-        writeln!(f, "\n{:<16} {:<9} {:<12} {:<16} tower", "task", "kind", "unit", "given")?;
+        writeln!(
+            f,
+            "\nnetwork  {} experts of {:?}",
+            n.experts, n.expert_layers
+        )?;
+        writeln!(
+            f,
+            "inputs   user {user}, item {item}, candidate {candidate}, cross {cross}"
+        )?;
+        writeln!(
+            f,
+            "\n{:<16} {:<9} {:<12} {:<16} tower",
+            "task", "kind", "unit", "given"
+        )?;
         for t in &self.tasks {
             let given = t.given.as_deref().unwrap_or("-");
-            writeln!(f, "{:<16} {:<9} {:<12} {given:<16} {:?}", t.name, t.kind, t.unit, t.tower_layers)?;
+            writeln!(
+                f,
+                "{:<16} {:<9} {:<12} {given:<16} {:?}",
+                t.name, t.kind, t.unit, t.tower_layers
+            )?;
         }
-        writeln!(f, "\n{:<16} {:<16} {:<12} {:>10}", "fusion term", "task", "value", "weight")?;
+        writeln!(
+            f,
+            "\n{:<16} {:<16} {:<12} {:>10}",
+            "fusion term", "task", "value", "weight"
+        )?;
         for t in &self.fusion {
             let value = if t.entire { "entire" } else { "conditional" };
-            writeln!(f, "{:<16} {:<16} {value:<12} {:>10}", t.name, t.task, t.weight)?;
+            writeln!(
+                f,
+                "{:<16} {:<16} {value:<12} {:>10}",
+                t.name, t.task, t.weight
+            )?;
         }
         writeln!(f, "\nparameters     {}", self.parameters)?;
         let m = &self.multiply_adds;
-        writeln!(f, "multiply-adds  {} a candidate, {} a request", m.candidate, m.request)?;
+        writeln!(
+            f,
+            "multiply-adds  {} a candidate, {} a request",
+            m.candidate, m.request
+        )?;
         for s in &self.scratch {
-            writeln!(f, "scratch        {} bytes for {} candidates", s.bytes, s.candidates)?;
+            writeln!(
+                f,
+                "scratch        {} bytes for {} candidates",
+                s.bytes, s.candidates
+            )?;
         }
         writeln!(f, "user state     {} bytes", self.state_bytes)
     }
@@ -390,7 +449,13 @@ mod tests {
         let last = seen.sections.last().unwrap();
         assert_eq!(last.offset + last.bytes, golden.bytes.len());
         let p = &golden.parameters;
-        let dense = p.experts.iter().chain(&p.towers).flatten().chain(&p.gates).chain(&p.heads);
+        let dense = p
+            .experts
+            .iter()
+            .chain(&p.towers)
+            .flatten()
+            .chain(&p.gates)
+            .chain(&p.heads);
         let values: usize = dense.map(|d| d.weight.len() + d.bias.len()).sum();
         let rows: usize = p.tables.iter().map(Vec::len).sum();
         assert_eq!(seen.parameters, values + rows);

@@ -52,9 +52,8 @@ pub(super) fn calibrate(run: &mut Run<'_>, options: &Options) -> Result<Calibrat
         let column = |values: &[f32], t: usize| -> Vec<f32> {
             values.iter().skip(t).step_by(tasks).copied().collect()
         };
-        let of_rows = |values: &[f32]| -> Vec<f32> {
-            rows.iter().map(|row| values[*row as usize]).collect()
-        };
+        let of_rows =
+            |values: &[f32]| -> Vec<f32> { rows.iter().map(|row| values[*row as usize]).collect() };
         let mut done = true;
         for t in 0..tasks {
             let weights = of_rows(&run.tasks[t].weights);
@@ -81,7 +80,11 @@ pub(super) fn calibrate(run: &mut Run<'_>, options: &Options) -> Result<Calibrat
             }
         }
         if done || round == ROUNDS {
-            return Ok(Calibrated { bytes, corrections, rows: replayed.rows });
+            return Ok(Calibrated {
+                bytes,
+                corrections,
+                rows: replayed.rows,
+            });
         }
     }
     unreachable!("the loop ends by its last round")

@@ -128,7 +128,8 @@ fn compare_task(
     let used: Vec<usize> = (0..replayed.rows.len())
         .filter(|i| data.weights[replayed.rows[*i] as usize] > 0.0)
         .collect();
-    let column = |value: &dyn Fn(usize) -> f64| -> Vec<f64> { used.iter().map(|i| value(*i)).collect() };
+    let column =
+        |value: &dyn Fn(usize) -> f64| -> Vec<f64> { used.iter().map(|i| value(*i)).collect() };
     let reference = column(&|i| f32_scores[i * tasks + t]);
     let file = column(&|i| f64::from(replayed.scores[i * tasks + t]));
     let labels = column(&|i| f64::from(data.labels[replayed.rows[i] as usize]));
@@ -143,7 +144,9 @@ fn compare_task(
     };
     let loss = |weights: &[f64]| {
         let [reference, file] = rankings.each_ref().map(|r| metric(r, weights));
-        reference.zip(file).map(|(reference, file)| reference - file)
+        reference
+            .zip(file)
+            .map(|(reference, file)| reference - file)
     };
     let resampled = bootstrap(&requests, &weights, options.resamples, options.seed, &loss);
     let mean = |values: &[f64]| values.iter().zip(&weights).map(|(x, w)| x * w).sum::<f64>();
@@ -170,13 +173,21 @@ fn compare_task(
     }
 }
 
-fn request_spearman(t: usize, tasks: usize, replayed: &Replayed, f32_scores: &[f64]) -> Option<f64> {
+fn request_spearman(
+    t: usize,
+    tasks: usize,
+    replayed: &Replayed,
+    f32_scores: &[f64],
+) -> Option<f64> {
     let of_request = |ends: &[usize]| {
         let rows = ends[0]..ends[1];
         if rows.len() < 3 {
             return None;
         }
-        let file: Vec<f64> = rows.clone().map(|i| replayed.scores[i * tasks + t].into()).collect();
+        let file: Vec<f64> = rows
+            .clone()
+            .map(|i| replayed.scores[i * tasks + t].into())
+            .collect();
         let reference: Vec<f64> = rows.map(|i| f32_scores[i * tasks + t]).collect();
         metrics::spearman(&reference, &file)
     };
@@ -254,7 +265,8 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = |x: Option<f64>, digits: usize| x.map_or("-".into(), |x| format!("{x:.digits$}"));
+        let number =
+            |x: Option<f64>, digits: usize| x.map_or("-".into(), |x| format!("{x:.digits$}"));
         let percent = |x: Option<f64>| x.map_or("-".into(), |x| format!("{:+.2} %", x * 100.0));
         writeln!(
             f,
@@ -264,7 +276,16 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "{:<14} {:>8} {:<8} {:>8} {:>8} {:>9} {:>21} {:>9} {:>9} {:>9}",
-            "task", "rows", "metric", "f32", "file", "loss", "95 % interval", "spearman", "mean", "bias"
+            "task",
+            "rows",
+            "metric",
+            "f32",
+            "file",
+            "loss",
+            "95 % interval",
+            "spearman",
+            "mean",
+            "bias"
         )?;
         for t in &self.tasks {
             let interval = t

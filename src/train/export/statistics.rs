@@ -106,7 +106,9 @@ pub(super) fn bootstrap(
         let mut resampled = weights.to_vec();
         for (r, start) in starts.iter().enumerate() {
             let end = starts.get(r + 1).copied().unwrap_or(weights.len());
-            resampled[*start..end].iter_mut().for_each(|w| *w *= f64::from(counts[r]));
+            resampled[*start..end]
+                .iter_mut()
+                .for_each(|w| *w *= f64::from(counts[r]));
         }
         statistic(&resampled)
     };
@@ -135,12 +137,15 @@ mod tests {
             let key = Key::new(seed);
             let n = 2 + seed as usize;
             let draw = |stream: u64, most: u64| -> Vec<f64> {
-                (0..n).map(|i| (key.at(stream).at(i as u64).bits() % most) as f64).collect()
+                (0..n)
+                    .map(|i| (key.at(stream).at(i as u64).bits() % most) as f64)
+                    .collect()
             };
             let (a, b, labels, weights) = (draw(0, 9), draw(1, 7), draw(2, 2), draw(3, 4));
             let copies = |values: &[f64]| -> Vec<f64> {
                 let rows = values.iter().zip(&weights);
-                rows.flat_map(|(x, w)| core::iter::repeat_n(*x, *w as usize)).collect()
+                rows.flat_map(|(x, w)| core::iter::repeat_n(*x, *w as usize))
+                    .collect()
             };
             let near = |got: Option<f64>, want: Option<f64>| {
                 assert_eq!(got.is_some(), want.is_some());

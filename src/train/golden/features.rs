@@ -29,7 +29,10 @@ struct Builder {
 /// A spec without network and tasks, and what its features look up.
 pub(super) fn spec(draw: Draw, all: bool) -> (Spec<'static>, Lookups) {
     let mut b = Builder {
-        spec: Spec { name: "golden", ..Spec::default() },
+        spec: Spec {
+            name: "golden",
+            ..Spec::default()
+        },
         lookups: Lookups::default(),
         draw,
         all,
@@ -48,10 +51,38 @@ pub(super) fn spec(draw: Draw, all: bool) -> (Spec<'static>, Lookups) {
     let item = b.feature("item", Side::Item, Source::Column, row(items, 1));
     let city = b.feature("city", Side::User, Source::Column, row(cities, 2));
     let length = b.bucketed("length", Side::Item, false);
-    b.optional(|b| b.feature("tags", Side::User, Source::Column, rows(tags, Pooling::Mean, false)));
-    b.optional(|b| b.feature("item_tags", Side::Item, Source::Column, rows(tags, Pooling::Sum, true)));
-    b.optional(|b| b.feature("words", Side::Candidate, Source::Column, rows(words, Pooling::Mean, true)));
-    b.optional(|b| b.feature("found", Side::Cross, Source::Column, rows(words, Pooling::Sum, false)));
+    b.optional(|b| {
+        b.feature(
+            "tags",
+            Side::User,
+            Source::Column,
+            rows(tags, Pooling::Mean, false),
+        )
+    });
+    b.optional(|b| {
+        b.feature(
+            "item_tags",
+            Side::Item,
+            Source::Column,
+            rows(tags, Pooling::Sum, true),
+        )
+    });
+    b.optional(|b| {
+        b.feature(
+            "words",
+            Side::Candidate,
+            Source::Column,
+            rows(words, Pooling::Mean, true),
+        )
+    });
+    b.optional(|b| {
+        b.feature(
+            "found",
+            Side::Cross,
+            Source::Column,
+            rows(words, Pooling::Sum, false),
+        )
+    });
     b.optional(|b| b.feature("word", Side::Candidate, Source::Column, row(words, 0)));
     b.optional(|b| b.bucketed("age", Side::User, true));
     b.optional(|b| b.number("server_score", Side::Candidate, Source::Column));
@@ -65,14 +96,31 @@ pub(super) fn spec(draw: Draw, all: bool) -> (Spec<'static>, Lookups) {
         b.optional(|b| {
             let encoding = Encoding::Vector {
                 dim: b.next().int(1, 5) as u16,
-                grid: Grid { inv_scale: 32.0, zero_point: b.next().int(0, 127) as u8 },
+                grid: Grid {
+                    inv_scale: 32.0,
+                    zero_point: b.next().int(0, 127) as u8,
+                },
             };
             b.feature(name, side, Source::Column, encoding)
         });
     }
     let cross = |left, right| Source::Cross { left, right };
-    b.optional(|b| b.feature("city_x_item", Side::Cross, cross(city, item), row(crosses, 0)));
-    b.optional(|b| b.feature("length_x_item", Side::Item, cross(length, item), row(crosses, 0)));
+    b.optional(|b| {
+        b.feature(
+            "city_x_item",
+            Side::Cross,
+            cross(city, item),
+            row(crosses, 0),
+        )
+    });
+    b.optional(|b| {
+        b.feature(
+            "length_x_item",
+            Side::Item,
+            cross(length, item),
+            row(crosses, 0),
+        )
+    });
     b.derived(items, item, length);
     (b.spec, b.lookups)
 }
@@ -128,7 +176,12 @@ impl Builder {
         source: Source,
         encoding: Encoding,
     ) -> u8 {
-        let _ = self.spec.features.push(Feature { name, side, source, encoding });
+        let _ = self.spec.features.push(Feature {
+            name,
+            side,
+            source,
+            encoding,
+        });
         self.lookups.boundaries.push(Vec::new());
         self.spec.features.len() as u8 - 1
     }
@@ -149,16 +202,31 @@ impl Builder {
             shift: draw.at(2).normal(),
             scale: if draw.at(3).chance(20) { -0.5 } else { 0.5 },
         };
-        let ends = [transform.apply(transform.low), transform.apply(transform.high), 0.0];
+        let ends = [
+            transform.apply(transform.low),
+            transform.apply(transform.high),
+            0.0,
+        ];
         let low = ends.into_iter().fold(0.0, f32::min);
         let inv_scale = 127.0 / (ends.into_iter().fold(0.0, f32::max) - low);
         let zero_point = (-low * inv_scale).clamp(0.0, 127.0) as u8;
-        (transform, Grid { inv_scale, zero_point })
+        (
+            transform,
+            Grid {
+                inv_scale,
+                zero_point,
+            },
+        )
     }
 
     fn number(&mut self, name: &'static str, side: Side, source: Source) -> u8 {
         let (transform, grid) = self.transform();
-        let encoding = Encoding::Number { transform, default: 1.0, value: Some(grid), buckets: None };
+        let encoding = Encoding::Number {
+            transform,
+            default: 1.0,
+            value: Some(grid),
+            buckets: None,
+        };
         self.feature(name, side, source, encoding)
     }
 
@@ -179,16 +247,46 @@ impl Builder {
     }
 
     fn derived(&mut self, items: u8, item: u8, length: u8) {
-        let last = Source::LastIds { label: 0, key: item, len: 3 };
-        self.optional(|b| b.feature("last_items", Side::User, last, rows(items, Pooling::Mean, false)));
+        let last = Source::LastIds {
+            label: 0,
+            key: item,
+            len: 3,
+        };
+        self.optional(|b| {
+            b.feature(
+                "last_items",
+                Side::User,
+                last,
+                rows(items, Pooling::Mean, false),
+            )
+        });
         self.optional(|b| b.number("clicks", Side::User, Source::Count { label: 0 }));
-        let decays = [("rate", Decay::None), ("rate_of_8", Decay::Events(2048)), ("rate_of_day", Decay::Seconds(86_400))];
+        let decays = [
+            ("rate", Decay::None),
+            ("rate_of_8", Decay::Events(2048)),
+            ("rate_of_day", Decay::Seconds(86_400)),
+        ];
         for (name, decay) in decays {
-            let source = Source::Rate { label: 0, decay, prior: 0.25, strength: 5.0 };
+            let source = Source::Rate {
+                label: 0,
+                decay,
+                prior: 0.25,
+                strength: 5.0,
+            };
             self.optional(|b| b.number(name, Side::User, source));
         }
-        for (name, key, decay) in [("item_rate", item, Decay::Events(512)), ("length_rate", length, Decay::None)] {
-            let source = Source::KeyRate { label: 1, key, buckets: 4, decay, prior: 1.5, strength: 2.0 };
+        for (name, key, decay) in [
+            ("item_rate", item, Decay::Events(512)),
+            ("length_rate", length, Decay::None),
+        ] {
+            let source = Source::KeyRate {
+                label: 1,
+                key,
+                buckets: 4,
+                decay,
+                prior: 1.5,
+                strength: 2.0,
+            };
             self.optional(|b| b.number(name, Side::Cross, source));
         }
         self.optional(|b| b.number("since_watch", Side::User, Source::Since { label: 1 }));
