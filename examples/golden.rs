@@ -1,0 +1,28 @@
+//! Writes a small random model and requests for it, the same on every machine: `golden MODEL.pkr REQUESTS.req COUNT`.
+
+use std::process::ExitCode;
+
+use pocketrank::train::golden;
+use pocketrank::train::requests::write_requests;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    let [_, model_path, requests_path, count] = args.as_slice() else {
+        eprintln!("usage: golden MODEL.pkr REQUESTS.req COUNT");
+        return ExitCode::from(2);
+    };
+    let count: u64 = count.parse().unwrap_or(1);
+    let model = golden::model(1);
+    let requests: Vec<_> = (0..count).map(|seed| golden::request(&model, seed, 1 + (seed as usize * 7) % 40)).collect();
+    let mut bytes = Vec::new();
+    let written = write_requests(&mut bytes, &requests)
+        .and_then(|()| std::fs::write(model_path, &model.bytes))
+        .and_then(|()| std::fs::write(requests_path, &bytes));
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("golden: {error}");
+            ExitCode::from(4)
+        }
+    }
+}
