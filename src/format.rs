@@ -151,7 +151,7 @@ pub fn envelope_length(bytes: &[u8]) -> Result<usize> {
         return Err(Error::at(Status::UnsupportedVersion, 16));
     }
     let length = read_u32(bytes, 20)? as usize;
-    if length < ENVELOPE_BYTES || length > limits::FILE_BYTES {
+    if !(ENVELOPE_BYTES..=limits::FILE_BYTES).contains(&length) {
         return Err(Error::at(Status::BadLength, 20));
     }
     Ok(length)
@@ -280,7 +280,10 @@ impl<'a> Reader<'a> {
         if Some(len) != dtype.bytes(shape.0, shape.1) {
             return Err(Error::at(Status::BadShape, start));
         }
-        if head.pad.len() >= ALIGN || self.offset % ALIGN != 0 || head.pad.iter().any(|b| *b != 0) {
+        if head.pad.len() >= ALIGN
+            || !self.offset.is_multiple_of(ALIGN)
+            || head.pad.iter().any(|b| *b != 0)
+        {
             return Err(Error::at(Status::BadPadding, start));
         }
         let (data, rest) = self
