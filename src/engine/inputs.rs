@@ -134,7 +134,10 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
                 ok(lists.offsets.len() == values + 1, Status::ColumnLength)?;
                 ok(offsets_fit(lists.offsets, ids), Status::BadOffsets)?;
                 match lists.weights {
-                    Some(weights) => ok(weighted && weights.len() == ids, Status::ColumnLength),
+                    Some(weights) => {
+                        ok(weighted, Status::WrongForm)?;
+                        ok(weights.len() == ids, Status::ColumnLength)
+                    }
                     None => Ok(()),
                 }
             }

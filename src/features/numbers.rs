@@ -5,9 +5,11 @@ use crate::spec::{Grid, Transform};
 
 impl Transform {
     /// `x` within `[low, high]`. Infinities become the nearer bound, NaN becomes `low`: a missing number takes its
-    /// feature's default *before* it comes here.
+    /// feature's default *before* it comes here. A subnormal `x` is 0, as on hosts that flush subnormals: otherwise it
+    /// could lie on the other side of a boundary there.
     #[inline]
     pub fn clip(&self, x: f32) -> f32 {
+        let x = if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x };
         clamp(x, self.low, self.high)
     }
 

@@ -33,7 +33,8 @@ pub(super) struct Outcome {
 impl Outcome {
     /// Negative values count as 0; ln(1 + value) is taken first, if the label asks for it.
     pub fn new(label: &Label<'_>, value: f32) -> Self {
-        let positive = value > 0.0;
+        // A subnormal value is 0, as on hosts that flush subnormals.
+        let positive = value >= f32::MIN_POSITIVE;
         let value = if positive { value } else { 0.0 };
         let value = if label.log1p {
             libm::log1pf(value)

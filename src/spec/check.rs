@@ -348,8 +348,9 @@ fn within(count: usize, most: usize) -> Result<()> {
     }
 }
 
+/// Within `[low, high]`, and not subnormal: hosts may take that for 0.
 fn number_in(x: f32, low: f32, high: f32) -> Result<()> {
-    if x >= low && x <= high {
+    if x >= low && x <= high && (x == 0.0 || x.is_normal()) {
         Ok(())
     } else {
         Err(Error::new(Status::BadNumber))
@@ -475,6 +476,26 @@ mod tests {
                 data[at] = 0;
             }
         }
+    }
+
+    #[test]
+    fn a_subnormal_number_is_refused_in_records_and_zero_in_requests() {
+        let mut transform = Transform {
+            low: -1.0,
+            high: 1.0,
+            log1p: false,
+            shift: 0.0,
+            scale: 1.0,
+        };
+        assert_eq!(transform.check(), Ok(()));
+        let below_zero = 0.0f32.to_le_bytes();
+        assert_eq!(
+            crate::features::bucket_row(&transform, &below_zero, -1e-40),
+            2,
+            "-1e-40 counts as 0, which is not below the boundary 0"
+        );
+        transform.low = -1e-40;
+        assert_eq!(transform.check().unwrap_err().status, Status::BadNumber);
     }
 
     #[test]
