@@ -115,7 +115,7 @@ impl<'a> Model<'a> {
             tasks,
             fusion,
         } = &mut self.spec;
-        (*name, network.num_experts) = ("", 0);
+        (*name, network.num_experts, self.digest) = ("", 0, 0);
         network.expert_layers.clear();
         features.clear();
         tables.clear();
