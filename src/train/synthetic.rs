@@ -117,8 +117,8 @@ pub(crate) fn spec() -> Spec<'static> {
 /// The true logit of a click.
 fn click_logit(user: u32, item: u32, age: f32) -> f64 {
     let half = |even: bool| if even { 0.5 } else { -0.5 };
-    let slope = if item % 2 == 0 { 1.0 } else { -0.5 };
-    f64::from(age) * slope + 2.0 * half(user % 2 == 0) + 1.6 * half(item % 2 == 0)
+    let slope = if item.is_multiple_of(2) { 1.0 } else { -0.5 };
+    f64::from(age) * slope + 2.0 * half(user.is_multiple_of(2)) + 1.6 * half(item.is_multiple_of(2))
 }
 
 /// The true logit of a click in `row` of a [`log`].
@@ -170,7 +170,7 @@ pub(crate) fn log(n: usize, seed: u64) -> Dataset {
     let liked = |i: usize| {
         key.at(31)
             .at(i as u64)
-            .chance(if items[i] % 3 == 0 { 0.7 } else { 0.2 })
+            .chance(if items[i].is_multiple_of(3) { 0.7 } else { 0.2 })
     };
     let watched =
         |i: usize| (f64::from(items[i]) * 0.2 + key.at(32).at(i as u64).normal()).exp() as f32;

@@ -112,6 +112,9 @@ fn three_steps_of_each_optimizer_are_those_of_the_formulas() {
     }
 }
 
+/// The dense values, moments or averages of a state.
+type Part = fn(&State<f64>) -> &[f64];
+
 #[test]
 fn a_batch_without_a_task_changes_neither_its_parameters_nor_its_moments() {
     let options = TrainOptions {
@@ -133,14 +136,13 @@ fn a_batch_without_a_task_changes_neither_its_parameters_nor_its_moments() {
     assert!(state.update(&network, &options, &tasks, &g, 1.0));
     assert_eq!(state.task_steps, [2, 1, 1]);
     for segment in &network.segments {
-        let same = |of: &dyn Fn(&State<f64>) -> &[f64]| {
-            of(&before)[segment.range.clone()] == of(&state)[segment.range.clone()]
-        };
-        let parts: [&dyn Fn(&State<f64>) -> &[f64]; 4] = [
-            &|s| &s.weights.dense,
-            &|s| &s.first.dense,
-            &|s| &s.second.dense,
-            &|s| &s.average.dense,
+        let same =
+            |of: Part| of(&before)[segment.range.clone()] == of(&state)[segment.range.clone()];
+        let parts: [Part; 4] = [
+            |s| &s.weights.dense,
+            |s| &s.first.dense,
+            |s| &s.second.dense,
+            |s| &s.average.dense,
         ];
         let absent = segment.owner.is_some_and(|t| t > 0);
         for part in parts {
