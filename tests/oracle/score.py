@@ -2,7 +2,7 @@
 """An independent reader of pocketrank models, from docs/format.md and docs/numerics.md; Python standard library only.
 
     score.py MODEL REQUESTS.jsonl    one JSON line per request: order, score bits, i32 sums of every layer
-    score.py --check MODEL           the status name with which the file is refused, or "Ok"
+    score.py --check FOLDER          for each file, by name: the status with which it is refused, or "Ok"
     score.py --self-test             published XXH3-64 vectors
 
 Bits of f32 travel as integers. A request line is
@@ -15,6 +15,7 @@ state, which is used and must equal "state" if that is given.
 
 import hashlib
 import json
+import pathlib
 import struct
 import sys
 from array import array
@@ -232,6 +233,7 @@ def need(condition, status):
 class Reader:
     def __init__(self, file, start, end):
         self.file, self.at, self.end = file, start, end
+        self.overlong = False
 
     def take(self, n):
         need(self.at + n <= self.end, "BadRecord")
@@ -253,7 +255,7 @@ class Reader:
             value |= (byte & 127) << (7 * i)
             if byte < 128:
                 need(value >> width == 0, "BadRecord")
-                need(byte > 0 or i == 0, "NotCanonical")
+                self.overlong |= byte == 0 and i > 0
                 return value
         raise Refused("BadRecord")
 
@@ -290,10 +292,13 @@ class Reader:
         name, *fields = variants[tag]
         return {"is": name, **{field: read() for field, read in fields}}
 
+    def fields(self, *fields):
+        return {field: read() for field, read in fields}
+
     def record(self, *fields):
         start = self.at
-        value = {field: read() for field, read in fields}
-        need(self.at - start <= 256, "NotCanonical")
+        value = self.fields(*fields)
+        need(self.at - start <= 256 and not self.overlong, "NotCanonical")
         return value
 
     def finish(self):
@@ -318,9 +323,9 @@ def read_spec(r):
         ("since", label),
         ("previous", label),
     )
-    transform = lambda: r.record(
+    transform = lambda: r.fields(
         ("low", r.f32), ("high", r.f32), ("log1p", r.bool), ("shift", r.f32), ("scale", r.f32))
-    grid = lambda: r.record(("inv_scale", r.f32), ("zero_point", r.u8))
+    grid = lambda: r.fields(("inv_scale", r.f32), ("zero_point", r.u8))
     pooling = lambda: r.enum(("mean",), ("sum",))["is"]
     encoding = lambda: r.enum(
         ("row", ("table", r.u8), ("default_row", r.u32)),
@@ -498,12 +503,10 @@ U7, PANEL, I8, FLOAT, I32, BUCKET = 1, 2, 3, 4, 5, 6
 
 def read_tensor(r, dtype, rows, cols):
     """The elements: a list of rows, each bytes or a sequence of numbers. `rows` None is any."""
-    start = r.at
-    got = (r.u8(), r.u32(), r.u32())
-    pad = r.bytes()
-    need(r.at - start <= 256, "NotCanonical")
-    need(got[0] == dtype and got[2] == cols and rows in (None, got[1]), "BadShape")
-    rows, length = got[1], r.u32()
+    head = r.record(("dtype", r.u8), ("rows", r.u32), ("cols", r.u32), ("pad", r.bytes))
+    need(head["dtype"] == dtype and head["cols"] == cols and rows in (None, head["rows"]), "BadShape")
+    rows, pad = head["rows"], head["pad"]
+    length = r.record(("length", r.u32))["length"]
     size = {PANEL: up(rows, 16) * up(cols, 4), FLOAT: 4 * rows * cols, I32: 4 * rows * cols}.get(dtype, rows * cols)
     need(length == size, "BadShape")
     need(len(pad) < 64 and r.at % 64 == 0 and not any(pad), "BadPadding")
@@ -566,6 +569,7 @@ class Model:
         need(count <= 32, "OverLimit")
         end, sections = 64 + 16 * count, {}
         for i in range(count):
+            need(64 + 16 * i + 16 <= length, "Truncated")
             kind, version, flags, offset, size = struct.unpack_from("<HHIII", file, 64 + 16 * i)
             need(offset == up(end, 64) <= length and not any(file[end:offset]) and flags <= 1, "BadDirectory")
             end = offset + size
@@ -764,7 +768,7 @@ class State:
         self.last_time = max(self.last_time, event["time"])
         label = self.spec["labels"][event["label"]]
         value = from_bits(event["value"])
-        positive = value > 0
+        positive = value >= 2.0**-126
         value = value if positive else 0.0
         value = log1p(value) if label["log1p"] and value < MAX * 2 else value
         value = min(value, 65535.0)
@@ -1131,16 +1135,17 @@ def main(arguments):
     if len(arguments) != 2:
         sys.exit(__doc__)
     if arguments[0] == "--check":
-        try:
-            with open(arguments[1], "rb") as file:
-                Model(file.read())
-            print("Ok")
-        except Refused as status:
-            print(status)
+        for path in sorted(pathlib.Path(arguments[1]).iterdir()):
+            try:
+                Model(path.read_bytes())
+                print("Ok")
+            except Refused as status:
+                print(status)
         return None
     with open(arguments[0], "rb") as file:
         model = Model(file.read())
     assert model.sha256_holds, "SHA-256"
+    assert model.folded(), "a zero bias is not what weights and zero points make it"
     with open(arguments[1], encoding="utf-8") as requests:
         for line in requests:
             print(json.dumps(rank(model, json.loads(line)), separators=(",", ":")))
