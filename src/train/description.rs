@@ -9,7 +9,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::spec::{Pooling, Side, TaskKind};
-use crate::train::error::{Error, Kind, Result, one_line};
+use crate::train::error::{Error, Kind, Result, near_misses, one_line};
+use crate::train::log::time::milliseconds;
 use crate::train::options::{
     self, DropoutRates, LearningRateDecay, OptimizerKind, TaskOptions, TrainOptions,
 };
@@ -91,6 +92,9 @@ pub enum TimeUnit {
     /// Milliseconds.
     #[serde(rename = "ms")]
     Milliseconds,
+    /// `2023-02-23T07:45:40` in UTC; a blank for the `T`, no time of day, fractions and a final `Z` are allowed.
+    #[serde(rename = "iso")]
+    Iso,
 }
 
 /// `[data]`
@@ -131,8 +135,8 @@ pub struct Data {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Validation {
-    /// Rows from this time on, in the log's unit.
-    pub from: Option<i64>,
+    /// Rows from this time on, as the log writes times.
+    pub from: Option<Spanned<toml::Value>>,
     /// Share of requests, by time.
     pub last: Option<f64>,
     /// Another log, read after the first.
@@ -620,7 +624,14 @@ impl Description {
     pub fn parse(file: &Path, text: String) -> Result<Self> {
         let toml = toml::from_str(&text).map_err(|e: toml::de::Error| {
             let line = e.span().map(|s| line_of(&text, s.start));
-            let message = one_line(e.message());
+            let message = match e.message().strip_prefix("unknown field ") {
+                Some(rest) => {
+                    let mut names = rest.split('`').skip(1).step_by(2);
+                    let unknown = names.next().unwrap_or_default();
+                    format!("unknown key \"{unknown}\"{}", near_misses(unknown, names))
+                }
+                None => one_line(e.message()),
+            };
             Error {
                 line,
                 ..Error::in_file(Kind::Description, file, message)
@@ -673,6 +684,15 @@ impl Description {
                 .map(|p| self.resolve(p, data))
                 .collect(),
         }
+    }
+
+    /// Where validation begins, Unix milliseconds.
+    pub(crate) fn validation_from_ms(&self) -> Option<i64> {
+        let text = match self.toml.data.validation.from.as_ref()?.get_ref() {
+            toml::Value::String(text) => text.clone(),
+            value => format!("{value}"),
+        };
+        milliseconds(text.as_bytes(), self.toml.data.time_unit)
     }
 
     /// Index of a label.

@@ -1,7 +1,6 @@
 //! Files that are whole or not there.
 use std::io::Write;
 use std::path::Path;
-use std::prelude::v1::*;
 
 use crate::train::error::{Error, Result};
 

@@ -7,16 +7,17 @@ use std::prelude::v1::*;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::spec::{
     Decay, Encoding, Feature, Grid, IdType, Label, Layers, Lookup, Network, NetworkKind, Pooling,
-    Side, Source, Spec, Table, Task, TaskKind, Term, Transform,
+    Side, Source, Spec, Table, Task, TaskKind, Term, Transform, limits,
 };
 use crate::train::description::{
     DefaultValue, Description, Feature as Described, FeatureKind, IdKind, TransformStep,
 };
 use crate::train::error::{Error, Kind, Result};
-use crate::train::log::{RawColumn, RawLog};
+use crate::train::log::{RawColumn, RawLog, key_of};
 use crate::train::{pass, vocabulary};
 
 /// Version of the saved form.
@@ -94,7 +95,8 @@ impl Fit {
             features: Vec::new(),
         };
         let requests = requests_of(raw, train);
-        fit.learn_tables(d, raw, train, &requests, previous)?;
+        let before = |i: usize| previous.and_then(|p| p.features.get(i));
+        // Numbers first: the vocabulary of a cross counts the buckets of its parts.
         for (i, f) in d.toml.feature.iter().enumerate() {
             let mut fitted = FittedFeature {
                 table: None,
@@ -106,34 +108,30 @@ impl Fit {
                 prior: f.prior.unwrap_or(0.0),
                 divisor: 1,
             };
-            if let Some(label) = f.label.as_ref().and_then(|l| d.label(l.get_ref())) {
-                fitted.prior = f.prior.unwrap_or_else(|| label_mean(d, raw, label, train));
+            if let (None, Some(label)) = (f.prior, f.label.as_ref()) {
+                let label = d.label(label.get_ref()).unwrap_or(0);
+                let mean = || label_mean(d, raw, label, train);
+                fitted.prior = before(i).map_or_else(mean, |p| p.prior);
             }
-            if matches!(
-                f.kind,
-                FeatureKind::Id | FeatureKind::Ids | FeatureKind::Cross | FeatureKind::LastIds
-            ) {
-                fitted.table = Some(fit.table_of(d, f)?);
-                if let Some(default) = &f.default {
-                    fitted.default_row =
-                        fit.default_row(d, f, default, fitted.table.unwrap_or(0))?;
-                }
-                if f.pooling == Some(Pooling::Sum) {
-                    fitted.divisor = f.max_len.unwrap_or(50).max(1);
-                }
+            if f.pooling == Some(Pooling::Sum) {
+                fitted.divisor = f.max_len.unwrap_or(50).max(1);
             }
-            if f.kind == FeatureKind::Number {
-                if let RawColumn::Numbers(values) = &raw.features[i] {
-                    let picked = pick(values, f.side == Some(Side::User), train, &requests);
-                    fit.learn_number(
-                        f,
-                        &mut fitted,
-                        &picked,
-                        previous.and_then(|p| p.features.get(i)),
-                    );
-                }
+            if let (FeatureKind::Number, RawColumn::Numbers(values)) = (f.kind, &raw.features[i]) {
+                let picked = pick(values, f.side == Some(Side::User), train, &requests);
+                learn_number(f, &mut fitted, picked, before(i));
             }
             fit.features.push(fitted);
+        }
+        fit.learn_tables(d, raw, train, &requests, previous)?;
+        for (i, f) in d.toml.feature.iter().enumerate() {
+            use FeatureKind::{Cross, Id, Ids, LastIds};
+            if matches!(f.kind, Id | Ids | Cross | LastIds) {
+                let table = fit.table_of(d, f)?;
+                let default = f.default.as_ref();
+                let row = default.map(|default| fit.default_row(d, f, default, table));
+                let fitted = &mut fit.features[i];
+                (fitted.table, fitted.default_row) = (Some(table), row.transpose()?.unwrap_or(0));
+            }
         }
         // Derived numbers need the states, which need only the sources and the number features' boundaries.
         fit.give_placeholder_tables(d);
@@ -144,14 +142,7 @@ impl Fit {
         for (i, f) in d.toml.feature.iter().enumerate() {
             if let (true, RawColumn::Numbers(values)) = (f.kind.is_derived(), &derived[i]) {
                 let picked = pick(values, f.kind != FeatureKind::KeyRate, train, &requests);
-                let mut fitted = fit.features[i].clone();
-                fit.learn_number(
-                    f,
-                    &mut fitted,
-                    &picked,
-                    previous.and_then(|p| p.features.get(i)),
-                );
-                fit.features[i] = fitted;
+                learn_number(f, &mut fit.features[i], picked, before(i));
             }
         }
         fit.give_placeholder_tables(d);
@@ -208,7 +199,7 @@ impl Fit {
             if let Some(options) = options {
                 let mut counts: FxHashMap<u64, u64> = FxHashMap::default();
                 for i in &users {
-                    count_keys(d, raw, *i, train, requests, &mut counts);
+                    self.count_keys(d, raw, *i, train, requests, &mut counts);
                 }
                 let mut kept: Vec<(u64, u64)> = counts
                     .into_iter()
@@ -216,9 +207,8 @@ impl Fit {
                     .collect();
                 // Most frequent first; equal counts by key, so that the map's order never shows.
                 kept.sort_unstable_by_key(|(key, n)| (core::cmp::Reverse(*n), *key));
-                if let Some(max) = options.max {
-                    kept.truncate(max as usize);
-                }
+                let most = limits::NUM_EMBEDDINGS as u64 - 1;
+                kept.truncate(options.max.unwrap_or(most).min(most) as usize);
                 let mut keys: Vec<u64> = kept.into_iter().map(|(key, _)| key).collect();
                 let before = previous.and_then(|p| p.tables.iter().find(|t| t.name == table.name));
                 if let Some(before) = before.and_then(|t| t.open()) {
@@ -233,6 +223,77 @@ impl Fit {
             self.tables.push(table);
         }
         Ok(())
+    }
+
+    fn count_keys(
+        &self,
+        d: &Description,
+        raw: &RawLog,
+        feature: usize,
+        train: &[u32],
+        requests: &[u32],
+        counts: &mut FxHashMap<u64, u64>,
+    ) {
+        let f = &d.toml.feature[feature];
+        let kind = d.id_kind(f);
+        let user = f.side == Some(Side::User);
+        let of = if user { requests } else { train };
+        let mut count = |key: Option<u64>| {
+            key.into_iter()
+                .for_each(|key| *counts.entry(key).or_default() += 1);
+        };
+        match &raw.features[feature] {
+            RawColumn::Ids(ids) => of
+                .iter()
+                .for_each(|i| count(key_of(ids[*i as usize], kind))),
+            RawColumn::Lists { offsets, ids, .. } => {
+                for i in of.iter().map(|i| *i as usize) {
+                    let list = &ids[offsets[i] as usize..offsets[i + 1] as usize];
+                    list.iter().for_each(|id| count(key_of(*id, kind)));
+                }
+            }
+            _ => {
+                let Some([left, right]) = f.of.as_ref().map(|o| o.list()) else {
+                    return;
+                };
+                let (Some(left), Some(right)) = (d.feature(left), d.feature(right)) else {
+                    return;
+                };
+                let part = |i: usize| {
+                    let kind = d.id_kind(&d.toml.feature[i]);
+                    let boundaries = self.boundaries(i);
+                    move |row: u32| self.part_key(d, raw, i, kind, &boundaries, row)
+                };
+                let (left, right) = (part(left), part(right));
+                for row in train {
+                    let both = left(*row).zip(right(*row));
+                    count(both.map(|(a, b)| crate::features::hash_cross(a, b)));
+                }
+            }
+        }
+    }
+
+    /// Key of a part of a cross, as [`pass::row_key`] has it once there is a spec.
+    fn part_key(
+        &self,
+        d: &Description,
+        raw: &RawLog,
+        feature: usize,
+        kind: IdKind,
+        boundaries: &[u8],
+        row: u32,
+    ) -> Option<u64> {
+        let user = d.toml.feature[feature].side == Some(Side::User);
+        let at = if user { raw.request[row as usize] } else { row } as usize;
+        match &raw.features[feature] {
+            RawColumn::Ids(ids) => key_of(ids[at], kind),
+            RawColumn::Numbers(x) => {
+                let transform = &self.features[feature].transform;
+                let bucket = crate::features::bucket_row(transform, boundaries, x[at]);
+                Some(crate::features::hash_int(u64::from(bucket)))
+            }
+            _ => None,
+        }
     }
 
     fn table_of(&self, d: &Description, f: &Described) -> Result<u8> {
@@ -269,99 +330,6 @@ impl Fit {
     pub fn row(&self, table: u8, key: Option<u64>, default_row: u32) -> (u32, bool) {
         let t = &self.tables[usize::from(table)];
         crate::features::table_row(&t.view(), t.open().as_ref(), key, default_row)
-    }
-
-    fn learn_number(
-        &self,
-        f: &Described,
-        fitted: &mut FittedFeature,
-        values: &[f32],
-        previous: Option<&FittedFeature>,
-    ) {
-        if let Some(previous) = previous {
-            (fitted.transform, fitted.default, fitted.value) =
-                (previous.transform, previous.default, previous.value);
-            fitted.boundaries.clone_from(&previous.boundaries);
-            return;
-        }
-        let derived_default = match f.kind {
-            FeatureKind::Count | FeatureKind::Since => {
-                vec![TransformStep::Log1p, TransformStep::Standardize]
-            }
-            FeatureKind::Rate | FeatureKind::KeyRate | FeatureKind::Previous => {
-                vec![TransformStep::Standardize]
-            }
-            _ => Vec::new(),
-        };
-        let steps = f.transform.clone().unwrap_or(derived_default);
-        let log1p = steps.contains(&TransformStep::Log1p);
-        let mut t = Transform { log1p, ..IDENTITY };
-        if log1p {
-            t.low = 0.0;
-        }
-        if let Some([low, high]) = f.clip {
-            (t.low, t.high) = (low, high);
-        }
-        let known: Vec<f32> = values.iter().copied().filter(|x| !x.is_nan()).collect();
-        let mean =
-            known.iter().map(|x| f64::from(t.clip(*x))).sum::<f64>() / known.len().max(1) as f64;
-        fitted.default = match &f.default {
-            Some(DefaultValue::Number(x)) => *x as f32,
-            _ => mean as f32,
-        };
-        let moved: Vec<f64> = known.iter().map(|x| f64::from(t.apply(*x))).collect();
-        if steps.contains(&TransformStep::Standardize) && !moved.is_empty() {
-            let mean = moved.iter().sum::<f64>() / moved.len() as f64;
-            let variance =
-                moved.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / moved.len() as f64;
-            t.shift = mean as f32;
-            // A constant feature has no scale; it becomes 0.
-            t.scale = if variance > 1e-20 {
-                (1.0 / libm::sqrt(variance)) as f32
-            } else {
-                1.0
-            };
-        } else if steps.contains(&TransformStep::Minmax) && !moved.is_empty() {
-            let (low, high) = moved
-                .iter()
-                .fold((f64::MAX, f64::MIN), |(l, h), x| (l.min(*x), h.max(*x)));
-            t.shift = low as f32;
-            t.scale = if high > low {
-                (1.0 / (high - low)) as f32
-            } else {
-                1.0
-            };
-        }
-        fitted.transform = t;
-        if f.value != Some(false) {
-            // Static range of the whole training pass, with 0 inside so that it has a byte of its own.
-            let all = known
-                .iter()
-                .map(|x| t.apply(*x))
-                .chain([t.apply(fitted.default)]);
-            let (low, high) = all.fold((0.0f32, 0.0f32), |(l, h), x| (l.min(x), h.max(x)));
-            let inv_scale = if high - low > 1e-9 {
-                127.0 / (high - low)
-            } else {
-                1.0
-            };
-            let zero_point =
-                crate::math::round(crate::math::clamp(-low * inv_scale, 0.0, 127.0)) as u8;
-            fitted.value = Some(Grid {
-                inv_scale,
-                zero_point,
-            });
-        }
-        if let Some(buckets) = f.buckets {
-            let mut sorted: Vec<f32> = known.iter().map(|x| t.clip(*x)).collect();
-            sorted.sort_unstable_by(f32::total_cmp);
-            let mut boundaries: Vec<f32> = (1..usize::from(buckets))
-                .filter_map(|i| sorted.get(i * sorted.len() / usize::from(buckets)).copied())
-                .map(|b| if b.is_subnormal() { 0.0 } else { b + 0.0 })
-                .collect();
-            boundaries.dedup();
-            fitted.boundaries = boundaries;
-        }
     }
 
     /// Tables of buckets stand after all others, in the order of their features.
@@ -446,6 +414,14 @@ impl Fit {
             };
             spec.fusion.push(term).map_err(|_| full("fusion terms"))?;
         }
+        let state = crate::features::state_bytes(&spec);
+        if state > limits::STATE_BYTES {
+            let message = format!(
+                "the user state has {state} bytes; at most {}: lower max_len or key_buckets of derived features",
+                limits::STATE_BYTES
+            );
+            return Err(Error::in_file(Kind::Description, &d.file, message));
+        }
         spec.check().map_err(|e| {
             let name = d.toml.feature.get(e.feature as usize);
             match name {
@@ -515,33 +491,39 @@ impl Fit {
         self.tables.iter().map(map).collect()
     }
 
-    /// Writes the fit.
+    /// Writes the fit: a postcard record, then its XXH3-64.
     ///
     /// # Errors
     /// [`Kind::Io`].
     pub fn save(&self, path: &Path) -> Result<()> {
-        let bytes = postcard::to_allocvec(self)
+        let mut bytes = postcard::to_allocvec(self)
             .map_err(|e| Error::in_file(Kind::Io, path, format!("{e}")))?;
+        let digest = xxh3_64(&bytes);
+        bytes.extend_from_slice(&digest.to_le_bytes());
         crate::train::files::write_atomically(path, &bytes)
     }
 
     /// Reads a fit.
     ///
     /// # Errors
-    /// [`Kind::Io`], or [`Kind::Data`] for a file that is none.
+    /// [`Kind::Io`], or [`Kind::Data`] for a file that is none, or was cut or changed.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, &e))?;
-        let fit: Self = postcard::from_bytes(&bytes).map_err(|_| {
-            Error::in_file(Kind::Data, path, "not a fit of this version; train again")
-        })?;
-        if fit.version != VERSION {
-            return Err(Error::in_file(
+        let bad = || {
+            Error::in_file(
                 Kind::Data,
                 path,
-                "a fit of another version; train again",
-            ));
+                "not a fit of this version, or a changed one; train again",
+            )
+        };
+        let (record, digest) = bytes.split_last_chunk::<8>().ok_or_else(bad)?;
+        if xxh3_64(record) != u64::from_le_bytes(*digest) {
+            return Err(bad());
         }
-        Ok(fit)
+        match postcard::take_from_bytes::<Self>(record) {
+            Ok((fit, [])) if fit.version == VERSION => Ok(fit),
+            _ => Err(bad()),
+        }
     }
 }
 
@@ -690,59 +672,110 @@ fn label_mean(d: &Description, raw: &RawLog, label: usize, train: &[u32]) -> f32
     for row in train {
         let x = raw.labels[label].values[*row as usize];
         if !x.is_nan() {
-            sum += if log1p {
+            let kept = if log1p {
                 libm::log1p(x.into())
             } else {
                 x.into()
             };
+            // As the state clamps it.
+            sum += kept.clamp(0.0, 65535.0);
             count += 1;
         }
     }
     (sum / count.max(1) as f64) as f32
 }
 
-fn count_keys(
-    d: &Description,
-    raw: &RawLog,
-    feature: usize,
-    train: &[u32],
-    requests: &[u32],
-    counts: &mut FxHashMap<u64, u64>,
+/// Transform, default, grid and buckets of raw values; NaN is missing.
+///
+/// The transform clips to the range of these values (within the description's clip), so that what the grid cannot
+/// hold saturates in f32 training as it does on the device.
+fn learn_number(
+    f: &Described,
+    fitted: &mut FittedFeature,
+    mut raw: Vec<f32>,
+    previous: Option<&FittedFeature>,
 ) {
-    let f = &d.toml.feature[feature];
-    let kind = d.id_kind(f);
-    let of = if f.side == Some(Side::User) {
-        requests
-    } else {
-        train
+    if let Some(previous) = previous {
+        (fitted.transform, fitted.default, fitted.value) =
+            (previous.transform, previous.default, previous.value);
+        fitted.boundaries.clone_from(&previous.boundaries);
+        return;
+    }
+    let derived_default: &[TransformStep] = match f.kind {
+        FeatureKind::Count | FeatureKind::Since => {
+            &[TransformStep::Log1p, TransformStep::Standardize]
+        }
+        FeatureKind::Rate | FeatureKind::KeyRate | FeatureKind::Previous => {
+            &[TransformStep::Standardize]
+        }
+        _ => &[],
     };
-    let mut count = |id: u64| {
-        if let Some(key) = crate::train::log::key_of(id, kind) {
-            *counts.entry(key).or_default() += 1;
+    let steps = f.transform.as_deref().unwrap_or(derived_default);
+    let log1p = steps.contains(&TransformStep::Log1p);
+    let mut t = Transform { log1p, ..IDENTITY };
+    if log1p {
+        t.low = 0.0;
+    }
+    if let Some([low, high]) = f.clip {
+        (t.low, t.high) = (low, high);
+    }
+    raw.retain(|x| !x.is_nan());
+    // Adding 0 makes 0 of -0, so that equal values have one bit pattern.
+    raw.iter_mut().for_each(|x| *x = t.clip(*x) + 0.0);
+    raw.sort_unstable_by(f32::total_cmp);
+    let count = raw.len().max(1) as f64;
+    let mean = raw.iter().map(|x| f64::from(*x)).sum::<f64>() / count;
+    let given = match &f.default {
+        Some(DefaultValue::Number(x)) => Some(*x as f32),
+        _ => None,
+    };
+    fitted.default = given.unwrap_or(mean as f32);
+    let middle = t.clip(fitted.default);
+    let (mut low, mut high) = match (raw.first(), raw.last()) {
+        (Some(first), Some(last)) => (*first, *last),
+        _ => (middle, middle),
+    };
+    if given.is_some() {
+        (low, high) = (low.min(middle), high.max(middle));
+    }
+    (t.low, t.high) = (low, high);
+    let scale = |spread: f64| {
+        if spread > 1e-10 {
+            (1.0 / spread) as f32
+        } else {
+            1.0
         }
     };
-    match &raw.features[feature] {
-        RawColumn::Ids(ids) => of.iter().for_each(|i| count(ids[*i as usize])),
-        RawColumn::Lists { offsets, ids, .. } => {
-            for i in of {
-                let (start, end) = (
-                    offsets[*i as usize] as usize,
-                    offsets[*i as usize + 1] as usize,
-                );
-                ids[start..end].iter().for_each(|id| count(*id));
-            }
-        }
-        _ => {
-            // A cross: the keys of both parts.
-            if let Some([a, b]) = f.of.as_ref().map(|o| o.list()) {
-                for row in train {
-                    if let (Some(a), Some(b)) = (
-                        pass::raw_key(d, raw, a, *row),
-                        pass::raw_key(d, raw, b, *row),
-                    ) {
-                        *counts.entry(crate::features::hash_cross(a, b)).or_default() += 1;
-                    }
-                }
+    if steps.contains(&TransformStep::Standardize) {
+        let mean = raw.iter().map(|x| f64::from(t.apply(*x))).sum::<f64>() / count;
+        let square = |x: &f32| (f64::from(t.apply(*x)) - mean) * (f64::from(t.apply(*x)) - mean);
+        let variance = raw.iter().map(square).sum::<f64>() / count;
+        // A constant feature has no scale; it becomes 0.
+        (t.shift, t.scale) = (mean as f32, scale(libm::sqrt(variance)));
+    } else if steps.contains(&TransformStep::Minmax) {
+        let (least, most) = (t.apply(low), t.apply(high));
+        (t.shift, t.scale) = (least, scale(f64::from(most) - f64::from(least)));
+    }
+    fitted.transform = t;
+    // 0 lies inside, so that it has a byte of its own.
+    let (least, most) = (t.apply(low).min(0.0), t.apply(high).max(0.0));
+    let range = f64::from(most) - f64::from(least);
+    let inv_scale = if range > 1e-9 { 127.0 / range } else { 1.0 } as f32;
+    let zero_point = libm::rint(f64::from(-least) * f64::from(inv_scale)).clamp(0.0, 127.0) as u8;
+    let grid = Grid {
+        inv_scale,
+        zero_point,
+    };
+    fitted.value = (f.value != Some(false)).then_some(grid);
+    if let Some(buckets) = f.buckets.map(usize::from) {
+        let quantile = |i: usize| raw.get(i * raw.len() / buckets).copied();
+        let mut last = low;
+        for b in (1..buckets).filter_map(quantile) {
+            // Hosts may take a subnormal number for 0. A boundary at the least value would leave a bucket empty.
+            let b = if b.is_subnormal() { 0.0 } else { b };
+            if b > last {
+                fitted.boundaries.push(b);
+                last = b;
             }
         }
     }

@@ -9,9 +9,9 @@ use std::prelude::v1::*;
 use rustc_hash::FxHashMap;
 
 use crate::features::{self, Event, Key};
-use crate::spec::{Encoding, Side, Source, Spec};
+use crate::spec::{Encoding, IdType, Lookup, Side, Source, Spec};
 use crate::train::dataset::{Dataset, FeatureData, Split, TaskData};
-use crate::train::description::{Description, FeatureKind, StopOn};
+use crate::train::description::{Description, FeatureKind, IdKind, StopOn};
 use crate::train::error::{Error, Kind, Result};
 use crate::train::fit::Fit;
 use crate::train::log::{RawColumn, RawLog, key_of, q15};
@@ -78,7 +78,8 @@ pub fn split(d: &Description, raw: &RawLog) -> Result<Split> {
     Ok(split)
 }
 
-/// Calls `visit` for every request in log order with the user's state as of its time.
+/// Calls `visit` for every request in log order with the user's state as of its time: what earlier rows of the user
+/// made known strictly before, in the order (time, row, label).
 pub fn for_each_state(
     d: &Description,
     boundaries: &[Vec<u8>],
@@ -86,6 +87,7 @@ pub fn for_each_state(
     raw: &RawLog,
     visit: &mut dyn FnMut(usize, core::ops::Range<usize>, &[u8]),
 ) {
+    debug_assert_eq!(d.toml.feature.len(), spec.features.len());
     let bytes = features::state_bytes(spec);
     let mut fresh = vec![0; bytes];
     // The length is right, and `reset` refuses nothing else.
@@ -100,12 +102,20 @@ pub fn for_each_state(
     let mut row = 0;
     let mut due: Vec<(i64, u32, u8)> = Vec::new();
     let mut key_list: Vec<Key> = Vec::new();
+    let mut ends: Vec<usize> = Vec::new();
+    // After a user's last request nobody asks for the state: what would wait for ever is not kept.
+    let last_request: FxHashMap<u64, usize> = raw
+        .user
+        .iter()
+        .enumerate()
+        .map(|(request, user)| (*user, request))
+        .collect();
     for request in 0..raw.requests() {
         let start = row;
         while row < raw.rows() && raw.request[row] as usize == request {
             row += 1;
         }
-        if bytes == 0 {
+        if bytes == 0 || raw.user[request] == RawLog::NOBODY {
             visit(request, start..row, &fresh);
             continue;
         }
@@ -121,28 +131,27 @@ pub fn for_each_state(
             due.push(*first);
             pending[user].pop();
         }
+        // A missing key leaves its features as they are, so it is not among an event's keys.
         key_list.clear();
+        ends.clear();
         for (_, row, _) in &due {
             for feature in &keys {
-                let hash = row_key(d, raw, spec, boundaries, *feature, *row).unwrap_or(u64::MAX);
-                key_list.push(Key {
+                let hash = row_key(raw, spec, boundaries, *feature, *row);
+                key_list.extend(hash.map(|hash| Key {
                     feature: *feature as u8,
                     hash,
-                });
+                }));
             }
+            ends.push(key_list.len());
         }
-        // A missing key leaves its features as they are, so it is not among an event's keys.
-        let of_row: Vec<Vec<Key>> = (0..due.len())
-            .map(|i| {
-                let all = &key_list[i * keys.len()..(i + 1) * keys.len()];
-                all.iter().copied().filter(|k| k.hash != u64::MAX).collect()
-            })
-            .collect();
+        let mut start_of_keys = 0;
         let events: Vec<Event<'_>> = due
             .iter()
-            .zip(&of_row)
-            .map(|((time, row, label), keys)| {
+            .zip(&ends)
+            .map(|((time, row, label), end)| {
                 let value = raw.labels[usize::from(*label)].values[*row as usize];
+                let keys = &key_list[start_of_keys..*end];
+                start_of_keys = *end;
                 Event {
                     time: *time,
                     label: *label,
@@ -152,11 +161,16 @@ pub fn for_each_state(
             })
             .collect();
         if !events.is_empty() {
-            // The state was made by `reset` and values are known, so nothing can be refused but absurd times, which
-            // then leave no trace, as on the device.
-            let _ = features::apply(spec, &mut states[user], &events);
+            // One call for all events: the checksum over the whole state is paid once a request. The state was made
+            // by `reset`, and the reader has bounded times and values, so nothing is refused.
+            let applied = features::apply(spec, &mut states[user], &events);
+            debug_assert_eq!(applied, Ok(()));
         }
         visit(request, start..row, &states[user]);
+        if last_request[&raw.user[request]] == request {
+            (states[user], pending[user]) = (Vec::new(), BinaryHeap::new());
+            continue;
+        }
         for label in &used {
             let column = &raw.labels[*label];
             for r in start..row {
@@ -181,8 +195,7 @@ fn feeds(source: &Source, wanted: usize) -> bool {
 }
 
 /// Key of a feature of one row, as the device makes it.
-fn row_key(
-    d: &Description,
+pub(crate) fn row_key(
     raw: &RawLog,
     spec: &Spec<'_>,
     boundaries: &[Vec<u8>],
@@ -196,7 +209,14 @@ fn row_key(
         row
     } as usize;
     match (&raw.features[feature], f.encoding) {
-        (RawColumn::Ids(ids), _) => key_of(ids[at], d.id_kind(&d.toml.feature[feature])),
+        (RawColumn::Ids(ids), Encoding::Row { table, .. }) => {
+            match spec.tables[usize::from(table)].lookup {
+                Lookup::Hash(IdType::Int) | Lookup::Vocabulary(IdType::Int) => {
+                    key_of(ids[at], IdKind::Int)
+                }
+                _ => key_of(ids[at], IdKind::String),
+            }
+        }
         (RawColumn::Numbers(x), Encoding::Number { transform, .. }) => {
             Some(features::hash_int(u64::from(features::bucket_row(
                 &transform,
@@ -204,21 +224,6 @@ fn row_key(
                 x[at],
             ))))
         }
-        _ => None,
-    }
-}
-
-/// Key of an `id` feature by name, before anything is learned.
-pub(crate) fn raw_key(d: &Description, raw: &RawLog, name: &str, row: u32) -> Option<u64> {
-    let i = d.feature(name)?;
-    let f = &d.toml.feature[i];
-    let at = if f.side == Some(Side::User) {
-        raw.request[row as usize]
-    } else {
-        row
-    } as usize;
-    match &raw.features[i] {
-        RawColumn::Ids(ids) => key_of(ids[at], d.id_kind(f)),
         _ => None,
     }
 }
@@ -252,7 +257,7 @@ pub fn derive(d: &Description, fit: &Fit, spec: &Spec<'_>, raw: &RawLog) -> Vec<
                 }
                 (RawColumn::Numbers(x), Source::KeyRate { key, .. }) => {
                     for row in rows.clone() {
-                        let key = row_key(d, raw, spec, &boundaries, usize::from(key), row as u32);
+                        let key = row_key(raw, spec, &boundaries, usize::from(key), row as u32);
                         x.push(features::number(spec, state, i, now, key).unwrap_or(f32::NAN));
                     }
                 }
@@ -310,9 +315,8 @@ pub fn encode(
                     let Source::Cross { left, right } = f.source else {
                         return FeatureData::Rows(Vec::new());
                     };
-                    let of = |key: u8, row: u32| {
-                        row_key(d, raw, spec, &boundaries, usize::from(key), row)
-                    };
+                    let of =
+                        |key: u8, row: u32| row_key(raw, spec, &boundaries, usize::from(key), row);
                     let cross = |row: u32| {
                         let key = of(left, row)
                             .zip(of(right, row))

@@ -3,9 +3,12 @@ use std::prelude::v1::*;
 
 use toml::Spanned;
 
-use super::{Description, Feature, FeatureKind, Named, OneOrMore, Table};
+use super::{
+    Description, Feature, FeatureKind, Named, OneOrMore, StopOn, Table, TransformStep,
+    VocabularyOptions,
+};
 use crate::spec::{Side, TaskKind, limits};
-use crate::train::error::{Result, near_misses};
+use crate::train::error::{Error, Kind, Result, near_misses};
 use crate::train::expression::Expression;
 
 impl Description {
@@ -25,6 +28,10 @@ impl Description {
             .iter()
             .map(|t| t.name.as_ref().unwrap_or(&t.task));
         self.distinct("fusion term", terms, limits::TERMS)?;
+        if toml.feature.is_empty() {
+            let message = "there is no [[feature]]; a model needs at least one";
+            return Err(self.mistake(&toml.network.kind, message));
+        }
         self.check_data()?;
         for label in &toml.label {
             if let Some(value) = &label.value {
@@ -96,7 +103,7 @@ impl Description {
             let message = format!(
                 "\"{}\" at character {}: {}",
                 text.get_ref(),
-                e.position + 1,
+                e.position,
                 e.message
             );
             self.mistake(text, message)
@@ -108,19 +115,29 @@ impl Description {
         for filter in data.valid.iter().chain(&data.validation.filter) {
             self.expression(filter)?;
         }
-        let first = self.toml.feature.first().map(|f| &f.name);
-        let v = &data.validation;
-        let ways = [
-            v.from.is_some(),
-            v.last.is_some(),
-            v.path.is_some(),
-            v.filter.is_some(),
-        ];
-        if let (Some(at), true) = (first, ways.iter().filter(|w| **w).count() != 1) {
-            return Err(self.mistake(
-                at,
-                "validation takes exactly one of from, last, path and where",
-            ));
+        self.check_validation()?;
+        let time = data.time.as_ref().map(|t| t.get_ref());
+        for computed in data.columns.values() {
+            if time != Some(computed.of.get_ref()) {
+                let of = computed.of.get_ref();
+                let message =
+                    format!("\"{of}\" is not the time column of [data]; only that has parts");
+                return Err(self.mistake(&computed.of, message));
+            }
+            if !(-24.0..=24.0).contains(&computed.offset_hours) {
+                let message = format!("offset_hours is {}; -24 to 24", computed.offset_hours);
+                return Err(self.mistake(&computed.of, message));
+            }
+        }
+        let late = self.toml.label.iter().find(|l| {
+            l.delay > 0.0 || l.window.is_some_and(|w| w > 0.0) || l.delay_column.is_some()
+        });
+        if let (Some(label), None) = (late, time) {
+            let message = format!(
+                "label \"{}\" has a delay or window; [data] needs time",
+                label.name.get_ref()
+            );
+            return Err(self.mistake(&label.name, message));
         }
         let timed = self.toml.feature.iter().find(|f| f.kind.is_derived());
         if let Some(feature) = timed {
@@ -137,11 +154,55 @@ impl Description {
         Ok(())
     }
 
+    fn check_validation(&self) -> Result<()> {
+        let v = &self.toml.data.validation;
+        let whole = |message: &str| Err(Error::in_file(Kind::Description, &self.file, message));
+        let ways = [
+            v.from.is_some(),
+            v.last.is_some(),
+            v.path.is_some(),
+            v.filter.is_some(),
+        ];
+        if ways.iter().filter(|w| **w).count() != 1 {
+            return whole("[data] validation takes exactly one of from, last, path and where");
+        }
+        if v.last.is_some_and(|share| !(share > 0.0 && share < 1.0)) {
+            return whole("[data] validation last is a share above 0 and below 1");
+        }
+        if let Some(from) = &v.from {
+            if self.toml.data.time.is_none() {
+                return Err(self.mistake(from, "validation from a time; [data] needs time"));
+            }
+            if self.validation_from_ms().is_none() {
+                return Err(self.mistake(from, "from is no time; write it as the time column does"));
+            }
+        }
+        Ok(())
+    }
+
     fn check_table(&self, table: &Table) -> Result<()> {
+        self.check_rows(&table.name, table.vocabulary, table.hash)?;
         if table.vocabulary.is_some() == table.hash.is_some() {
             return Err(self.mistake(&table.name, "a table takes either vocabulary or hash"));
         }
         self.dim(&table.name, Some(table.dim))
+    }
+
+    fn check_rows(
+        &self,
+        at: &Named,
+        vocabulary: Option<VocabularyOptions>,
+        hash: Option<u32>,
+    ) -> Result<()> {
+        let most = limits::NUM_EMBEDDINGS - 1;
+        let fits = |rows: u64| (1..=most as u64).contains(&rows);
+        if let Some(hash) = hash.filter(|hash| !fits(u64::from(*hash))) {
+            return Err(self.mistake(at, format!("hash is {hash}; 1 to {most} rows")));
+        }
+        if let Some(max) = vocabulary.and_then(|v| v.max).filter(|max| !fits(*max)) {
+            return Err(self.mistake(at, format!("max is {max}; 1 to {most} ids")));
+        }
+        Ok(())
     }
 
     fn dim(&self, at: &Named, dim: Option<u16>) -> Result<()> {
@@ -158,7 +219,13 @@ impl Description {
         use FeatureKind::{Cross, Id, Ids, KeyRate, LastIds, Number, Vector};
         let wrong = |message: String| Err(self.mistake(&f.name, message));
         let name = f.name.get_ref();
+        self.check_keys(f)?;
         match (f.side, f.kind) {
+            (Some(Side::Cross), Id | Ids | Number | Vector) => {
+                return wrong(format!(
+                    "\"{name}\" is a column; its side is \"user\", \"item\" or \"candidate\""
+                ));
+            }
             (None, Id | Ids | Number | Vector) => return wrong(format!("\"{name}\" needs side")),
             (Some(side), KeyRate) if side != Side::Cross => {
                 return wrong(format!(
@@ -192,6 +259,7 @@ impl Description {
                     "\"{name}\" is neither a value nor buckets; it would be no input"
                 ));
             }
+            self.check_transform(f)?;
             if let Some([low, high]) = f
                 .clip
                 .filter(|[low, high]| low.is_nan() || high.is_nan() || low >= high)
@@ -209,8 +277,19 @@ impl Description {
             let [left, right] = of else {
                 return wrong(format!("\"{name}\" is a cross; of takes two features"));
             };
-            for other in [left, right] {
-                self.key_feature(&f.name, other, index)?;
+            let left = self.key_feature(&f.name, left, index)?.side;
+            let right = self.key_feature(&f.name, right, index)?.side;
+            let joined = if left == right {
+                left
+            } else {
+                Some(Side::Cross)
+            };
+            if f.side
+                .is_some_and(|side| side != Side::Cross && Some(side) != joined)
+            {
+                return wrong(format!(
+                    "\"{name}\" is of the side of its parts; leave side out"
+                ));
             }
         }
         if f.kind.is_derived() {
@@ -236,8 +315,10 @@ impl Description {
                 ));
             };
             let other = self.key_feature(&f.name, of, usize::MAX)?;
-            if other.kind != Id {
-                return wrong(format!("\"{of}\" is no id; last_ids keeps ids"));
+            if other.kind != Id || other.side == Some(Side::User) {
+                return wrong(format!(
+                    "\"{of}\" is no id of the candidate; last_ids keeps those"
+                ));
             }
         }
         if f.kind == KeyRate {
@@ -246,13 +327,151 @@ impl Description {
                     "\"{name}\" needs key: an id or a bucketed number of the candidate"
                 ));
             };
-            self.key_feature(key, key.get_ref(), usize::MAX)?;
+            let other = self.key_feature(key, key.get_ref(), usize::MAX)?;
+            if other.side == Some(Side::User) {
+                let message = format!(
+                    "\"{}\" is of side \"user\"; a key is of the candidate",
+                    key.get_ref()
+                );
+                return Err(self.mistake(key, message));
+            }
             if let Some(n) = f
                 .key_buckets
                 .filter(|n| !(1..=limits::KEY_BUCKETS).contains(&usize::from(*n)))
             {
                 return wrong(format!("key_buckets is {n}; 1 to {}", limits::KEY_BUCKETS));
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses keys that mean nothing for the feature's kind.
+    fn check_keys(&self, f: &Feature) -> Result<()> {
+        const NUMBER: [&str; 6] = ["transform", "clip", "value", "buckets", "dim", "default"];
+        use FeatureKind::{
+            Count, Cross, Id, Ids, KeyRate, LastIds, Number, Previous, Rate, Since, Vector,
+        };
+        let (own, number): (&[&str], bool) = match f.kind {
+            Id => (
+                &[
+                    "column",
+                    "id_type",
+                    "table",
+                    "dim",
+                    "vocabulary",
+                    "hash",
+                    "default",
+                ],
+                false,
+            ),
+            Ids => (
+                &[
+                    "column",
+                    "id_type",
+                    "table",
+                    "dim",
+                    "vocabulary",
+                    "hash",
+                    "separator",
+                    "max_len",
+                    "pooling",
+                    "weights",
+                ],
+                false,
+            ),
+            Number => (&["column"], true),
+            Vector => (
+                &["column", "dim", "scale", "zero_point", "separator"],
+                false,
+            ),
+            Cross => (&["of", "table", "dim", "vocabulary", "hash"], false),
+            LastIds => (&["of", "label", "max_len", "pooling"], false),
+            Count | Since | Previous => (&["label"], true),
+            Rate => (
+                &[
+                    "label",
+                    "half_life_events",
+                    "half_life_seconds",
+                    "prior",
+                    "strength",
+                ],
+                true,
+            ),
+            KeyRate => (
+                &[
+                    "label",
+                    "key",
+                    "key_buckets",
+                    "half_life_events",
+                    "half_life_seconds",
+                    "prior",
+                    "strength",
+                ],
+                true,
+            ),
+        };
+        let given = [
+            ("column", f.column.is_some()),
+            ("id_type", f.id_type.is_some()),
+            ("table", f.table.is_some()),
+            ("dim", f.dim.is_some()),
+            ("vocabulary", f.vocabulary.is_some()),
+            ("hash", f.hash.is_some()),
+            ("default", f.default.is_some()),
+            ("separator", f.separator.is_some()),
+            ("max_len", f.max_len.is_some()),
+            ("pooling", f.pooling.is_some()),
+            ("weights", f.weights.is_some()),
+            ("transform", f.transform.is_some()),
+            ("clip", f.clip.is_some()),
+            ("value", f.value.is_some()),
+            ("buckets", f.buckets.is_some()),
+            ("scale", f.scale.is_some()),
+            ("zero_point", f.zero_point.is_some()),
+            ("of", f.of.is_some()),
+            ("label", f.label.is_some()),
+            ("key", f.key.is_some()),
+            ("key_buckets", f.key_buckets.is_some()),
+            ("half_life_events", f.half_life_events.is_some()),
+            ("half_life_seconds", f.half_life_seconds.is_some()),
+            ("prior", f.prior.is_some()),
+            ("strength", f.strength.is_some()),
+        ];
+        let fits = |key: &str| own.contains(&key) || (number && NUMBER.contains(&key));
+        if let Some((key, _)) = given.iter().find(|(key, given)| *given && !fits(key)) {
+            let mut all = own.to_vec();
+            all.extend(NUMBER.iter().filter(|_| number));
+            let message = format!(
+                "\"{}\" has {key}, which its kind has not; that has {}",
+                f.name.get_ref(),
+                all.join(", ")
+            );
+            return Err(self.mistake(&f.name, message));
+        }
+        let empty = f.separator.as_ref().is_some_and(String::is_empty);
+        if empty {
+            return Err(self.mistake(&f.name, "separator is empty; the text between two ids"));
+        }
+        Ok(())
+    }
+
+    /// `log1p` at most, then `standardize` or `minmax` at most; and numbers that log1p can take.
+    fn check_transform(&self, f: &Feature) -> Result<()> {
+        use TransformStep::{Log1p, Minmax, Standardize};
+        let steps = f.transform.as_deref().unwrap_or_default();
+        if !matches!(
+            steps,
+            [] | [Log1p] | [Standardize | Minmax] | [Log1p, Standardize | Minmax]
+        ) {
+            let message =
+                "transform is \"log1p\", then \"standardize\" or \"minmax\"; each may be left out";
+            return Err(self.mistake(&f.name, message));
+        }
+        if let (Some([low, _]), Some(Log1p)) = (f.clip, steps.first())
+            && low <= -1.0
+        {
+            let message = format!("clip begins at {low}; log1p needs more than -1");
+            return Err(self.mistake(&f.name, message));
         }
         Ok(())
     }
@@ -289,6 +508,23 @@ impl Description {
             .iter()
             .find(|t| t.name.get_ref() == f.table());
         let at = f.table.as_ref().unwrap_or(&f.name);
+        if f.kind != FeatureKind::Cross {
+            let own = f.id_type.or(declared.and_then(|t| t.id_type));
+            let sharing = self.toml.feature.iter().filter(|g| {
+                matches!(g.kind, FeatureKind::Id | FeatureKind::Ids) && g.table() == f.table()
+            });
+            let types = sharing
+                .filter_map(|g| g.id_type)
+                .chain(declared.and_then(|t| t.id_type));
+            if own.is_some() && types.into_iter().any(|other| Some(other) != own) {
+                let message = format!(
+                    "the features of table \"{}\" have two id_types; one is possible",
+                    f.table()
+                );
+                return Err(self.mistake(at, message));
+            }
+        }
+        self.check_rows(at, f.vocabulary, f.hash)?;
         if let Some(table) = declared {
             if f.vocabulary.is_some()
                 || f.hash.is_some()
@@ -442,6 +678,20 @@ impl Description {
     }
 
     fn check_train(&self) -> Result<()> {
+        let at = &self.toml.network.kind;
+        match &self.toml.train.stop_on {
+            StopOn::Last { last } if !(*last > 0.0 && *last < 1.0) => {
+                let message = format!("stop_on last is {last}; a share above 0 and below 1");
+                return Err(self.mistake(at, message));
+            }
+            StopOn::Name(name) if name != "validation" && name != "none" => {
+                let message = format!(
+                    "unknown stop_on \"{name}\"; {{ last = share }}, \"validation\" or \"none\""
+                );
+                return Err(self.mistake(at, message));
+            }
+            _ => {}
+        }
         let options = self.train_options();
         let tasks = self
             .task_options()
