@@ -844,3 +844,6 @@ impl Description {
         Ok(self.toml.task.iter().map(options).collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -193,3 +193,6 @@ pub(crate) fn key_of(id: u64, kind: IdKind) -> Option<u64> {
 pub(crate) fn q15(weights: &[f32]) -> Vec<u16> {
     weights.iter().map(|w| weight_q15(*w)).collect()
 }
+
+#[cfg(test)]
+mod tests;

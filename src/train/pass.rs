@@ -441,3 +441,6 @@ fn task_data(d: &Description, raw: &RawLog, task: usize) -> TaskData {
     }
     data
 }
+
+#[cfg(test)]
+mod tests;

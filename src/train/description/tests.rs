@@ -1,0 +1,316 @@
+#![allow(clippy::unwrap_used)]
+use std::path::Path;
+use std::prelude::v1::*;
+
+use super::*;
+
+const MODEL: &str = r#"[data]
+path = "log.csv"
+user = "user"
+time = "time"
+[[label]]
+name = "click"
+[[label]]
+name = "watch"
+[[feature]]
+name = "item"
+side = "item"
+kind = "id"
+hash = 8
+dim = 2
+[[feature]]
+name = "length"
+side = "item"
+kind = "number"
+buckets = 4
+dim = 2
+[[feature]]
+name = "device"
+side = "user"
+kind = "id"
+id_type = "string"
+vocabulary = { min_count = 2 }
+dim = 2
+[[feature]]
+name = "last"
+kind = "last_ids"
+of = "item"
+label = "click"
+[network]
+kind = "mmoe"
+experts = 2
+expert_layers = [4]
+[[task]]
+name = "click"
+kind = "binary"
+[[task]]
+name = "watch"
+kind = "duration"
+space = "click"
+[train]
+batch = 16
+[[fusion.term]]
+task = "click"
+weight = 1.0
+"#;
+
+#[test]
+fn the_description_that_mistakes_are_made_in_is_right() {
+    let d = Description::parse(Path::new("m.toml"), MODEL.into()).unwrap();
+    assert_eq!(
+        (d.toml.feature.len(), d.label("watch"), d.task("watch")),
+        (4, Some(1), Some(1))
+    );
+}
+
+/// Each mistake as a replacement in the description above, and the one line that it gets.
+#[test]
+fn every_mistake_is_one_line_with_its_place() {
+    let feature = |text: &str| format!("[[feature]]\nname = \"x\"\n{text}\n[network]");
+    let cases: Vec<(&str, String, &str)> = vec![
+        (
+            "user = \"user\"",
+            "usr = \"user\"".into(),
+            "m.toml:3: unknown key \"usr\"; did you mean \"user\"?",
+        ),
+        (
+            "batch = 16",
+            "bach = 16".into(),
+            "unknown key \"bach\"; did you mean \"batch\"?",
+        ),
+        (
+            "batch = 16",
+            "batch = \"16\"".into(),
+            "m.toml:45: invalid type: string \"16\", expected usize",
+        ),
+        (
+            "batch = 16",
+            "batch = 0".into(),
+            "batch, epochs and evaluate_every must be at least 1",
+        ),
+        (
+            "batch = 16",
+            "stop_on = \"never\"".into(),
+            "unknown stop_on \"never\"",
+        ),
+        (
+            "batch = 16",
+            "optimizer = \"sgd\"".into(),
+            "unknown optimizer \"sgd\"; \"adam\" or \"adagrad\"",
+        ),
+        (
+            "time = \"time\"",
+            String::new(),
+            "m.toml:26: \"last\" remembers earlier events; [data] needs time",
+        ),
+        (
+            "time = \"time\"",
+            "time = \"time\"\nvalidation = { last = 1.5 }".into(),
+            "m.toml: [data] validation last is a share above 0 and below 1",
+        ),
+        (
+            "time = \"time\"",
+            "time = \"time\"\nvalidation = { last = 0.1, from = 5 }".into(),
+            "exactly one of from, last, path and where",
+        ),
+        (
+            "time = \"time\"",
+            "time = \"time\"\nvalidation = { from = \"noon\" }".into(),
+            "m.toml:5: from is no time",
+        ),
+        (
+            "time = \"time\"",
+            "time = \"time\"\nvalid = \"a = 1\"".into(),
+            "m.toml:5: \"a = 1\" at character 3: \"=\" is no operator; write \"==\"",
+        ),
+        (
+            "name = \"watch\"\n[[feature]]",
+            "name = \"click\"\n[[feature]]".into(),
+            "m.toml:8: a second label is called \"click\"; names are unique",
+        ),
+        (
+            "space = \"click\"",
+            "space = \"watch\"".into(),
+            "m.toml:43: a task cannot be its own sample space",
+        ),
+        (
+            "space = \"click\"",
+            "label = \"wach\"".into(),
+            "m.toml:43: unknown label \"wach\"; did you mean \"watch\"?",
+        ),
+        (
+            "name = \"click\"\nkind = \"binary\"",
+            "name = \"click\"\nkind = \"binary\"\nspace = \"watch\"".into(),
+            "m.toml:40: task \"watch\" must stand before the tasks given it",
+        ),
+        (
+            "kind = \"duration\"",
+            "kind = \"regression\"".into(),
+            "m.toml:42: unknown \"regression\"; one of \"binary\", \"duration\"",
+        ),
+        (
+            "task = \"click\"\nweight",
+            "task = \"like\"\nweight".into(),
+            "m.toml:47: unknown task \"like\"",
+        ),
+        (
+            "weight = 1.0",
+            "weight = 1e9".into(),
+            "m.toml:47: weight is 1000000000; 0, or 1e-12 to 1e6 in magnitude",
+        ),
+        (
+            "experts = 2",
+            "experts = 17".into(),
+            "m.toml:31: experts is 17; 1 to 16",
+        ),
+        (
+            "expert_layers = [4]",
+            "expert_layers = []".into(),
+            "m.toml:31: expert_layers is empty",
+        ),
+        (
+            "expert_layers = [4]",
+            "expert_layers = [4, 2000]".into(),
+            "m.toml:31: layers are [4, 2000]; at most 4 of 1 to 1024",
+        ),
+        (
+            "of = \"item\"",
+            "of = \"itm\"".into(),
+            "m.toml:26: unknown feature \"itm\"; did you mean \"item\"?",
+        ),
+        (
+            "of = \"item\"",
+            "of = \"length\"".into(),
+            "m.toml:26: \"length\" is no id of the candidate; last_ids keeps those",
+        ),
+        (
+            "of = \"item\"",
+            "of = \"device\"".into(),
+            "m.toml:26: \"device\" is no id of the candidate; last_ids keeps those",
+        ),
+        (
+            "of = \"item\"\nlabel = \"click\"",
+            "of = \"item\"\nlabel = \"clck\"".into(),
+            "m.toml:29: unknown label \"clck\"; did you mean \"click\"?",
+        ),
+        (
+            "hash = 8",
+            "hash = 8\nvocabulary = {}".into(),
+            "m.toml:10: a table takes either vocabulary or hash",
+        ),
+        (
+            "hash = 8\n",
+            String::new(),
+            "m.toml:10: table \"item\" needs vocabulary or hash",
+        ),
+        (
+            "hash = 8",
+            "hash = 0".into(),
+            "m.toml:10: hash is 0; 1 to 16777215 rows",
+        ),
+        (
+            "hash = 8",
+            "hash = 8\nmax_len = 3".into(),
+            "m.toml:10: \"item\" has max_len, which its kind has not; that has column, id_type,",
+        ),
+        (
+            "hash = 8\ndim = 2",
+            "hash = 8\ndim = 257".into(),
+            "m.toml:10: dim is 257; 1 to 256",
+        ),
+        (
+            "side = \"item\"\nkind = \"id\"",
+            "kind = \"id\"".into(),
+            "m.toml:10: \"item\" needs side",
+        ),
+        (
+            "side = \"item\"\nkind = \"id\"",
+            "side = \"cross\"\nkind = \"id\"".into(),
+            "m.toml:10: \"item\" is a column; its side is \"user\", \"item\" or \"candidate\"",
+        ),
+        (
+            "buckets = 4",
+            "buckets = 256".into(),
+            "m.toml:16: buckets is 256; 2 to 255",
+        ),
+        (
+            "buckets = 4",
+            "buckets = 4\ntransform = [\"standardize\", \"log1p\"]".into(),
+            "m.toml:16: transform is \"log1p\", then",
+        ),
+        (
+            "buckets = 4",
+            "buckets = 4\ntransform = [\"log1p\"]\nclip = [-1, 5]".into(),
+            "m.toml:16: clip begins at -1; log1p needs more than -1",
+        ),
+        (
+            "buckets = 4",
+            "buckets = 4\nclip = [5, 1]".into(),
+            "m.toml:16: clip is [5, 1]; the first must be below the second",
+        ),
+        (
+            "[network]",
+            feature("side = \"item\"\nkind = \"id\"\ntable = \"device\"\nid_type = \"int\""),
+            "m.toml:31: the features of table \"device\" have two id_types; one is possible",
+        ),
+        (
+            "[network]",
+            feature("kind = \"cross\"\nof = [\"item\"]\nhash = 4\ndim = 1"),
+            "m.toml:31: \"x\" is a cross; of takes two features",
+        ),
+        (
+            "[network]",
+            feature("kind = \"cross\"\nof = [\"item\", \"last\"]\nhash = 4\ndim = 1"),
+            "m.toml:31: \"last\" is neither an id nor a number with buckets",
+        ),
+        (
+            "[network]",
+            feature("kind = \"key_rate\"\nlabel = \"click\"\nkey = \"device\""),
+            "m.toml:34: \"device\" is of side \"user\"; a key is of the candidate",
+        ),
+        (
+            "[network]",
+            feature("kind = \"rate\"\nlabel = \"click\"\nside = \"item\""),
+            "m.toml:31: \"x\" is derived from the user's events; its side is \"user\"",
+        ),
+        (
+            "[network]",
+            feature(
+                "kind = \"rate\"\nlabel = \"click\"\nhalf_life_events = 5\nhalf_life_seconds = 5",
+            ),
+            "not both",
+        ),
+        (
+            "[network]",
+            feature("kind = \"number\"\nside = \"item\"\nvalue = false"),
+            "m.toml:31: \"x\" is neither a value nor buckets; it would be no input",
+        ),
+        (
+            "[network]",
+            feature("kind = \"ids\"\nside = \"item\"\nhash = 3\ndim = 1\nmax_len = 257"),
+            "m.toml:31: max_len is 257; 1 to 256",
+        ),
+        (
+            "[network]",
+            feature("kind = \"ids\"\nside = \"item\"\nhash = 3\ndim = 1\nseparator = \"\""),
+            "m.toml:31: separator is empty",
+        ),
+        (
+            "name = \"length\"",
+            "name = \"\"".into(),
+            "m.toml:16: the name of a feature has 0 bytes; 1 to 64",
+        ),
+        ("[train]", "[train".into(), "m.toml:44:"),
+    ];
+    for (from, to, message) in cases {
+        assert!(MODEL.contains(from), "{from}");
+        let error =
+            Description::parse(Path::new("m.toml"), MODEL.replacen(from, &to, 1)).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains(message),
+            "{to:?}\n found: {text}\n right: {message}"
+        );
+        assert!(!text.contains('\n') && error.exit_code() == 2, "{text}");
+    }
+}

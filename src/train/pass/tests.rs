@@ -1,0 +1,385 @@
+#![allow(clippy::unwrap_used)]
+use std::fs;
+use std::prelude::v1::*;
+
+use super::*;
+use crate::train::log;
+
+/// A description with every derived kind, over a log of `user,time,item,len,click,watch,delay`.
+const MODEL: &str = r#"[data]
+path = "log.csv"
+user = "user"
+time = "time"
+validation = { last = 0.2 }
+[[label]]
+name = "click"
+DELAY
+[[label]]
+name = "watch"
+known = "click == 1"
+log1p = true
+[[feature]]
+name = "item"
+side = "item"
+kind = "id"
+vocabulary = {}
+dim = 2
+[[feature]]
+name = "len"
+side = "item"
+kind = "number"
+buckets = 3
+dim = 2
+[[feature]]
+name = "item_len"
+kind = "cross"
+of = ["item", "len"]
+vocabulary = {}
+dim = 2
+[[feature]]
+name = "last"
+kind = "last_ids"
+of = "item"
+label = "click"
+max_len = 3
+[[feature]]
+name = "clicks"
+kind = "count"
+label = "click"
+transform = []
+[[feature]]
+name = "rate"
+kind = "rate"
+label = "watch"
+half_life_events = 4
+[[feature]]
+name = "len_rate"
+kind = "key_rate"
+label = "click"
+key = "len"
+[[feature]]
+name = "since"
+kind = "since"
+label = "click"
+default = 0
+transform = []
+[[feature]]
+name = "previous"
+kind = "previous"
+label = "click"
+default = 0.5
+transform = []
+[network]
+kind = "mmoe"
+experts = 1
+expert_layers = [4]
+[[task]]
+name = "click"
+kind = "binary"
+[[task]]
+name = "watch"
+kind = "duration"
+space = "click"
+[train]
+stop_on = "none"
+"#;
+
+struct Passed {
+    raw: RawLog,
+    derived: Vec<RawColumn>,
+    data: Dataset,
+    fit: Fit,
+    split: Split,
+}
+
+fn pass(delay: &str, rows: &str) -> Passed {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("user,time,item,len,click,watch,delay\n{rows}");
+    fs::write(folder.path().join("log.csv"), text).unwrap();
+    let d =
+        Description::parse(&folder.path().join("m.toml"), MODEL.replace("DELAY", delay)).unwrap();
+    let raw = log::read(&d, None).unwrap();
+    let split = split(&d, &raw).unwrap();
+    let (fit, derived) = Fit::learn(&d, &raw, &split.train, None).unwrap();
+    let spec = fit.spec(&d).unwrap();
+    let data = encode(&d, &fit, &spec, &raw, &derived);
+    let again = derive(&d, &fit, &spec, &raw);
+    assert_eq!(format!("{derived:?}"), format!("{again:?}"));
+    drop(spec);
+    Passed {
+        raw,
+        derived,
+        data,
+        fit,
+        split,
+    }
+}
+
+fn numbers(passed: &Passed, feature: usize) -> Vec<f32> {
+    match &passed.derived[feature] {
+        RawColumn::Numbers(x) => x.clone(),
+        _ => Vec::new(),
+    }
+}
+
+fn lists(passed: &Passed, feature: usize) -> Vec<Vec<u64>> {
+    match &passed.derived[feature] {
+        RawColumn::Lists { offsets, ids, .. } => offsets
+            .windows(2)
+            .map(|w| ids[w[0] as usize..w[1] as usize].to_vec())
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+const ROWS: &str = "\
+a,10,1,5,1,3,0
+a,10,2,9,0,,0
+b,10,1,5,0,,0
+a,11,3,9,1,8,0
+a,20,4,1,0,,0
+b,21,1,5,1,2,0
+a,22,2,9,1,1,0
+a,30,1,1,0,,0
+b,31,3,5,1,4,0
+b,40,2,9,0,,0
+";
+
+#[test]
+fn derived_features_are_what_a_naive_replay_of_events_says() {
+    let p = pass("", ROWS);
+    // Requests: a10 b10 a11 a20 b21 a22 a30 b31 b40.
+    let key = |id: u64| features::hash_int(id);
+    let expected: [&[u64]; 9] = [
+        &[],
+        &[],
+        &[1],
+        &[3, 1],
+        &[],
+        &[3, 1],
+        &[2, 3, 1],
+        &[1],
+        &[3, 1],
+    ];
+    let expected: Vec<Vec<u64>> = expected
+        .iter()
+        .map(|l| l.iter().map(|id| key(*id)).collect())
+        .collect();
+    assert_eq!(lists(&p, 3), expected);
+    assert_eq!(
+        numbers(&p, 4),
+        [0.0, 0.0, 1.0, 2.0, 0.0, 2.0, 3.0, 1.0, 2.0]
+    );
+    let since: Vec<f32> = numbers(&p, 7)
+        .iter()
+        .map(|x| if x.is_nan() { -1.0 } else { *x })
+        .collect();
+    assert_eq!(since, [-1.0, -1.0, 1.0, 9.0, -1.0, 11.0, 8.0, 10.0, 9.0]);
+    // Of the two labels that arrive at 10 the later row's is the last.
+    let previous: Vec<f32> = numbers(&p, 8)
+        .iter()
+        .map(|x| if x.is_nan() { -1.0 } else { *x })
+        .collect();
+    assert_eq!(previous, [-1.0, -1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+    // A rate by key has one value a row, the others one a request.
+    assert_eq!(numbers(&p, 6).len(), 10);
+    assert_eq!(numbers(&p, 5).len(), 9);
+    assert!(
+        matches!(&p.data.features[3], FeatureData::Lists { offsets, .. } if offsets.len() == 10)
+    );
+}
+
+/// Derived values of the requests and rows before `request` and `row`.
+fn before(p: &Passed, request: usize, row: usize) -> String {
+    let parts = (3..9).map(|f| match f {
+        3 => format!("{:?}", &lists(p, 3)[..request]),
+        6 => format!("{:?}", &numbers(p, 6)[..row]),
+        f => format!("{:?}", &numbers(p, f)[..request]),
+    });
+    parts.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_planted_future_label_changes_nothing_before_it() {
+    // Priors are learned from training rows, future ones included, but they are constants: fixed here.
+    let fixed = |rows: &str| {
+        let model = MODEL.replace("half_life_events = 4", "half_life_events = 4\nprior = 0.5");
+        let model = model.replace("key = \"len\"", "key = \"len\"\nprior = 0.5");
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(
+            folder.path().join("log.csv"),
+            format!("user,time,item,len,click,watch,delay\n{rows}"),
+        )
+        .unwrap();
+        let d =
+            Description::parse(&folder.path().join("m.toml"), model.replace("DELAY", "")).unwrap();
+        let raw = log::read(&d, None).unwrap();
+        let split = split(&d, &raw).unwrap();
+        let (fit, derived) = Fit::learn(&d, &raw, &split.train, None).unwrap();
+        let data = labels(&d, &raw);
+        Passed {
+            raw,
+            derived,
+            data,
+            fit,
+            split,
+        }
+    };
+    let honest = fixed(ROWS);
+    let lines: Vec<&str> = ROWS.lines().collect();
+    for (row, line) in lines.iter().enumerate() {
+        let cells: Vec<&str> = line.split(',').collect();
+        let flipped = if cells[4] == "1" { "0," } else { "1,77" };
+        let planted = format!(
+            "{},{},{},{},{flipped},0",
+            cells[0], cells[1], cells[2], cells[3]
+        );
+        let mut all = lines.clone();
+        all[row] = &planted;
+        let poisoned = fixed(&(all.join("\n") + "\n"));
+        let request = honest.raw.request[row] as usize;
+        // Nothing up to and with its own request: neither its own row nor those beside it.
+        let end = honest
+            .raw
+            .request
+            .iter()
+            .filter(|r| **r as usize <= request)
+            .count();
+        assert_eq!(
+            before(&honest, request + 1, end),
+            before(&poisoned, request + 1, end),
+            "row {row}"
+        );
+        let of_same_user_later = (request + 1..honest.raw.requests())
+            .any(|r| honest.raw.user[r] == honest.raw.user[request]);
+        let all_rows = honest.raw.rows();
+        let all_requests = honest.raw.requests();
+        let same =
+            before(&honest, all_requests, all_rows) == before(&poisoned, all_requests, all_rows);
+        assert_eq!(same, !of_same_user_later, "row {row}");
+    }
+}
+
+#[test]
+fn a_label_is_visible_only_strictly_after_its_arrival() {
+    let rows = |t: u32| format!("a,10,1,5,1,3,2\na,{t},2,5,0,,0\nb,50,1,1,0,,0\nb,60,2,9,1,1,0\n");
+    for (delay, first_seen) in [
+        ("", 11),
+        ("delay = 5", 16),
+        ("delay_column = \"delay\"", 13),
+        ("delay = 1\ndelay_column = \"delay\"\ndelay_scale = 10", 32),
+    ] {
+        for t in 10..40 {
+            let p = pass(delay, &rows(t));
+            let visible = numbers(&p, 4);
+            // At the same second both rows are one request.
+            let request = p.raw.request[1] as usize;
+            assert_eq!(visible[request] == 1.0, t >= first_seen, "{delay} at {t}");
+        }
+    }
+}
+
+#[test]
+fn tasks_learn_from_their_space_and_old_enough_rows() {
+    let p = pass("window = 10", ROWS);
+    let click = &p.data.tasks[0];
+    assert_eq!(
+        click.weights,
+        [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]
+    );
+    let watch = &p.data.tasks[1];
+    assert_eq!(
+        watch.weights,
+        [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+    );
+    assert_eq!(
+        watch.labels,
+        [3.0, 0.0, 0.0, 8.0, 0.0, 2.0, 1.0, 0.0, 0.0, 0.0]
+    );
+    // The last 20 % of nine requests.
+    assert_eq!(p.split.validation, [8, 9]);
+    assert_eq!(p.split.train.len() + p.split.stop.len(), 8);
+}
+
+#[test]
+fn vocabularies_hold_the_ids_of_training_rows_and_bucketed_crosses() {
+    let p = pass("", ROWS);
+    let FeatureData::Rows(items) = &p.data.features[0] else {
+        panic!()
+    };
+    assert!(items[..8].iter().all(|row| *row != 0));
+    let FeatureData::Rows(crosses) = &p.data.features[2] else {
+        panic!()
+    };
+    assert!(crosses[..8].iter().all(|row| *row != 0), "{crosses:?}");
+    // Item 3 with the middle length is in the validation part only.
+    assert_eq!(crosses[8], 0);
+    assert_eq!(p.data.gauc_group, [0, 0, 1, 0, 0, 1, 0, 0, 1, 1]);
+}
+
+#[test]
+fn numbers_saturate_at_the_training_range_in_f32_as_on_the_grid() {
+    let p = pass(
+        "",
+        &(ROWS.to_string() + "b,50,2,1000,0,,0\nb,51,2,9,1,2,0\n"),
+    );
+    let FeatureData::Numbers { values, buckets } = &p.data.features[1] else {
+        panic!()
+    };
+    assert_eq!((values[10], buckets[10]), (values[1], buckets[1]));
+    let grid = p.fit.features[1].value.unwrap();
+    assert!((grid.dequantize(grid.quantize(values[10])) - values[10]).abs() < 0.04);
+}
+
+#[test]
+fn a_saved_fit_loads_and_a_changed_one_is_refused() {
+    let p = pass("", ROWS);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fit.bin");
+    p.fit.save(&path).unwrap();
+    assert_eq!(Fit::load(&path).unwrap(), p.fit);
+    let bytes = fs::read(&path).unwrap();
+    for at in (0..bytes.len()).step_by(7) {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        fs::write(&path, &changed).unwrap();
+        assert!(Fit::load(&path).is_err());
+        fs::write(&path, &bytes[..at]).unwrap();
+        assert!(Fit::load(&path).is_err());
+    }
+}
+
+#[test]
+fn a_warm_start_keeps_transforms_and_grows_vocabularies() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log.csv");
+    let read = |rows: &str| {
+        fs::write(
+            &file,
+            format!("user,time,item,len,click,watch,delay\n{rows}"),
+        )
+        .unwrap();
+        let d =
+            Description::parse(&folder.path().join("m.toml"), MODEL.replace("DELAY", "")).unwrap();
+        let raw = log::read(&d, None).unwrap();
+        (d, raw)
+    };
+    let (d, raw) = read(ROWS);
+    let all: Vec<u32> = (0..raw.rows() as u32).collect();
+    let (old, _) = Fit::learn(&d, &raw, &all, None).unwrap();
+    let (d, raw) = read("a,50,900,70,1,3,0\na,60,2,80,0,,0\na,70,901,90,1,1,0\n");
+    let all: Vec<u32> = (0..raw.rows() as u32).collect();
+    let (new, _) = Fit::learn(&d, &raw, &all, Some(&old)).unwrap();
+    assert_eq!(new.features[1].transform, old.features[1].transform);
+    assert_eq!(new.features[5].prior, old.features[5].prior);
+    assert_eq!(
+        new.tables[0].num_embeddings,
+        old.tables[0].num_embeddings + 2
+    );
+    let map = new.row_mapping(&old);
+    let row = |fit: &Fit, id: u64| fit.row(0, Some(features::hash_int(id)), 0).0;
+    for id in 1..=4 {
+        assert_eq!(map[0][row(&new, id) as usize], row(&old, id));
+    }
+    assert_eq!((map[0][0], map[0][row(&new, 900) as usize]), (0, u32::MAX));
+}
