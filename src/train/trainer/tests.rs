@@ -10,8 +10,6 @@ use crate::train::network::gather::Dropout;
 use crate::train::options::{DropoutRates, LearningRateDecay, OptimizerKind};
 use crate::train::synthetic::{log, spec, split, true_click_logit};
 
-const QUIET: AtomicBool = AtomicBool::new(false);
-
 fn options() -> TrainOptions {
     TrainOptions {
         batch: 300,
@@ -52,7 +50,7 @@ fn run_spec(
     folder: Option<&Path>,
     stop_after: Option<u64>,
 ) -> Result<Outcome, TrainError> {
-    let interrupt = QUIET;
+    let interrupt = AtomicBool::new(false);
     let job = Job {
         spec,
         data,
@@ -272,7 +270,8 @@ fn a_value_that_is_not_finite_stops_the_run_before_it_is_saved() {
 
 #[test]
 fn degenerate_logs_train_to_finite_parameters() {
-    let cases: [(&str, fn(&mut Dataset)); 4] = [
+    type Change = fn(&mut Dataset);
+    let cases: [(&str, Change); 4] = [
         ("no positives", |d| d.tasks[0].labels.fill(0.0)),
         ("all positives", |d| d.tasks[0].labels.fill(1.0)),
         ("an empty task", |d| d.tasks[1].weights.fill(0.0)),
