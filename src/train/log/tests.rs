@@ -63,7 +63,7 @@ const HEADER: &str = "user,time,click,watch,item,age,tags,tag_weights,vec\n";
 const GOOD: &str = "u1,10,1,2500,7,30,a|b|c,1|0.5|0,1|127\n";
 
 /// Reads a log of these bytes, called `name`.
-fn read_bytes(name: &str, bytes: &[u8], extra: &str) -> Result<RawLog> {
+fn read_bytes(name: &str, bytes: &[u8], extra: &str) -> crate::train::error::Result<RawLog> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(name), bytes).unwrap();
     let text = MODEL.replace("NULL", extra).replace("log.csv", name);
@@ -77,7 +77,7 @@ fn read_bytes(name: &str, bytes: &[u8], extra: &str) -> Result<RawLog> {
     })
 }
 
-fn read_rows(rows: &str) -> Result<RawLog> {
+fn read_rows(rows: &str) -> crate::train::error::Result<RawLog> {
     read_bytes("log.csv", format!("{HEADER}{rows}").as_bytes(), "")
 }
 
