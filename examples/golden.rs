@@ -13,7 +13,9 @@ fn main() -> ExitCode {
     };
     let count: u64 = count.parse().unwrap_or(1);
     let model = golden::model(1);
-    let requests: Vec<_> = (0..count).map(|seed| golden::request(&model, seed, 1 + (seed as usize * 7) % 40)).collect();
+    let requests: Vec<_> = (0..count)
+        .map(|seed| golden::request(&model, seed, 1 + (seed as usize * 7) % 40))
+        .collect();
     let mut bytes = Vec::new();
     let written = write_requests(&mut bytes, &requests)
         .and_then(|()| std::fs::write(model_path, &model.bytes))

@@ -164,6 +164,12 @@ fn a_transform_clips_then_takes_the_logarithm_then_scales() {
         } else {
             x.clamp(-0.5, 100.0)
         };
+        // Zeros and subnormals are one zero.
+        let clipped = if clipped.abs() < f32::MIN_POSITIVE {
+            0.0
+        } else {
+            clipped
+        };
         assert_eq!(t.clip(x).to_bits(), clipped.to_bits());
         assert_eq!(plain.apply(x), (clipped - 2.0) * 0.25);
         let exact = (f64::from(clipped).ln_1p() - 2.0) * 0.25;

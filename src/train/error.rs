@@ -112,6 +112,11 @@ pub(crate) fn near_misses<'a>(wrong: &str, names: impl Iterator<Item = &'a str>)
         }
     }
     near.sort();
+    // Only the nearest, and names that hold the wrong one or are held by it.
+    let best = near.first().map_or(0, |(distance, _)| *distance);
+    near.retain(|(distance, name)| {
+        *distance == best || name.contains(wrong) || wrong.contains(name)
+    });
     near.truncate(3);
     if near.is_empty() {
         if all.is_empty() {

@@ -22,7 +22,7 @@ use crate::train::log::{RawColumn, RawLog, key_of, q15};
 /// [`Kind::Data`] if a part that must not be empty is.
 pub fn split(d: &Description, raw: &RawLog) -> Result<Split> {
     let requests = raw.requests() as u32;
-    let cut = |share: f64, of: u32| of - ((f64::from(of) * share) as u32).min(of);
+    let cut = |share: f64, of: u32| of - (libm::round(f64::from(of) * share) as u32).min(of);
     let from = match (d.toml.data.validation.last, raw.validation_from) {
         (_, Some(from)) => Some(from),
         (Some(share), None) => Some(cut(share, requests)),

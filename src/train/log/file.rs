@@ -384,7 +384,8 @@ impl LabelReader {
             return Err(format!("label \"{name}\" is {value}; at least 0"));
         }
         if !value.is_finite() {
-            return Err(format!("label \"{name}\" is {raw}; too large for 32 bits"));
+            let cell = show(cell);
+            return Err(format!("label \"{name}\" is {cell}; too large for 32 bits"));
         }
         Ok(value)
     }

