@@ -8,7 +8,7 @@ use std::prelude::v1::*;
 mod features;
 mod requests;
 
-pub use requests::request;
+pub use requests::{request, request_for};
 
 use crate::spec::{NetworkKind, Spec, Task, TaskKind, Term};
 use crate::train::parameters::{Dense, Parameters, num_inputs};

@@ -12,8 +12,12 @@ use crate::train::requests::{OwnedColumn, OwnedLists, OwnedRequest};
 /// Request number `seed` with `candidates` candidates for `model`, in every form of columns: about one value in 16 is
 /// missing, unknown or not finite, some columns and states are missing altogether.
 pub fn request(model: &GoldenModel, seed: u64, candidates: usize) -> OwnedRequest {
+    request_for(&model.spec, seed, candidates)
+}
+
+/// As [`request`], for any valid spec.
+pub fn request_for(spec: &Spec<'_>, seed: u64, candidates: usize) -> OwnedRequest {
     let draw = Draw(Key::new(seed).at(0x7265_7175_6573_7473));
-    let spec = &model.spec;
     let columns = spec.features.iter().enumerate().map(|(i, feature)| {
         let values = if feature.side == Side::User {
             1
@@ -38,7 +42,11 @@ fn state(spec: &Spec<'_>, time: i64, draw: Draw) -> Option<Vec<u8>> {
     }
     let mut state = vec![0; features::state_bytes(spec)];
     features::reset(spec, &mut state).expect("the state has its bytes");
-    let events = draw.at(1).int(0, 12);
+    let events = if spec.labels.is_empty() {
+        0
+    } else {
+        draw.at(1).int(0, 12)
+    };
     for e in 0..events {
         let draw = draw.at(100 + e);
         let keys: Vec<features::Key> = features::key_features(spec)
