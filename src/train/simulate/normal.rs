@@ -39,22 +39,20 @@ impl Normal {
     /// Φ(x), clamped to x in [-8, 8]: never 0 and never above 1.
     #[inline]
     pub(crate) fn cdf(&self, x: f64) -> f64 {
+        self.cdf_and_slope(x).0
+    }
+
+    /// Φ(x), and φ(x) by linear interpolation (error below 4e-6), for Newton steps.
+    #[inline]
+    pub(crate) fn cdf_and_slope(&self, x: f64) -> (f64, f64) {
         let at = (x.clamp(-LIMIT, LIMIT) + LIMIT) * STEPS_PER_UNIT;
         let node = (at as usize).min(NODES - 2);
         let u = at - node as f64;
         let (p0, m0) = self.nodes[node];
         let (p1, m1) = self.nodes[node + 1];
         let rise = p1 - p0;
-        p0 + u * (m0 + u * ((3.0 * rise - 2.0 * m0 - m1) + u * (m0 + m1 - 2.0 * rise)))
-    }
-
-    /// φ(x) by linear interpolation, for Newton steps only.
-    #[inline]
-    pub(crate) fn slope(&self, x: f64) -> f64 {
-        let at = (x.clamp(-LIMIT, LIMIT) + LIMIT) * STEPS_PER_UNIT;
-        let node = (at as usize).min(NODES - 2);
-        let u = at - node as f64;
-        (self.nodes[node].1 * (1.0 - u) + self.nodes[node + 1].1 * u) * STEPS_PER_UNIT
+        let p = p0 + u * (m0 + u * ((3.0 * rise - 2.0 * m0 - m1) + u * (m0 + m1 - 2.0 * rise)));
+        (p, (m0 + u * (m1 - m0)) * STEPS_PER_UNIT)
     }
 }
 

@@ -297,9 +297,9 @@ impl Visitor {
         } else {
             (duration * f64::from(VALID_MS)) as u32
         };
-        let responses = world.responses(item, position);
-        let click = is_valid && clicks < responses.click[self.kind][self.state];
-        let ln_watch = responses.ln_watch[self.kind][self.state] + super::world::WATCH_SD * noise;
+        let (p_click, mu) = world.response(item, position, self.kind, self.state);
+        let click = is_valid && clicks < p_click;
+        let ln_watch = mu + super::world::WATCH_SD * noise;
         let watch_seconds = thousandths(libm::exp(ln_watch)).max(0.001);
         let mut interactions = [false; NUM_INTERACTIONS];
         if click {

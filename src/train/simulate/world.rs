@@ -5,8 +5,8 @@
 //! (0 = top), with z = ln(ℓ / 40 s) / 0.9 and the knobs β (bait), λ (length), κ (completion), ρ (task correlation):
 //!
 //! ```text
-//! click        Φ(C0 + A[k][t] + 0.20 q + β b G[k] H[s] + λ (J[s] + J0) z + S[s] - 0.28 ln(1 + p))
-//! ln watch     N(μ, 0.8²),  μ = ln 18 + mix(ρ, A, B)[k][t] · 0.55 + 0.20 q - 1.5 β b + λ (L0 + L[s]) z + M[s] - 0.03 p
+//! click        Φ(C0 + A[k][t] + 0.20 q + 0.9 β b G[k] H[s] + λ (J[s] + J0) z + S[s] - 0.28 ln(1 + p))
+//! ln watch     N(μ, 0.8²),  μ = ln 18 + 0.45 mix(ρ, A, B)[k][t] + 0.30 q - 1.5 β b + λ (L0 + L[s]) z + M[s] - 0.03 p
 //! complete     watch ≥ θ(ℓ),  θ = 0.95 · 40 · exp(0.9 z (κ + (1 - κ) λ L0 / 0.9)); κ = 1 is 95 % of the length
 //! interaction  Φ(a + R[k] + c · mix(ρ, A, D)[k][t] + d q - e β b + f (ln watch - ln 18)), once clicked
 //! ```
@@ -45,37 +45,39 @@ pub(crate) const LENGTH_SD: f64 = 0.9;
 const LN_WATCH: f64 = 2.890_371_757_896_165;
 /// Standard deviation of ln watch given type, state, item and position.
 pub(crate) const WATCH_SD: f64 = 0.8;
+/// exp(0.8² / 2): mean of a log-normal over its median.
+const MEAN_TO_MEDIAN: f64 = 1.377_127_764_335_957_2;
 /// ln of the share of the length that counts as complete.
 const LN_COMPLETE: f64 = -0.051_293_294_387_550_58;
 
 const CLICK_BASE: f64 = -0.62;
 const CLICK_QUALITY: f64 = 0.20;
 const CLICK_BAIT: f64 = 0.9;
-const CLICK_LENGTH: f64 = -0.40;
+const CLICK_LENGTH: f64 = -0.48;
 const CLICK_POSITION: f64 = -0.28;
 const CLICK_STATE: [f64; NUM_STATES] = [0.0, 0.30, -0.35];
 const CLICK_LENGTH_STATE: [f64; NUM_STATES] = [0.0, 0.22, -0.25];
 const BAIT_TYPE: [f64; NUM_TYPES] = [1.1, 0.7, 1.2, 1.3, 0.6];
 const BAIT_STATE: [f64; NUM_STATES] = [1.0, 0.7, 1.4];
 
-const WATCH_AFFINITY: f64 = 0.55;
-const WATCH_QUALITY: f64 = 0.20;
+const WATCH_AFFINITY: f64 = 0.45;
+const WATCH_QUALITY: f64 = 0.30;
 const WATCH_BAIT: f64 = -1.5;
 const WATCH_LENGTH: f64 = 0.60;
 const WATCH_LENGTH_STATE: [f64; NUM_STATES] = [0.0, 0.12, -0.15];
-const WATCH_STATE: [f64; NUM_STATES] = [0.0, 0.50, -0.65];
+const WATCH_STATE: [f64; NUM_STATES] = [0.0, 0.45, -0.60];
 const WATCH_POSITION: f64 = -0.03;
 
-const INTERACTION_BASE: [f64; NUM_INTERACTIONS] = [-1.35, -2.50, -2.0, -2.62];
+const INTERACTION_BASE: [f64; NUM_INTERACTIONS] = [-1.35, -2.68, -2.0, -2.75];
 const INTERACTION_TYPE: [[f64; NUM_TYPES]; NUM_INTERACTIONS] = [
-    [0.20, -0.30, 0.30, 0.10, -0.20],
-    [0.30, 0.25, -0.10, -0.30, -0.10],
-    [-0.30, 0.05, 0.30, -0.25, 0.30],
-    [0.20, 0.15, 0.05, 0.20, -0.50],
+    [0.15, -0.20, 0.20, 0.05, -0.10],
+    [0.15, 0.12, -0.05, -0.15, -0.05],
+    [-0.20, 0.05, 0.20, -0.15, 0.20],
+    [0.10, 0.08, 0.02, 0.10, -0.25],
 ];
-const INTERACTION_AFFINITY: [f64; NUM_INTERACTIONS] = [0.45, 0.40, 0.40, 0.40];
-const INTERACTION_QUALITY: [f64; NUM_INTERACTIONS] = [0.30, 0.15, 0.35, 0.30];
-const INTERACTION_BAIT: [f64; NUM_INTERACTIONS] = [-0.7, -0.3, -0.8, -0.6];
+const INTERACTION_AFFINITY: [f64; NUM_INTERACTIONS] = [0.40, 0.35, 0.35, 0.35];
+const INTERACTION_QUALITY: [f64; NUM_INTERACTIONS] = [0.35, 0.40, 0.40, 0.45];
+const INTERACTION_BAIT: [f64; NUM_INTERACTIONS] = [-0.8, -0.8, -0.9, -1.0];
 const INTERACTION_WATCH: [f64; NUM_INTERACTIONS] = [0.25, 0.20, 0.25, 0.20];
 
 /// Click affinity of a type for a topic: sport, games, news, finance, food, travel, beauty, music, comedy, tech, science,
@@ -190,7 +192,12 @@ pub(crate) struct Responses {
 #[derive(Debug, Clone)]
 pub struct World {
     knobs: Knobs,
+    /// Added to ln(watch).
     watch_affinity: [[f64; NUM_TOPICS]; NUM_TYPES],
+    /// Its exponential.
+    watch_factor: [[f64; NUM_TOPICS]; NUM_TYPES],
+    /// 1 / √(1 + f² σ²) of each interaction's watch slope f.
+    interaction_shrink: [f64; NUM_INTERACTIONS],
     interaction_affinity: [[f64; NUM_TOPICS]; NUM_TYPES],
     /// ln(1 + position).
     ln_position: Vec<f64>,
@@ -213,9 +220,13 @@ impl World {
             }
             mixed
         };
+        let watch_affinity = mix(&WATCH_OWN).map(|row| row.map(|a| WATCH_AFFINITY * a));
         World {
             knobs,
-            watch_affinity: mix(&WATCH_OWN),
+            watch_affinity,
+            watch_factor: watch_affinity.map(|row| row.map(libm::exp)),
+            interaction_shrink: INTERACTION_WATCH
+                .map(|f| 1.0 / libm::sqrt(1.0 + f * f * WATCH_SD * WATCH_SD)),
             interaction_affinity: mix(&INTERACTION_OWN),
             ln_position: (0..POSITIONS).map(|p| libm::log1p(p as f64)).collect(),
             normal: Normal::new(),
@@ -238,32 +249,58 @@ impl World {
         prior.map(|p| p / sum)
     }
 
-    pub(crate) fn responses(&self, item: &Item, position: u32) -> Responses {
+    /// The parts of a row that do not depend on the type, by state: the click argument, its bait part, ln(watch).
+    fn of_state(&self, item: &Item, position: u32, s: usize) -> (f64, f64, f64) {
         let Knobs { bait, length, .. } = self.knobs;
         let z = item.length_z();
-        let topic = item.topic as usize;
         let p = (position as usize).min(POSITIONS - 1);
-        let click_item =
-            CLICK_BASE + CLICK_QUALITY * item.quality + CLICK_POSITION * self.ln_position[p];
-        let watch_item = LN_WATCH
+        let click = CLICK_BASE
+            + CLICK_QUALITY * item.quality
+            + CLICK_POSITION * self.ln_position[p]
+            + CLICK_STATE[s]
+            + length * (CLICK_LENGTH + CLICK_LENGTH_STATE[s]) * z;
+        let ln_watch = LN_WATCH
             + WATCH_QUALITY * item.quality
             + WATCH_BAIT * bait * item.bait
-            + WATCH_POSITION * p as f64;
+            + WATCH_POSITION * p as f64
+            + WATCH_STATE[s]
+            + length * (WATCH_LENGTH + WATCH_LENGTH_STATE[s]) * z;
+        (
+            click,
+            CLICK_BAIT * bait * item.bait * BAIT_STATE[s],
+            ln_watch,
+        )
+    }
+
+    /// P(click) and the mean of ln(watch) of one type and state.
+    pub(crate) fn response(
+        &self,
+        item: &Item,
+        position: u32,
+        kind: usize,
+        state: usize,
+    ) -> (f64, f64) {
+        let (click, bait, ln_watch) = self.of_state(item, position, state);
+        let topic = item.topic as usize;
+        (
+            self.normal
+                .cdf(click + AFFINITY[kind][topic] + bait * BAIT_TYPE[kind]),
+            ln_watch + self.watch_affinity[kind][topic],
+        )
+    }
+
+    pub(crate) fn responses(&self, item: &Item, position: u32) -> Responses {
+        let topic = item.topic as usize;
         let mut responses = Responses {
             click: [[0.0; NUM_STATES]; NUM_TYPES],
             ln_watch: [[0.0; NUM_STATES]; NUM_TYPES],
         };
         for s in 0..NUM_STATES {
-            let click_state =
-                click_item + CLICK_STATE[s] + length * (CLICK_LENGTH + CLICK_LENGTH_STATE[s]) * z;
-            let watch_state =
-                watch_item + WATCH_STATE[s] + length * (WATCH_LENGTH + WATCH_LENGTH_STATE[s]) * z;
-            let bait_state = CLICK_BAIT * bait * item.bait * BAIT_STATE[s];
+            let (click, bait, ln_watch) = self.of_state(item, position, s);
             for k in 0..NUM_TYPES {
-                let x = click_state + AFFINITY[k][topic] + bait_state * BAIT_TYPE[k];
+                let x = click + AFFINITY[k][topic] + bait * BAIT_TYPE[k];
                 responses.click[k][s] = self.normal.cdf(x);
-                responses.ln_watch[k][s] =
-                    watch_state + WATCH_AFFINITY * self.watch_affinity[k][topic];
+                responses.ln_watch[k][s] = ln_watch + self.watch_affinity[k][topic];
             }
         }
         responses
@@ -318,21 +355,19 @@ impl World {
         kind: usize,
         state: usize,
     ) -> Prediction {
-        let responses = self.responses(item, position);
-        let mu = responses.ln_watch[kind][state];
+        let (click, mu) = self.response(item, position, kind, state);
         let bases = self.interaction_bases(item);
         let mut interactions = [0.0; NUM_INTERACTIONS];
         for (j, p) in interactions.iter_mut().enumerate() {
-            *p = self
-                .normal
-                .cdf(marginal(bases[j][kind], INTERACTION_WATCH[j], mu));
+            *p = self.normal.cdf(self.marginal(j, bases[j][kind], mu));
         }
+        let watch_median = libm::exp(mu);
         Prediction {
-            click: responses.click[kind][state],
+            click,
             complete: self.normal.cdf((mu - self.ln_complete(item)) / WATCH_SD),
             interactions,
-            watch_mean: libm::exp(mu + 0.5 * WATCH_SD * WATCH_SD),
-            watch_median: libm::exp(mu),
+            watch_mean: watch_median * MEAN_TO_MEDIAN,
+            watch_median,
         }
     }
 
@@ -343,6 +378,10 @@ impl World {
         let ln_complete = self.ln_complete(item);
         let mut weights = [[0.0; NUM_STATES]; NUM_TYPES];
         let (mut click, mut complete, mut mean) = (0.0, 0.0, 0.0);
+        let topic = item.topic as usize;
+        let factors: [f64; NUM_STATES] = core::array::from_fn(|s| {
+            libm::exp(responses.ln_watch[0][s] - self.watch_affinity[0][topic])
+        });
         let mut interactions = [0.0; NUM_INTERACTIONS];
         for (k, row) in weights.iter_mut().enumerate() {
             for (s, cell) in row.iter_mut().enumerate() {
@@ -351,12 +390,9 @@ impl World {
                 let mu = responses.ln_watch[k][s];
                 click += weight;
                 complete += weight * self.normal.cdf((mu - ln_complete) / WATCH_SD);
-                mean += weight * libm::exp(mu);
+                mean += weight * factors[s] * self.watch_factor[k][topic];
                 for j in 0..NUM_INTERACTIONS {
-                    interactions[j] += weight
-                        * self
-                            .normal
-                            .cdf(marginal(bases[j][k], INTERACTION_WATCH[j], mu));
+                    interactions[j] += weight * self.normal.cdf(self.marginal(j, bases[j][k], mu));
                 }
             }
         }
@@ -364,7 +400,7 @@ impl World {
             click,
             complete: complete / click,
             interactions: interactions.map(|p| p / click),
-            watch_mean: mean / click * libm::exp(0.5 * WATCH_SD * WATCH_SD),
+            watch_mean: mean / click * MEAN_TO_MEDIAN,
             watch_median: libm::exp(self.mixture_median(&weights, &responses.ln_watch, click)),
         }
     }
@@ -387,8 +423,9 @@ impl World {
             let (mut cdf, mut slope) = (0.0, 0.0);
             for (w, m) in weights.as_flattened().iter().zip(means.as_flattened()) {
                 let u = (x - m) / WATCH_SD;
-                cdf += w * self.normal.cdf(u);
-                slope += w * self.normal.slope(u);
+                let (p, density) = self.normal.cdf_and_slope(u);
+                cdf += w * p;
+                slope += w * density;
             }
             let excess = cdf / total - 0.5;
             if excess > 0.0 {
@@ -408,9 +445,11 @@ impl World {
         }
         x
     }
-}
 
-/// The probit argument after ln(watch) ~ N(mu, 0.8²) is integrated out: E Φ(a + f X) = Φ((a + f μ) / √(1 + f² σ²)).
-fn marginal(base: f64, slope: f64, mu: f64) -> f64 {
-    (base + slope * (mu - LN_WATCH)) / libm::sqrt(1.0 + slope * slope * WATCH_SD * WATCH_SD)
+    /// The probit argument after ln(watch) ~ N(mu, 0.8²) is integrated out:
+    /// E Φ(a + f X) = Φ((a + f μ) / √(1 + f² σ²)).
+    fn marginal(&self, interaction: usize, base: f64, mu: f64) -> f64 {
+        (base + INTERACTION_WATCH[interaction] * (mu - LN_WATCH))
+            * self.interaction_shrink[interaction]
+    }
 }
