@@ -116,7 +116,12 @@ fn a_shift_of_the_f32_logits_is_found_and_corrected() {
     let path = folder.path().join("model.pkr");
     let shifted = |row, t| logit(&golden, &scores, row, t) + 0.3;
     let label = |row: u32, _| (row % 3 == 0) as u8 as f32;
-    let report = run(&golden, &shifted, &label, &Options::default(), HALF, &path).unwrap();
+    // The labels are noise, so the metrics of 560 rows move by more than a real budget allows.
+    let options = Options {
+        auc_budget: 0.02,
+        ..Options::default()
+    };
+    let report = run(&golden, &shifted, &label, &options, HALF, &path).unwrap();
     for (task, spec) in report.tasks.iter().zip(&golden.spec.tasks) {
         if spec.kind == TaskKind::Binary {
             assert!((task.bias_correction - 0.3).abs() < 0.01, "{task:?}");
