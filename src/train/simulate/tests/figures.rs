@@ -303,20 +303,3 @@ fn one_objective_alone_goes_wrong_only_with_its_knob() {
     });
     assert!(vanishes(off.completion_length), "{off:?}");
 }
-
-/// Writes a simulation into the folder OUT.
-#[test]
-#[ignore = "writes files"]
-fn simulator_files() {
-    let out = std::env::var("OUT").unwrap();
-    let rows = std::env::var("ROWS").map_or(300_000, |rows| rows.parse().unwrap());
-    let began = std::time::Instant::now();
-    let options = SimulateOptions {
-        rows,
-        ..SimulateOptions::default()
-    };
-    let summary = super::super::simulate(&options, out.as_ref(), |_| {
-        core::ops::ControlFlow::Continue(())
-    });
-    std::println!("{:.2?} {:?}", summary.unwrap(), began.elapsed());
-}
