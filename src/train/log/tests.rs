@@ -253,7 +253,6 @@ fn every_poisoned_row_is_refused_with_its_file_and_line() {
 
 #[test]
 fn poisoned_files_are_refused_by_name() {
-    let whole = format!("{HEADER}{GOOD}");
     let zipped = gzip(format!("{HEADER}{}", GOOD.repeat(50)).as_bytes());
     for (name, bytes, kind, part) in [
         (
