@@ -317,15 +317,15 @@ fn log_row(table: &mut Table, logged: &LoggedRequest, row: &LoggedRow) {
     table.int(request.time as u64);
     table.int(u64::from(candidate.item_id));
     table.int(u64::from(row.position));
-    table.fixed(candidate.server_score, 3);
+    table.fixed::<3>(candidate.server_score);
     table.word(if logged.random { "random" } else { "logged" });
-    table.fixed(row.propensity, 7);
+    table.fixed::<7>(row.propensity);
     table.int(u64::from(feedback.screen_ms));
     table.int(u64::from(feedback.valid));
     table.int(u64::from(feedback.view_end_seconds));
     table.int(u64::from(feedback.click));
     if feedback.click {
-        table.fixed(feedback.watch_seconds, 3);
+        table.fixed::<3>(feedback.watch_seconds);
         table.int(u64::from(feedback.complete));
         feedback
             .interactions
@@ -350,14 +350,14 @@ fn truth_row(
     table.int(request_id);
     table.int(request.latent_type() as u64);
     table.int(request.latent_state() as u64);
-    table.fixed(row.feedback.watch_seconds, 3);
+    table.fixed::<3>(row.feedback.watch_seconds);
     table.int(u64::from(row.feedback.complete));
     for p in [visible, latent] {
-        table.fixed(p.click, 7);
-        table.fixed(p.complete, 7);
-        p.interactions.iter().for_each(|p| table.fixed(*p, 7));
-        table.fixed(p.watch_mean, 4);
-        table.fixed(p.watch_median, 4);
+        table.fixed::<7>(p.click);
+        table.fixed::<7>(p.complete);
+        p.interactions.iter().for_each(|p| table.fixed::<7>(*p));
+        table.fixed::<4>(p.watch_mean);
+        table.fixed::<4>(p.watch_median);
     }
     table.end_row();
 }

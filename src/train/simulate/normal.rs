@@ -10,7 +10,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 const STEPS_PER_UNIT: f64 = 128.0;
 const LIMIT: f64 = 8.0;
-const NODES: usize = 2 * 8 * 128 + 1;
+const CELLS: usize = 2 * 8 * 128;
 
 /// √(2π).
 pub(crate) const SQRT_TAU: f64 = 2.506_628_274_631_000_5;
@@ -18,41 +18,51 @@ pub(crate) const SQRT_TAU: f64 = 2.506_628_274_631_000_5;
 /// Φ and φ by table.
 #[derive(Debug, Clone)]
 pub(crate) struct Normal {
-    /// (Φ, φ / 128) at -8 + i / 128.
-    nodes: Vec<(f64, f64)>,
+    /// Coefficients of 1, u, u², u³ on the cell that begins at -8 + i / 128, u in 0..=1.
+    cells: Vec<[f64; 4]>,
 }
 
 impl Normal {
     pub(crate) fn new() -> Self {
-        let nodes = (0..NODES)
+        let node = |i: usize| {
+            let x = i as f64 / STEPS_PER_UNIT - LIMIT;
+            let p = 0.5 * libm::erfc(-x * core::f64::consts::FRAC_1_SQRT_2);
+            (p, density(x) / STEPS_PER_UNIT)
+        };
+        let cells = (0..CELLS)
             .map(|i| {
-                let x = i as f64 / STEPS_PER_UNIT - LIMIT;
-                (
-                    0.5 * libm::erfc(-x * core::f64::consts::FRAC_1_SQRT_2),
-                    density(x) / STEPS_PER_UNIT,
-                )
+                let ((p0, m0), (p1, m1)) = (node(i), node(i + 1));
+                let rise = p1 - p0;
+                [p0, m0, 3.0 * rise - 2.0 * m0 - m1, m0 + m1 - 2.0 * rise]
             })
             .collect();
-        Normal { nodes }
+        Normal { cells }
     }
 
-    /// Φ(x), clamped to x in [-8, 8]: never 0 and never above 1.
+    /// The cell of x clamped to [-8, 8], and where in it.
+    #[inline]
+    fn cell(&self, x: f64) -> (&[f64; 4], f64) {
+        let at = (x.clamp(-LIMIT, LIMIT) + LIMIT) * STEPS_PER_UNIT;
+        let i = (at as i32 as usize).min(CELLS - 1);
+        (&self.cells[i], at - i as f64)
+    }
+
+    /// Φ(x), x clamped to [-8, 8]: never 0.
     #[inline]
     pub(crate) fn cdf(&self, x: f64) -> f64 {
-        self.cdf_and_slope(x).0
+        let (c, u) = self.cell(x);
+        c[0] + u * (c[1] + u * (c[2] + u * c[3]))
     }
 
-    /// Φ(x), and φ(x) by linear interpolation (error below 4e-6), for Newton steps.
+    /// Φ(x) and its derivative.
     #[inline]
-    pub(crate) fn cdf_and_slope(&self, x: f64) -> (f64, f64) {
-        let at = (x.clamp(-LIMIT, LIMIT) + LIMIT) * STEPS_PER_UNIT;
-        let node = (at as usize).min(NODES - 2);
-        let u = at - node as f64;
-        let (p0, m0) = self.nodes[node];
-        let (p1, m1) = self.nodes[node + 1];
-        let rise = p1 - p0;
-        let p = p0 + u * (m0 + u * ((3.0 * rise - 2.0 * m0 - m1) + u * (m0 + m1 - 2.0 * rise)));
-        (p, (m0 + u * (m1 - m0)) * STEPS_PER_UNIT)
+    pub(crate) fn cdf_and_density(&self, x: f64) -> (f64, f64) {
+        let (c, u) = self.cell(x);
+        let slope = c[1] + u * (2.0 * c[2] + u * (3.0 * c[3]));
+        (
+            c[0] + u * (c[1] + u * (c[2] + u * c[3])),
+            slope * STEPS_PER_UNIT,
+        )
     }
 }
 

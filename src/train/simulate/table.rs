@@ -69,16 +69,17 @@ impl Table {
         self.buffer.push(b',');
     }
 
-    /// A cell with `decimals` (at most 7) decimals, rounded half away from zero; |value| below 10^11.
-    pub(crate) fn fixed(&mut self, value: f64, decimals: u32) {
-        let unit = 10u64.pow(decimals);
+    /// A cell with `DECIMALS` (at most 7) decimals, rounded half away from zero; |value| below 10^11.
+    pub(crate) fn fixed<const DECIMALS: u32>(&mut self, value: f64) {
+        // Constant, so that the divisions are multiplications.
+        let unit = const { 10u64.pow(DECIMALS) };
         let scaled = (value.abs() * unit as f64 + 0.5) as u64;
         if value < 0.0 && scaled > 0 {
             self.buffer.push(b'-');
         }
         self.digits(scaled / unit, 1);
         self.buffer.push(b'.');
-        self.digits(scaled % unit, decimals as usize);
+        self.digits(scaled % unit, DECIMALS as usize);
         self.buffer.push(b',');
     }
 
