@@ -1,4 +1,5 @@
 //! The simulator against independent oracles, and the figures that docs/simulator.md quotes.
+#![allow(clippy::unwrap_used)]
 
 mod figures;
 mod files;

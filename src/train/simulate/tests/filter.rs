@@ -193,7 +193,6 @@ fn predictions_equal_quadrature_over_watch_time() {
         let item = request.item(&feed, 3).unwrap();
         let got = request.predict_visible(&feed, 3, 2).unwrap();
         let mut sums = [0.0; 4 + NUM_INTERACTIONS];
-        let cells = 20_000;
         for kind in 0..NUM_TYPES {
             for state in 0..NUM_STATES {
                 let truth = world.predict_latent(item, 2, kind, state);
@@ -216,8 +215,7 @@ fn predictions_equal_quadrature_over_watch_time() {
                 sums[3] += weight * above(libm::log(got.watch_median));
             }
         }
-        let close =
-            |a: f64, b: f64| assert!((a - b).abs() < 1e-6 * b.abs().max(1.0), "{a} {b} {cells}");
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-6 * b.abs().max(1.0), "{a} {b}");
         close(got.click, sums[0]);
         close(got.watch_mean, sums[1] / sums[0]);
         close(got.complete, sums[2] / sums[0]);
@@ -243,7 +241,7 @@ fn bound_is_calibrated_against_truth_and_labels() {
     // By tenth of p_visible: sums of p_visible, p_latent and clicks, and the number of rows.
     let mut click = [[0.0; 4]; 10];
     let mut complete = [[0.0; 4]; 10];
-    let mut add = |sums: &mut [[f64; 4]; 10], visible: f64, latent: f64, label: bool| {
+    let add = |sums: &mut [[f64; 4]; 10], visible: f64, latent: f64, label: bool| {
         let bucket = &mut sums[((visible * 10.0) as usize).min(9)];
         let row = [visible, latent, f64::from(u8::from(label)), 1.0];
         bucket.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
