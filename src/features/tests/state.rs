@@ -303,7 +303,7 @@ fn naive(
             let last = of(label).filter(|p| p.value > 0.0).map(|p| p.time).max()?;
             Some((now - last).max(0) as f64)
         }
-        Source::Previous { label } => of(label).last().map(|p| remembered(spec, p)),
+        Source::Previous { label } => of(label).next_back().map(|p| remembered(spec, p)),
         _ => None,
     }
 }
@@ -413,10 +413,10 @@ fn an_event_after_now_weighs_as_if_it_had_just_happened() {
         keys: &keys,
     });
     apply(&spec, &mut state, &events).unwrap();
-    for i in 0..SOURCES.len() {
+    for (i, source) in SOURCES.iter().enumerate() {
         let read = |now| number(&spec, Some(&state), FIRST + i, now, Some(3));
         for before in [8_999, 0, -9_000, i64::MIN] {
-            assert_eq!(read(before), read(9_000), "{:?}", SOURCES[i]);
+            assert_eq!(read(before), read(9_000), "{source:?}");
         }
     }
 }
