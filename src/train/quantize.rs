@@ -283,7 +283,7 @@ fn input_grids(spec: &Spec<'_>, side: Side, grids: &[TableGrid]) -> Vec<InputGri
 }
 
 /// Weights and biases of the first layer's outputs in file order: experts, then gates.
-fn first_rows<'p>(p: &'p Parameters<f32>) -> impl Iterator<Item = (&'p [f32], f32)> {
+fn first_rows(p: &Parameters<f32>) -> impl Iterator<Item = (&[f32], f32)> {
     p.experts
         .iter()
         .filter_map(|layers| layers.first())

@@ -65,6 +65,7 @@ impl<'a> Tensors<'a> {
 }
 
 /// e^x of docs/numerics.md.
+#[allow(clippy::excessive_precision)]
 fn exp(x: f32) -> f32 {
     let x = if x > -87.0 { x } else { -87.0 };
     let x = if x < 88.0 { x } else { 88.0 };
@@ -186,12 +187,15 @@ pub struct Bounded {
     pub error: f64,
 }
 
+/// Weights `[outputs][inputs]` and biases.
+type Layered = (Vec<Vec<f64>>, Vec<f64>);
+
 /// Real weights and biases by layer; of the first, all sides together.
 pub struct Real {
-    first: (Vec<Vec<f64>>, Vec<f64>),
-    experts: Vec<Vec<(Vec<Vec<f64>>, Vec<f64>)>>,
-    towers: Vec<Vec<(Vec<Vec<f64>>, Vec<f64>)>>,
-    heads: Vec<(Vec<Vec<f64>>, Vec<f64>)>,
+    first: Layered,
+    experts: Vec<Vec<Layered>>,
+    towers: Vec<Vec<Layered>>,
+    heads: Vec<Layered>,
 }
 
 /// Value of every input byte: (byte - zero point) x scale.
@@ -383,7 +387,7 @@ fn real_relu(row: Vec<Bounded>) -> Vec<Bounded> {
         .collect()
 }
 
-fn forward(layer: &(Vec<Vec<f64>>, Vec<f64>), x: &[Bounded], quantized: bool) -> Vec<Bounded> {
+fn forward(layer: &Layered, x: &[Bounded], quantized: bool) -> Vec<Bounded> {
     // A u7 byte is off by half a step, the row's maximum / 254, at most.
     let max = x.iter().map(|x| x.value + x.error).fold(0.0, f64::max);
     let half = if quantized { max / 254.0 } else { 0.0 };

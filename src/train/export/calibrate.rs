@@ -47,6 +47,13 @@ pub(super) fn calibrate(run: &mut Run<'_>, options: &Options) -> Result<Calibrat
             let model = open(&bytes)?;
             replay(&model, run.calibration)?
         };
+        if round == ROUNDS {
+            return Ok(Calibrated {
+                bytes,
+                corrections,
+                rows: replayed.rows,
+            });
+        }
         let rows = &replayed.rows;
         let logits = logits.get_or_insert_with(|| (run.logits)(rows));
         let column = |values: &[f32], t: usize| -> Vec<f32> {
@@ -55,7 +62,7 @@ pub(super) fn calibrate(run: &mut Run<'_>, options: &Options) -> Result<Calibrat
         let of_rows =
             |values: &[f32]| -> Vec<f32> { rows.iter().map(|row| values[*row as usize]).collect() };
         let mut done = true;
-        for t in 0..tasks {
+        for (t, corrected) in corrections.iter_mut().enumerate() {
             let weights = of_rows(&run.tasks[t].weights);
             let logits = column(logits, t);
             let mut scores = column(&replayed.scores, t);
@@ -73,13 +80,13 @@ pub(super) fn calibrate(run: &mut Run<'_>, options: &Options) -> Result<Calibrat
             let target = logits.iter().map(|z| f32_score(kind, scale, *z));
             let step = correction(kind, scale, &scores, &target.collect::<Vec<_>>(), &weights);
             if let Some(step) = step {
-                corrections[t] += step;
+                *corrected += step;
                 done = false;
                 let bias = &mut parameters.heads[t].bias[0];
-                *bias = (f64::from(run.parameters.heads[t].bias[0]) + corrections[t]) as f32;
+                *bias = (f64::from(run.parameters.heads[t].bias[0]) + *corrected) as f32;
             }
         }
-        if done || round == ROUNDS {
+        if done {
             return Ok(Calibrated {
                 bytes,
                 corrections,
