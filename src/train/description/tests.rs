@@ -316,3 +316,17 @@ fn every_mistake_is_one_line_with_its_place() {
     }
     assert!(wrong.is_empty(), "{wrong}");
 }
+
+#[test]
+fn committed_descriptions_hold() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut found = 0;
+    for example in std::fs::read_dir(folder).unwrap() {
+        let file = example.unwrap().path().join("model.toml");
+        if file.exists() {
+            Description::read(&file).unwrap();
+            found += 1;
+        }
+    }
+    assert!(found > 0);
+}
