@@ -78,6 +78,9 @@ pub fn split(d: &Description, raw: &RawLog) -> Result<Split> {
     Ok(split)
 }
 
+/// Takes a request, its rows, and its user's state.
+pub type Visit<'v> = dyn FnMut(usize, core::ops::Range<usize>, &[u8]) + 'v;
+
 /// Calls `visit` for every request in log order with the user's state as of its time: what earlier rows of the user
 /// made known strictly before, in the order (time, row, label).
 pub fn for_each_state(
@@ -85,7 +88,7 @@ pub fn for_each_state(
     boundaries: &[Vec<u8>],
     spec: &Spec<'_>,
     raw: &RawLog,
-    visit: &mut dyn FnMut(usize, core::ops::Range<usize>, &[u8]),
+    visit: &mut Visit<'_>,
 ) {
     debug_assert_eq!(d.toml.feature.len(), spec.features.len());
     let bytes = features::state_bytes(spec);

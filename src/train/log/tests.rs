@@ -104,7 +104,7 @@ fn a_row_becomes_what_an_app_would_send() {
         weights,
     } = &log.features[2]
     else {
-        panic!()
+        unreachable!()
     };
     assert_eq!(
         (offsets.as_slice(), ids.as_slice()),

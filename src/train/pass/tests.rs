@@ -305,11 +305,11 @@ fn tasks_learn_from_their_space_and_old_enough_rows() {
 fn vocabularies_hold_the_ids_of_training_rows_and_bucketed_crosses() {
     let p = pass("", ROWS);
     let FeatureData::Rows(items) = &p.data.features[0] else {
-        panic!()
+        unreachable!()
     };
     assert!(items[..8].iter().all(|row| *row != 0));
     let FeatureData::Rows(crosses) = &p.data.features[2] else {
-        panic!()
+        unreachable!()
     };
     assert!(crosses[..8].iter().all(|row| *row != 0), "{crosses:?}");
     // Item 3 with the middle length is in the validation part only.
@@ -324,7 +324,7 @@ fn numbers_saturate_at_the_training_range_in_f32_as_on_the_grid() {
         &(ROWS.to_string() + "b,50,2,1000,0,,0\nb,51,2,9,1,2,0\n"),
     );
     let FeatureData::Numbers { values, buckets } = &p.data.features[1] else {
-        panic!()
+        unreachable!()
     };
     assert_eq!((values[10], buckets[10]), (values[1], buckets[1]));
     let grid = p.fit.features[1].value.unwrap();
