@@ -1,5 +1,6 @@
 //! Opening and closing models.
 
+use core::mem::offset_of;
 use core::ptr::addr_of_mut;
 
 use super::pointer::{Inputs, Span, Versioned, call};
@@ -17,18 +18,23 @@ const MAGIC: u64 = u64::from_le_bytes(*b"pkrModel");
 /// An open model, in memory of the caller. Immutable: any number of threads may use it, each with its own
 /// pkr_scratch. It borrows the bytes it was opened from: they must stay where they are, unchanged, until it is closed
 /// and no call on it runs. It must not be moved or copied: a copy answers PKR_ERR_STALE.
-pub struct pkr_model {
+pub struct pkr_model(Content);
+
+/// In C's order: who hands in a handle of another kind, which may be shorter, has its first 16 bytes read and no more.
+#[repr(C)]
+struct Content {
     magic: u64,
     address: usize,
     bytes: Span,
     model: Model<'static>,
 }
 
+const _: () = assert!(offset_of!(pkr_model, 0) == 0 && offset_of!(Content, address) == 8);
 const _: () = assert!(align_of::<pkr_model>() <= PKR_MEMORY_ALIGNMENT);
 
 impl pkr_model {
     pub(super) fn model(&self) -> &Model<'static> {
-        &self.model
+        &self.0.model
     }
 }
 
@@ -43,7 +49,7 @@ pub(super) unsafe fn open_model<'a>(
     let span = Span::of(handle, 1)?;
     // SAFETY: `Span::of` checked NULL and alignment; the memory is live by this function's contract, and both fields
     // are integers, of which every bit pattern is valid.
-    let (magic, address) = unsafe { ((*handle).magic, (*handle).address) };
+    let (magic, address) = unsafe { ((*handle).0.magic, (*handle).0.address) };
     if magic != MAGIC || address != handle.addr() {
         return Err(Error::new(Status::Stale));
     }
@@ -51,7 +57,7 @@ pub(super) unsafe fn open_model<'a>(
     // SAFETY: the magic and the address are written last by `pkr_model_open`, so the whole handle is initialised, and
     // it is never written again before it is closed.
     let handle = unsafe { &*handle };
-    inputs.apart(handle.bytes)?;
+    inputs.apart(handle.0.bytes)?;
     Ok(handle)
 }
 
@@ -160,12 +166,12 @@ pub unsafe extern "C" fn pkr_model_open(
                 false => isa(inputs.structure(options)?.cpu)?,
             };
             // Written field by field, where it will live: a model is kilobytes, and the stack is the app's.
-            addr_of_mut!((*handle).magic).write(0);
-            addr_of_mut!((*handle).model).write(Model::new());
-            (*addr_of_mut!((*handle).model)).open(bytes, &OpenOptions { isa })?;
-            addr_of_mut!((*handle).bytes).write(bytes_span);
-            addr_of_mut!((*handle).address).write(handle.addr());
-            addr_of_mut!((*handle).magic).write(MAGIC);
+            addr_of_mut!((*handle).0.magic).write(0);
+            addr_of_mut!((*handle).0.model).write(Model::new());
+            (*addr_of_mut!((*handle).0.model)).open(bytes, &OpenOptions { isa })?;
+            addr_of_mut!((*handle).0.bytes).write(bytes_span);
+            addr_of_mut!((*handle).0.address).write(handle.addr());
+            addr_of_mut!((*handle).0.magic).write(MAGIC);
             out.write(handle);
             Ok(())
         })
@@ -193,8 +199,8 @@ pub unsafe extern "C" fn pkr_model_close(model: *mut pkr_model) -> pkr_status {
     unsafe {
         call(core::ptr::null_mut(), |outputs| {
             open_model(outputs.seal(), model)?;
-            addr_of_mut!((*model).magic).write(0);
-            addr_of_mut!((*model).address).write(0);
+            addr_of_mut!((*model).0.magic).write(0);
+            addr_of_mut!((*model).0.address).write(0);
             Ok(())
         })
     }

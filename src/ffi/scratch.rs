@@ -1,6 +1,6 @@
 //! Working memory: one a thread.
 
-use core::mem::{MaybeUninit, needs_drop};
+use core::mem::{MaybeUninit, needs_drop, offset_of};
 
 use super::model::{PKR_MEMORY_ALIGNMENT, open_model, pkr_model};
 use super::pointer::{Outputs, Span, call};
@@ -16,7 +16,11 @@ const LINE: usize = 64;
 
 /// Working memory of `pkr_rank`, in memory of the caller. One a thread: it may move between threads, but no two may
 /// use it at once. Its contents never influence a result. A copy answers PKR_ERR_STALE.
-pub struct pkr_scratch {
+pub struct pkr_scratch(Content);
+
+/// In C's order, for the reason given at the content of `pkr_model`.
+#[repr(C)]
+struct Content {
     magic: u64,
     address: usize,
     total_bytes: usize,
@@ -25,6 +29,7 @@ pub struct pkr_scratch {
     len: ScratchLen,
 }
 
+const _: () = assert!(offset_of!(pkr_scratch, 0) == 0 && offset_of!(Content, address) == 8);
 const _: () =
     assert!(align_of::<pkr_scratch>() <= PKR_MEMORY_ALIGNMENT && !needs_drop::<pkr_scratch>());
 const _: () =
@@ -77,12 +82,12 @@ pub(super) unsafe fn open_scratch<'s>(
 ) -> Result<Parts<'s>> {
     Span::of(handle, 1)?;
     // SAFETY: not NULL and aligned; live by this function's contract; integers only.
-    let (magic, address) = unsafe { ((*handle).magic, (*handle).address) };
+    let (magic, address) = unsafe { ((*handle).0.magic, (*handle).0.address) };
     if magic != MAGIC || address != handle.addr() {
         return Err(Error::new(Status::Stale));
     }
     // SAFETY: the magic is written last by `pkr_scratch_init`, so the header is initialised; it holds plain integers.
-    let header = unsafe { handle.read() };
+    let header = unsafe { handle.read() }.0;
     outputs.claim(handle.cast::<u8>(), header.total_bytes)?;
     // SAFETY: `pkr_scratch_init` found `total_bytes` in this memory, so each part below lies within it, one after the
     // other in the order of `total_bytes()`; the asserts above make every part aligned; `pkr_scratch_init` zeroed
@@ -158,14 +163,14 @@ pub unsafe extern "C" fn pkr_scratch_init(
             }
             memory.write_bytes(0, total_bytes);
             let candidates_max = candidates_max as usize;
-            handle.write(pkr_scratch {
+            handle.write(pkr_scratch(Content {
                 magic: MAGIC,
                 address: handle.addr(),
                 total_bytes,
                 candidates_max,
                 num_columns,
                 len,
-            });
+            }));
             out.write(handle);
             Ok(())
         })
@@ -185,7 +190,7 @@ pub unsafe extern "C" fn pkr_scratch_close(scratch: *mut pkr_scratch) -> pkr_sta
     unsafe {
         call(core::ptr::null_mut(), |outputs| {
             open_scratch(outputs, scratch)?;
-            let total_bytes = (*scratch).total_bytes;
+            let total_bytes = (*scratch).0.total_bytes;
             scratch.cast::<u8>().write_bytes(0, total_bytes);
             Ok(())
         })
