@@ -34,6 +34,8 @@ pub mod limits {
     pub const TERMS: usize = 32;
     /// Input bytes of one side.
     pub const SIDE_INPUTS: usize = 8192;
+    /// Input bytes of one number.
+    pub const NUMBER_BYTES: usize = 8;
     /// Values of one embedding row.
     pub const EMBEDDING_DIM: usize = 256;
     /// Rows of one embedding table.
@@ -174,13 +176,26 @@ pub struct Transform {
     pub scale: f32,
 }
 
-/// The u7 grid of one input: byte = clamp(round(x * inv_scale) + zero_point, 0, 127).
+/// The u7 grid of a vector's bytes: value = (byte - zero_point) / inv_scale.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Grid {
     /// Steps per unit, positive and finite.
     pub inv_scale: f32,
     /// The byte that means 0, 0..=127.
     pub zero_point: u8,
+}
+
+/// The grid of a number's value, `bytes` times finer than one byte: steps = clamp(round(x * inv_scale) + zero_point, 0,
+/// 127 * bytes), and byte j is floor((steps + j) / bytes), j = 0..bytes. The bytes add up to the steps (Hermite's
+/// identity), so that equal weights on them are one weight on a finer value.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NumberGrid {
+    /// Steps per unit, positive and finite.
+    pub inv_scale: f32,
+    /// The steps that mean 0, 0..=127 * `bytes`.
+    pub zero_point: u16,
+    /// Input bytes, 1..=[`limits::NUMBER_BYTES`].
+    pub bytes: u8,
 }
 
 /// How a raw value becomes input bytes.
@@ -214,7 +229,7 @@ pub enum Encoding {
         /// Raw value of a missing number.
         default: f32,
         /// Grid of the value, if it is an input.
-        value: Option<Grid>,
+        value: Option<NumberGrid>,
         /// Table of bucket rows, if any: row 0 is "missing", row 1 + i the i-th bucket.
         buckets: Option<u8>,
     },
@@ -389,25 +404,44 @@ pub struct Input {
     pub offset: usize,
     /// Bytes.
     pub dim: usize,
+    /// Inputs of the f32 network: as many as bytes, but one for a number's value.
+    pub values: usize,
     /// The table that the bytes come from; `None` for a number's value and for a vector.
+    pub table: Option<usize>,
+}
+
+/// One run of a feature's inputs; see [`Input`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Bytes.
+    pub dim: usize,
+    /// Inputs of the f32 network.
+    pub values: usize,
+    /// The table that the bytes come from.
     pub table: Option<usize>,
 }
 
 impl Encoding {
     /// The inputs of one feature, in order: a number's value comes before its bucket.
-    pub fn parts(&self, tables: &[Table<'_>]) -> [Option<(usize, Option<usize>)>; 2] {
-        let dim = |table: u8| {
-            tables
-                .get(usize::from(table))
-                .map_or(0, |t| usize::from(t.embedding_dim))
+    pub fn parts(&self, tables: &[Table<'_>]) -> [Option<Part>; 2] {
+        let part = |dim: usize, values: usize, table| Part { dim, values, table };
+        let row = |table: u8| {
+            let table = usize::from(table);
+            let dim = tables
+                .get(table)
+                .map_or(0, |t| usize::from(t.embedding_dim));
+            part(dim, dim, Some(table))
         };
-        let row = |table: u8| Some((dim(table), Some(usize::from(table))));
         match *self {
-            Encoding::Row { table, .. } | Encoding::Rows { table, .. } => [row(table), None],
-            Encoding::Number { value, buckets, .. } => {
-                [value.map(|_| (1, None)), buckets.and_then(row)]
+            Encoding::Row { table, .. } | Encoding::Rows { table, .. } => [Some(row(table)), None],
+            Encoding::Number { value, buckets, .. } => [
+                value.map(|grid| part(usize::from(grid.bytes), 1, None)),
+                buckets.map(row),
+            ],
+            Encoding::Vector { dim, .. } => {
+                let dim = usize::from(dim);
+                [Some(part(dim, dim, None)), None]
             }
-            Encoding::Vector { dim, .. } => [Some((usize::from(dim), None)), None],
         }
     }
 }
@@ -426,12 +460,14 @@ impl<'a> Spec<'a> {
                     .flatten()
                     .map(move |p| (i, p))
             })
-            .scan(0, move |offset, (feature, (dim, table))| {
+            .scan(0, move |offset, (feature, part)| {
+                let Part { dim, values, table } = part;
                 let input = Input {
                     feature,
                     side,
                     offset: *offset,
                     dim,
+                    values,
                     table,
                 };
                 *offset += dim;
@@ -442,6 +478,11 @@ impl<'a> Spec<'a> {
     /// Input bytes of one side, without padding.
     pub fn side_inputs(&self, side: Side) -> usize {
         self.inputs(side).map(|i| i.dim).sum()
+    }
+
+    /// Inputs of the f32 network on one side.
+    pub fn side_values(&self, side: Side) -> usize {
+        self.inputs(side).map(|i| i.values).sum()
     }
 
     /// Outputs of the first layer: every expert's first hidden layer, then every task's gate logits.

@@ -152,7 +152,7 @@ fn the_file_is_the_parameters_to_the_precision_of_eight_bit_weights() {
         let tensors = Tensors::read(&golden.bytes, spec);
         let (file, trained) = (
             Real::of_file(spec, &tensors),
-            Real::of_parameters(&golden.parameters),
+            Real::of_parameters(spec, &golden.parameters),
         );
         for (inputs, _) in traced(model, &golden::request(golden, seed, 5)) {
             let values = values(spec, &tensors, &inputs);

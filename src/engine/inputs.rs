@@ -194,7 +194,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
                 .parts(&spec.tables)
                 .iter()
                 .flatten()
-                .map(|(dim, _)| dim)
+                .map(|part| part.dim)
                 .sum();
             let Some((here, rest)) = bytes.split_at_mut_checked(len) else {
                 return;
@@ -251,10 +251,11 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             } => {
                 let raw = self.number(i, feature, index, tally).unwrap_or(f32::NAN);
                 let (to_value, to_bucket) = to
-                    .split_at_mut_checked(usize::from(value.is_some()))
+                    .split_at_mut_checked(value.map_or(0, |grid| usize::from(grid.bytes)))
                     .unwrap_or_default();
-                if let (Some(grid), Some(to)) = (value, to_value.first_mut()) {
-                    *to = grid.quantize(transform.apply(if raw.is_nan() { default } else { raw }));
+                if let Some(grid) = value {
+                    let x = transform.apply(if raw.is_nan() { default } else { raw });
+                    grid.quantize(x, to_value);
                 }
                 if let Some(table) = buckets {
                     let row = self.bucket_row(i, raw);

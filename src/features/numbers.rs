@@ -1,7 +1,7 @@
 //! Numbers: raw value to network value, raw value to bucket.
 
 use crate::math::{clamp, round};
-use crate::spec::{Grid, Transform};
+use crate::spec::{NumberGrid, Transform, limits};
 
 impl Transform {
     /// `x` within `[low, high]`. Infinities become the nearer bound, NaN becomes `low`: a missing number takes its
@@ -37,18 +37,35 @@ pub fn bucket_row(transform: &Transform, boundaries: &[u8], raw: f32) -> u32 {
     1 + boundaries.as_chunks().0.partition_point(below) as u32
 }
 
-impl Grid {
-    /// Byte of `x`: round(x x inv_scale), half to even, plus zero point, within 0..=127. NaN becomes 0.
+impl NumberGrid {
+    /// Steps of `x`: round(x x inv_scale), half to even, plus zero point, within 0..=127 x bytes. NaN becomes 0.
     #[inline]
-    pub fn quantize(&self, x: f32) -> u8 {
-        // Within +-128 steps the clamp changes no byte, and rounding by addition is exact.
-        let steps = round(clamp(x * self.inv_scale, -128.0, 128.0));
-        (steps + i32::from(self.zero_point)).clamp(0, 127) as u8
+    pub fn steps(&self, x: f32) -> u16 {
+        // No grid has more steps than this, so the clamp changes none, and rounding by addition is exact.
+        const MOST: f32 = (128 * limits::NUMBER_BYTES) as f32;
+        let steps = round(clamp(x * self.inv_scale, -MOST, MOST)) + i32::from(self.zero_point);
+        steps.clamp(0, 127 * i32::from(self.bytes)) as u16
     }
 
-    /// Value that `byte` stands for: (byte - zero point) / inv_scale.
+    /// Byte `j` of steps: floor((steps + j) / bytes).
     #[inline]
-    pub fn dequantize(&self, byte: u8) -> f32 {
-        (i32::from(byte) - i32::from(self.zero_point)) as f32 / self.inv_scale
+    pub fn byte(&self, steps: u16, j: usize) -> u8 {
+        // max(1) spares the division its check: no grid of a checked spec has 0 bytes.
+        ((usize::from(steps) + j) / usize::from(self.bytes.max(1))).min(127) as u8
+    }
+
+    /// Writes the bytes of `x`, as many as `to` has.
+    #[inline]
+    pub fn quantize(&self, x: f32, to: &mut [u8]) {
+        let steps = self.steps(x);
+        for (j, to) in to.iter_mut().enumerate() {
+            *to = self.byte(steps, j);
+        }
+    }
+
+    /// Value that steps stand for: (steps - zero point) / inv_scale.
+    #[inline]
+    pub fn dequantize(&self, steps: u16) -> f32 {
+        (i32::from(steps) - i32::from(self.zero_point)) as f32 / self.inv_scale
     }
 }

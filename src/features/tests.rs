@@ -3,7 +3,7 @@
 use std::prelude::v1::*;
 
 use super::*;
-use crate::spec::{Grid, IdType, Lookup, Pooling, Table, Transform};
+use crate::spec::{IdType, Lookup, NumberGrid, Pooling, Table, Transform};
 
 mod state;
 
@@ -210,12 +210,15 @@ fn a_bucket_row_counts_the_boundaries_not_above_the_clipped_value() {
 }
 
 #[test]
-fn a_grid_rounds_half_to_even_and_saturates() {
+fn a_number_rounds_half_to_even_saturates_and_spreads_over_its_bytes() {
     let mut random = Random(4);
     for i in 0..100_000 {
-        let grid = Grid {
+        let bytes = 1 + random.below(8) as u8;
+        let most = 127 * u16::from(bytes);
+        let grid = NumberGrid {
             inv_scale: [0.5, 1.0, 4.0, 31.7][i % 4],
-            zero_point: [0, 1, 64, 127][i / 4 % 4],
+            zero_point: [0, 1, most / 2, most][i / 4 % 4],
+            bytes,
         };
         let halves = random.below(2000) as f32 / 2.0 - 500.0;
         let x = ODD
@@ -223,25 +226,31 @@ fn a_grid_rounds_half_to_even_and_saturates() {
             .copied()
             .unwrap_or([halves, random.unit() * 9.0 - 4.0][i % 2]);
         let steps = f64::from(x * grid.inv_scale).round_ties_even() + f64::from(grid.zero_point);
-        let naive = if steps > 127.0 {
-            127
+        let naive = if steps > f64::from(most) {
+            most
         } else if steps > 0.0 {
-            steps as u8
+            steps as u16
         } else {
             0
         };
-        assert_eq!(grid.quantize(x), naive, "{x} {grid:?}");
+        assert_eq!(grid.steps(x), naive, "{x} {grid:?}");
+        let mut all = [0xFF; 9];
+        let (to, beyond) = all.split_at_mut(usize::from(bytes));
+        grid.quantize(x, to);
+        let (least, largest) = (*to.iter().min().unwrap(), *to.iter().max().unwrap());
+        assert!(largest <= 127 && largest - least <= 1, "{to:?}");
+        assert_eq!(to.iter().map(|b| u16::from(*b)).sum::<u16>(), naive);
+        assert!(beyond.iter().all(|b| *b == 0xFF));
     }
-    for zero_point in [0, 5, 127] {
-        let grid = Grid {
-            inv_scale: 12.5,
-            zero_point,
-        };
-        for byte in 0..=127 {
-            assert_eq!(grid.quantize(grid.dequantize(byte)), byte);
-        }
-        assert_eq!(grid.dequantize(zero_point), 0.0);
+    let grid = NumberGrid {
+        inv_scale: 12.5,
+        zero_point: 300,
+        bytes: 4,
+    };
+    for steps in 0..=508 {
+        assert_eq!(grid.steps(grid.dequantize(steps)), steps);
     }
+    assert_eq!(grid.dequantize(300), 0.0);
 }
 
 /// n / d rounded half to even, by trying: the nearest integer, and the even one of two equally near.

@@ -1,8 +1,8 @@
 //! What must hold between the records of a model before anything trusts them.
 
 use super::{
-    Decay, Dtype, Encoding, Feature, GROUP, Grid, Lookup, PANEL, Pooling, Side, Source, Spec,
-    TaskKind, Transform, limits,
+    Decay, Dtype, Encoding, Feature, GROUP, Grid, Lookup, NumberGrid, PANEL, Pooling, Side, Source,
+    Spec, TaskKind, Transform, limits,
 };
 use crate::error::{Error, Result, Status};
 
@@ -258,6 +258,16 @@ impl Grid {
     }
 }
 
+impl NumberGrid {
+    fn check(&self) -> Result<()> {
+        number_in(self.inv_scale, 1e-12, 1e12)?;
+        let bytes = usize::from(self.bytes);
+        let holds_ = (1..=limits::NUMBER_BYTES).contains(&bytes)
+            && usize::from(self.zero_point) <= 127 * bytes;
+        holds(holds_).map_err(|_| Error::new(Status::BadNumber))
+    }
+}
+
 impl Dtype {
     /// Whether the bytes of a tensor are in range: activations at most 127, weights not -128, numbers that cannot
     /// lead to a subnormal, infinity or NaN.
@@ -443,7 +453,8 @@ mod tests {
                         scale: 1.0,
                     },
                     default: 0.0,
-                    value: Some(Grid {
+                    value: Some(NumberGrid {
+                        bytes: 1,
                         inv_scale: 100.0,
                         zero_point: 0,
                     }),

@@ -391,6 +391,8 @@ pub struct Feature {
     pub clip: Option<[f32; 2]>,
     /// Whether the number itself is an input.
     pub value: Option<bool>,
+    /// Input bytes of the number itself.
+    pub bytes: Option<u8>,
     /// Quantile buckets.
     pub buckets: Option<u16>,
     /// Steps a unit of a vector: its scale.

@@ -202,7 +202,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
             .parts(&spec.tables)
             .iter()
             .flatten()
-            .map(|(dim, _)| dim)
+            .map(|part| part.dim)
             .sum(),
         table: match f.encoding {
             Encoding::Row { table, .. }
@@ -305,7 +305,8 @@ fn parameters(spec: &Spec<'_>) -> usize {
         let walked = spec.tensors::<()>(section, &mut |tensor, _, rows, cols| {
             sum += match tensor {
                 Tensor::TableRows(_) => rows * cols,
-                Tensor::Weight(Layer::First(_)) => rows * cols,
+                // A number is one weight in f32, however many bytes it has.
+                Tensor::Weight(Layer::First(side)) => rows * spec.side_values(side),
                 // One bias an output.
                 Tensor::Weight(_) => rows * cols + rows,
                 Tensor::Bias(Layer::First(_)) => spec.first_outputs(),

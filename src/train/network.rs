@@ -164,10 +164,10 @@ impl Network {
                     feature: input.feature,
                     user,
                     offset: num_inputs,
-                    dim: input.dim,
+                    dim: input.values,
                     kind,
                 });
-                num_inputs += input.dim;
+                num_inputs += input.values;
             }
         }
         let num_experts = usize::from(spec.network.num_experts);

@@ -34,5 +34,5 @@ pub struct Parameters<R> {
 
 /// Inputs of the network: all sides together.
 pub fn num_inputs(spec: &Spec<'_>) -> usize {
-    Side::ALL.iter().map(|side| spec.side_inputs(*side)).sum()
+    Side::ALL.iter().map(|side| spec.side_values(*side)).sum()
 }

@@ -53,9 +53,10 @@ struct Quantized {
     zero_bias: Vec<i32>,
 }
 
-/// One input byte: value = scale x (byte - zero point).
+/// One input byte: it adds scale x (byte - zero point) to input `value` of the f32 network.
 #[derive(Clone, Copy, Debug)]
 struct InputGrid {
+    value: usize,
     scale: f64,
     zero_point: u8,
 }
@@ -236,9 +237,10 @@ fn embeddings(spec: &Spec<'_>, p: &Parameters<f32>, grids: &[TableGrid]) -> Resu
     Ok(to)
 }
 
-/// The grids of a side's input bytes, in order.
+/// The grids of a side's input bytes, in order; values count from the side's first.
 fn input_grids(spec: &Spec<'_>, side: Side, grids: &[TableGrid]) -> Vec<InputGrid> {
     let mut all = Vec::new();
+    let mut first = 0;
     for input in spec.inputs(side) {
         let encoding = spec.features[input.feature].encoding;
         match (input.table, encoding) {
@@ -252,32 +254,34 @@ fn input_grids(spec: &Spec<'_>, side: Side, grids: &[TableGrid]) -> Vec<InputGri
                     _ => 1.0,
                 };
                 let grid = &grids[table];
-                all.extend(
-                    grid.scales
-                        .iter()
-                        .zip(&grid.zero_points)
-                        .map(|(s, z)| InputGrid {
-                            scale: f64::from(*s) * factor,
-                            zero_point: *z,
-                        }),
-                );
+                let dims = grid.scales.iter().zip(&grid.zero_points);
+                all.extend(dims.enumerate().map(|(d, (s, z))| InputGrid {
+                    value: first + d,
+                    scale: f64::from(*s) * factor,
+                    zero_point: *z,
+                }));
             }
             (
                 None,
                 Encoding::Number {
                     value: Some(grid), ..
-                }
-                | Encoding::Vector { grid, .. },
-            ) => {
-                let grid = InputGrid {
+                },
+            ) => all.extend((0..input.dim).map(|j| InputGrid {
+                value: first,
+                scale: 1.0 / f64::from(grid.inv_scale),
+                zero_point: grid.byte(grid.zero_point, j),
+            })),
+            (None, Encoding::Vector { grid, .. }) => {
+                all.extend((0..input.dim).map(|d| InputGrid {
+                    value: first + d,
                     scale: 1.0 / f64::from(grid.inv_scale),
                     zero_point: grid.zero_point,
-                };
-                all.extend(core::iter::repeat_n(grid, input.dim));
+                }));
             }
             // Only numbers and vectors have inputs without a table.
             (None, _) => {}
         }
+        first += input.values;
     }
     all
 }
@@ -300,14 +304,13 @@ fn first_layer(
     let start: usize = Side::ALL
         .iter()
         .take(side as usize)
-        .map(|s| spec.side_inputs(*s))
+        .map(|s| spec.side_values(*s))
         .sum();
     let inputs = input_grids(spec, side, grids);
     let rows = first_rows(p).map(|(row, _)| {
-        row[start..]
+        inputs
             .iter()
-            .zip(&inputs)
-            .map(|(w, input)| f64::from(*w) * input.scale)
+            .map(|input| f64::from(row[start + input.value]) * input.scale)
             .collect::<Vec<f64>>()
     });
     let mut layer = Quantized::of(rows)?;

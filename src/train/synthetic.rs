@@ -2,8 +2,8 @@
 use std::prelude::v1::*;
 
 use crate::spec::{
-    Encoding, Feature, Grid, IdType, Layers, Lookup, Network, NetworkKind, Pooling, Side, Source,
-    Spec, Table, Task, TaskKind, Transform,
+    Encoding, Feature, Grid, IdType, Layers, Lookup, Network, NetworkKind, NumberGrid, Pooling,
+    Side, Source, Spec, Table, Task, TaskKind, Transform,
 };
 use crate::train::dataset::{Dataset, FeatureData, Split, TaskData};
 use crate::train::loss::sigmoid;
@@ -75,7 +75,11 @@ pub(crate) fn spec() -> Spec<'static> {
     let number = |value: bool, buckets| Encoding::Number {
         transform,
         default: 0.0,
-        value: value.then_some(grid),
+        value: value.then_some(NumberGrid {
+            inv_scale: 48.0,
+            zero_point: 192,
+            bytes: 3,
+        }),
         buckets,
     };
     for (name, side, encoding) in [

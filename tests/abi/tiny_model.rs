@@ -3,8 +3,8 @@
 
 use pocketrank::format::{REQUIRED, SectionKind, Writer, assemble};
 use pocketrank::spec::{
-    Decay, Dtype, Encoding, Feature, GROUP, Grid, IdType, Label, Lookup, PANEL, Pooling, Side,
-    Source, Spec, Table, Task, TaskKind, Tensor, TensorSection, Term, Transform,
+    Decay, Dtype, Encoding, Feature, GROUP, Grid, IdType, Label, Lookup, NumberGrid, PANEL,
+    Pooling, Side, Source, Spec, Table, Task, TaskKind, Tensor, TensorSection, Term, Transform,
 };
 
 /// Column indices.
@@ -25,7 +25,8 @@ fn transform() -> Transform {
 }
 
 fn number(buckets: Option<u8>) -> Encoding {
-    let value = Some(Grid {
+    let value = Some(NumberGrid {
+        bytes: 1,
         inv_scale: 6.0,
         zero_point: 60,
     });

@@ -223,9 +223,14 @@ pub fn values(spec: &Spec<'_>, t: &Tensors<'_>, inputs: &[Vec<u8>; 4]) -> Vec<f6
                         None,
                         Encoding::Number {
                             value: Some(grid), ..
-                        }
-                        | Encoding::Vector { grid, .. },
-                    ) => (1.0 / f64::from(grid.inv_scale), grid.zero_point),
+                        },
+                    ) => {
+                        let zero = (usize::from(grid.zero_point) + d) / usize::from(grid.bytes);
+                        (1.0 / f64::from(grid.inv_scale), zero as u8)
+                    }
+                    (None, Encoding::Vector { grid, .. }) => {
+                        (1.0 / f64::from(grid.inv_scale), grid.zero_point)
+                    }
                     _ => unreachable!(),
                 };
                 all.push((byte - f64::from(zero)) * scale);
@@ -236,8 +241,17 @@ pub fn values(spec: &Spec<'_>, t: &Tensors<'_>, inputs: &[Vec<u8>; 4]) -> Vec<f6
 }
 
 impl Real {
-    /// The network that trained the file.
-    pub fn of_parameters(p: &Parameters<f32>) -> Self {
+    /// The network that trained the file; a number's weight is that of each of its bytes.
+    pub fn of_parameters(spec: &Spec<'_>, p: &Parameters<f32>) -> Self {
+        let of_bytes = |row: Vec<f64>| {
+            let mut row = row.into_iter();
+            let mut all = Vec::new();
+            for input in Side::ALL.into_iter().flat_map(|side| spec.inputs(side)) {
+                let values: Vec<f64> = row.by_ref().take(input.values).collect();
+                all.extend((0..input.dim).map(|d| values[d % values.len()]));
+            }
+            all
+        };
         let real = |d: &pocketrank::train::parameters::Dense<f32>| {
             let rows = d
                 .weight
@@ -251,7 +265,10 @@ impl Real {
         let first = p.experts.iter().map(|e| &e[0]).chain(&p.gates).map(real);
         let (weight, bias): (Vec<_>, Vec<_>) = first.unzip();
         Self {
-            first: (weight.concat(), bias.concat()),
+            first: (
+                weight.concat().into_iter().map(of_bytes).collect(),
+                bias.concat(),
+            ),
             experts: p
                 .experts
                 .iter()

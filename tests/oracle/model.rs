@@ -4,8 +4,8 @@ use heapless::Vec as List;
 use pocketrank::features::{hash_int, hash_text};
 use pocketrank::format::{REQUIRED, SectionKind, Writer, assemble};
 use pocketrank::spec::{
-    Decay, Dtype, Encoding, Feature, Grid, IdType, Label, Layer, Lookup, Pooling, Side, Source,
-    Spec, Table, Task, TaskKind, Tensor, TensorSection, Term, Transform,
+    Decay, Dtype, Encoding, Feature, Grid, IdType, Label, Layer, Lookup, NumberGrid, Pooling, Side,
+    Source, Spec, Table, Task, TaskKind, Tensor, TensorSection, Term, Transform,
 };
 use pocketrank::train::vocabulary;
 use serde::Serialize;
@@ -161,14 +161,16 @@ fn file(spec: &Spec<'_>, seed: u64) -> Vec<u8> {
                     for input in spec.inputs(side) {
                         match (input.table, spec.features[input.feature].encoding) {
                             (Some(table), _) => zeros.extend(&zero_points[table]),
+                            (None, Encoding::Vector { grid, .. }) => {
+                                zeros.extend(vec![grid.zero_point; input.dim]);
+                            }
                             (
                                 None,
-                                Encoding::Vector { grid, .. }
-                                | Encoding::Number {
+                                Encoding::Number {
                                     value: Some(grid), ..
                                 },
                             ) => {
-                                zeros.extend(vec![grid.zero_point; input.dim]);
+                                zeros.extend((0..input.dim).map(|j| grid.byte(grid.zero_point, j)));
                             }
                             _ => {}
                         }
@@ -248,9 +250,10 @@ fn number(log1p: bool, value: bool, buckets: Option<u8>) -> Encoding {
             scale: if log1p { 0.7 } else { 0.03 },
         },
         default: 3.3,
-        value: value.then_some(Grid {
-            inv_scale: 21.7,
-            zero_point: 37,
+        value: value.then_some(NumberGrid {
+            inv_scale: 65.1,
+            zero_point: 112,
+            bytes: 3,
         }),
         buckets,
     }

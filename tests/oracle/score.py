@@ -326,11 +326,12 @@ def read_spec(r):
     transform = lambda: r.fields(
         ("low", r.f32), ("high", r.f32), ("log1p", r.bool), ("shift", r.f32), ("scale", r.f32))
     grid = lambda: r.fields(("inv_scale", r.f32), ("zero_point", r.u8))
+    number_grid = lambda: r.fields(("inv_scale", r.f32), ("zero_point", r.u16), ("bytes", r.u8))
     pooling = lambda: r.enum(("mean",), ("sum",))["is"]
     encoding = lambda: r.enum(
         ("row", ("table", r.u8), ("default_row", r.u32)),
         ("rows", ("table", r.u8), ("max_len", r.u16), ("pooling", pooling), ("weighted", r.bool), ("divisor", r.u16)),
-        ("number", ("transform", transform), ("default", r.f32), ("value", lambda: r.option(grid)),
+        ("number", ("transform", transform), ("default", r.f32), ("value", lambda: r.option(number_grid)),
          ("buckets", lambda: r.option(r.u8))),
         ("vector", ("dim", r.u16), ("grid", grid)),
     )
@@ -368,7 +369,12 @@ def inputs_of(spec, feature):
         return [table(e["table"])]
     if e["is"] == "vector":
         return [(e["dim"], None)]
-    return ([(1, None)] if e["value"] else []) + ([table(e["buckets"])] if e["buckets"] is not None else [])
+    return ([(e["value"]["bytes"], None)] if e["value"] else []) + ([table(e["buckets"])] if e["buckets"] is not None else [])
+
+
+def number_bytes(grid, steps):
+    """The input bytes of a number's steps."""
+    return bytes((steps + j) // grid["bytes"] for j in range(grid["bytes"]))
 
 
 def within(count, most):
@@ -443,10 +449,6 @@ def check_spec(spec):
             holds(index < len(tables))
             return tables[index]
 
-        def check_grid(grid):
-            number(grid["inv_scale"], f32(1e-12), f32(1e12))
-            need(grid["zero_point"] <= 127, "BadNumber")
-
         if e["is"] == "row":
             t = table(e["table"])
             holds(t["lookup"]["is"] != "buckets" and e["default_row"] < t["rows"])
@@ -464,13 +466,16 @@ def check_spec(spec):
             need(not t["log1p"] or t["low"] > -1, "BadNumber")
             number(e["default"], -MAX, MAX)
             if e["value"]:
-                check_grid(e["value"])
+                number(e["value"]["inv_scale"], f32(1e-12), f32(1e12))
+                need(1 <= e["value"]["bytes"] <= 8, "BadNumber")
+                need(e["value"]["zero_point"] <= 127 * e["value"]["bytes"], "BadNumber")
             if e["buckets"] is not None:
                 t = table(e["buckets"])
                 holds(t["lookup"]["is"] == "buckets" and 2 <= t["rows"] <= 257)
             holds(e["value"] is not None or e["buckets"] is not None)
         else:
-            check_grid(e["grid"])
+            number(e["grid"]["inv_scale"], f32(1e-12), f32(1e12))
+            need(e["grid"]["zero_point"] <= 127, "BadNumber")
             within(e["dim"], 256)
             holds(s["is"] == "column")
 
@@ -653,8 +658,12 @@ class Model:
                     continue
                 e = f["encoding"]
                 for n, table in inputs_of(self.spec, f):
-                    grid = e["grid"] if e["is"] == "vector" else e.get("value")
-                    zeros += [grid["zero_point"]] * n if table is None else list(self.zero_points[table])
+                    if table is not None:
+                        zeros += list(self.zero_points[table])
+                    elif e["is"] == "vector":
+                        zeros += [e["grid"]["zero_point"]] * n
+                    else:
+                        zeros += number_bytes(e["value"], e["value"]["zero_point"])
             if layer and any(b != -sum(map(mul, w, zeros)) for w, b in zip(layer[0], layer[2])):
                 return False
         return True
@@ -953,8 +962,8 @@ class Request:
             x = self.clip(t, e["default"] if raw is None else raw)
             x = log1p(x) if t["log1p"] else x
             x = product(difference(x, t["shift"]), t["scale"])
-            steps = round(clamp(product(x, grid["inv_scale"]), -128.0, 128.0))
-            out += bytes([min(max(steps + grid["zero_point"], 0), 127)])
+            steps = round(clamp(product(x, grid["inv_scale"]), -1024.0, 1024.0)) + grid["zero_point"]
+            out += number_bytes(grid, min(max(steps, 0), 127 * grid["bytes"]))
         if e["buckets"] is not None:
             out += model.rows[e["buckets"]][self.bucket(i, raw)]
         return out

@@ -5,7 +5,7 @@ use super::super::*;
 use super::Random;
 use crate::error::Status;
 use crate::spec::{
-    Decay, Encoding, Feature, Grid, IdType, Label, Lookup, Side, Source, Spec, Table,
+    Decay, Encoding, Feature, IdType, Label, Lookup, NumberGrid, Side, Source, Spec, Table,
 };
 use crate::spec::{Pooling, Transform, limits};
 
@@ -18,7 +18,8 @@ const NUMBER: Encoding = Encoding::Number {
         scale: 1.0,
     },
     default: 0.0,
-    value: Some(Grid {
+    value: Some(NumberGrid {
+        bytes: 1,
         inv_scale: 8.0,
         zero_point: 0,
     }),

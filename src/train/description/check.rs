@@ -249,6 +249,12 @@ impl Description {
             return wrong(format!("max_len is {len}; 1 to {}", limits::IDS));
         }
         if f.kind.is_number() {
+            if let Some(bytes) = f
+                .bytes
+                .filter(|b| !(1..=limits::NUMBER_BYTES).contains(&usize::from(*b)))
+            {
+                return wrong(format!("bytes is {bytes}; 1 to {}", limits::NUMBER_BYTES));
+            }
             if let Some(buckets) = f.buckets {
                 if !(2..=limits::BUCKETS).contains(&usize::from(buckets)) {
                     return wrong(format!("buckets is {buckets}; 2 to {}", limits::BUCKETS));
@@ -347,7 +353,15 @@ impl Description {
 
     /// Refuses keys that mean nothing for the feature's kind.
     fn check_keys(&self, f: &Feature) -> Result<()> {
-        const NUMBER: [&str; 6] = ["transform", "clip", "value", "buckets", "dim", "default"];
+        const NUMBER: [&str; 7] = [
+            "transform",
+            "clip",
+            "value",
+            "bytes",
+            "buckets",
+            "dim",
+            "default",
+        ];
         use FeatureKind::{
             Count, Cross, Id, Ids, KeyRate, LastIds, Number, Previous, Rate, Since, Vector,
         };
@@ -425,6 +439,7 @@ impl Description {
             ("transform", f.transform.is_some()),
             ("clip", f.clip.is_some()),
             ("value", f.value.is_some()),
+            ("bytes", f.bytes.is_some()),
             ("buckets", f.buckets.is_some()),
             ("scale", f.scale.is_some()),
             ("zero_point", f.zero_point.is_some()),

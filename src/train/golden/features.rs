@@ -4,8 +4,8 @@ use std::prelude::v1::*;
 use super::Draw;
 use crate::features::{hash_int, hash_text};
 use crate::spec::{
-    Decay, Encoding, Feature, Grid, IdType, Label, Lookup, Pooling, Side, Source, Spec, Table,
-    Transform,
+    Decay, Encoding, Feature, Grid, IdType, Label, Lookup, NumberGrid, Pooling, Side, Source, Spec,
+    Table, Transform,
 };
 use crate::train::quantize::Lookups;
 use crate::train::vocabulary;
@@ -193,7 +193,7 @@ impl Builder {
     }
 
     /// A transform, and the grid of its range.
-    fn transform(&mut self) -> (Transform, Grid) {
+    fn transform(&mut self) -> (Transform, NumberGrid) {
         let draw = self.next();
         let transform = Transform {
             low: -0.5,
@@ -208,13 +208,16 @@ impl Builder {
             0.0,
         ];
         let low = ends.into_iter().fold(0.0, f32::min);
-        let inv_scale = 127.0 / (ends.into_iter().fold(0.0, f32::max) - low);
-        let zero_point = (-low * inv_scale).clamp(0.0, 127.0) as u8;
+        let bytes = draw.at(4).int(1, 8) as u8;
+        let steps = 127.0 * f32::from(bytes);
+        let inv_scale = steps / (ends.into_iter().fold(0.0, f32::max) - low);
+        let zero_point = (-low * inv_scale).clamp(0.0, steps) as u16;
         (
             transform,
-            Grid {
+            NumberGrid {
                 inv_scale,
                 zero_point,
+                bytes,
             },
         )
     }

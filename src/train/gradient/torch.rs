@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::spec::{
-    Encoding, Feature, Grid, IdType, Layers, Lookup, NetworkKind, Pooling, Side, Source, Spec,
-    Table, Task, TaskKind, Transform,
+    Encoding, Feature, IdType, Layers, Lookup, NetworkKind, NumberGrid, Pooling, Side, Source,
+    Spec, Table, Task, TaskKind, Transform,
 };
 use crate::train::dataset::{FeatureData, TaskData};
 use crate::train::network::Span;
@@ -50,7 +50,8 @@ fn network() -> Network {
         shift: 0.0,
         scale: 1.0,
     };
-    let value = Some(Grid {
+    let value = Some(NumberGrid {
+        bytes: 2,
         inv_scale: 1.0,
         zero_point: 0,
     });
