@@ -64,6 +64,10 @@ pub struct TaskReport {
     /// Spearman's correlation of file and f32 scores within a request: mean over requests of at least 3 candidates
     /// whose scores are not all equal.
     pub request_spearman: Option<f64>,
+    /// Those requests.
+    pub spearman_requests: usize,
+    /// Spearman's correlation of file and f32 scores over all rows compared, in the task's space or not.
+    pub spearman: Option<f64>,
     /// Mean score of the file over that of the f32 model, less 1, on the task's rows.
     pub calibration_change: Option<f64>,
     /// Mean score of the file over the mean label, less 1, on the task's rows: for durations their bias.
@@ -154,6 +158,12 @@ fn compare_task(
         let ratio = mean(&file) / mean(over);
         ratio.is_finite().then_some(ratio - 1.0)
     };
+    let (request_spearman, spearman_requests) = request_spearman(t, tasks, replayed, f32_scores);
+    let all = |score: &dyn Fn(usize) -> f64| -> Vec<f64> {
+        (0..replayed.rows.len())
+            .map(|i| score(i * tasks + t))
+            .collect()
+    };
     TaskReport {
         name: task.name.to_string(),
         metric: match task.kind {
@@ -166,7 +176,12 @@ fn compare_task(
         loss: loss(&weights),
         loss_error: resampled.map(|(error, _)| error),
         loss_interval: resampled.map(|(_, interval)| interval),
-        request_spearman: request_spearman(t, tasks, replayed, f32_scores),
+        request_spearman,
+        spearman_requests,
+        spearman: metrics::spearman(
+            &all(&|i| f32_scores[i]),
+            &all(&|i| replayed.scores[i].into()),
+        ),
         calibration_change: change(&reference),
         bias: change(&labels),
         bias_correction: 0.0,
@@ -178,7 +193,7 @@ fn request_spearman(
     tasks: usize,
     replayed: &Replayed,
     f32_scores: &[f64],
-) -> Option<f64> {
+) -> (Option<f64>, usize) {
     let of_request = |ends: &[usize]| {
         let rows = ends[0]..ends[1];
         if rows.len() < 3 {
@@ -191,7 +206,7 @@ fn request_spearman(
         let reference: Vec<f64> = rows.map(|i| f32_scores[i * tasks + t]).collect();
         metrics::spearman(&reference, &file)
     };
-    mean(replayed.offsets.windows(2).filter_map(of_request)).0
+    mean(replayed.offsets.windows(2).filter_map(of_request))
 }
 
 /// Mean overlap of the fused top 10, and over how many requests.
@@ -275,7 +290,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "{:<14} {:>8} {:<8} {:>8} {:>8} {:>9} {:>21} {:>9} {:>9} {:>9}",
+            "{:<10} {:>8} {:<8} {:>8} {:>8} {:>9} {:>20} {:>9} {:>9} {:>9} {:>9}",
             "task",
             "rows",
             "metric",
@@ -283,7 +298,8 @@ impl fmt::Display for Report {
             "file",
             "loss",
             "95 % interval",
-            "spearman",
+            "in lists",
+            "all rows",
             "mean",
             "bias"
         )?;
@@ -293,7 +309,7 @@ impl fmt::Display for Report {
                 .map_or("-".into(), |[low, high]| format!("{low:.5} .. {high:.5}"));
             writeln!(
                 f,
-                "{:<14} {:>8} {:<8} {:>8} {:>8} {:>9} {interval:>21} {:>9} {:>9} {:>9}",
+                "{:<10} {:>8} {:<8} {:>8} {:>8} {:>9} {interval:>20} {:>9} {:>9} {:>9} {:>9}",
                 t.name,
                 t.rows,
                 t.metric,
@@ -301,10 +317,17 @@ impl fmt::Display for Report {
                 number(t.file, 5),
                 number(t.loss, 5),
                 number(t.request_spearman, 5),
+                number(t.spearman, 5),
                 percent(t.calibration_change),
                 percent(t.bias),
             )?;
         }
+        let lists = self.tasks.iter().map(|t| t.spearman_requests).max();
+        writeln!(
+            f,
+            "in lists, all rows: Spearman's correlation of file and f32 scores, within {} requests of 3 or more and over all",
+            lists.unwrap_or(0)
+        )?;
         writeln!(
             f,
             "fused top-10 overlap {} over {} requests; budget {}",

@@ -128,6 +128,12 @@ fn a_shift_of_the_f32_logits_is_found_and_corrected() {
             assert!(task.calibration_change.unwrap().abs() < 0.005, "{task:?}");
         }
         assert!(task.request_spearman.is_none_or(|s| s > 0.99), "{task:?}");
+        assert!(task.spearman.is_none_or(|s| s > 0.99), "{task:?}");
+        assert_eq!(
+            task.request_spearman.is_some(),
+            task.spearman_requests > 0,
+            "{task:?}"
+        );
     }
     assert_eq!(
         (report.calibration_rows, report.replay_rows),
