@@ -1,0 +1,228 @@
+//! Which tensors a model file holds, in which order, element type and shape.
+
+use super::{Encoding, Lookup, Side, Spec};
+
+/// Element type and packing of a tensor in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Dtype {
+    /// Activation bytes, 0..=127, row-major.
+    U7 = 1,
+    /// Weights in [-127, 127] in panels: `[ceil(rows / 16)][ceil(cols / 4)][16][4]`, zero past the edges.
+    I8Panel = 2,
+    /// Weights in [-127, 127], row-major.
+    I8 = 3,
+    /// Little-endian f32, row-major.
+    F32 = 4,
+    /// Little-endian i32, row-major.
+    I32 = 5,
+    /// Vocabulary buckets of 64 bytes, one a row.
+    Bucket = 6,
+}
+
+/// Outputs of a panel of weights.
+pub const PANEL: usize = 16;
+/// Inputs that a panel keeps side by side for one output.
+pub const GROUP: usize = 4;
+
+impl Dtype {
+    /// Bytes of a `[rows, cols]` tensor; `None` on overflow.
+    pub fn bytes(self, rows: usize, cols: usize) -> Option<usize> {
+        match self {
+            Dtype::U7 | Dtype::I8 | Dtype::Bucket => rows.checked_mul(cols),
+            Dtype::I8Panel => rows
+                .checked_next_multiple_of(PANEL)?
+                .checked_mul(cols.checked_next_multiple_of(GROUP)?),
+            Dtype::F32 | Dtype::I32 => rows.checked_mul(cols)?.checked_mul(4),
+        }
+    }
+}
+
+/// A dense layer of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// First layer over the inputs of one side.
+    First(Side),
+    /// Layer `layer` (1 or more) of an expert.
+    Expert {
+        /// Expert index.
+        expert: usize,
+        /// Layer index.
+        layer: usize,
+    },
+    /// Hidden layer `layer` of a task's tower.
+    Tower {
+        /// Task index.
+        task: usize,
+        /// Layer index.
+        layer: usize,
+    },
+    /// A task's head: one output, its weights row-major.
+    Head {
+        /// Task index.
+        task: usize,
+    },
+}
+
+/// The name of a tensor of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tensor {
+    /// Buckets of a table's vocabulary.
+    Vocabulary(usize),
+    /// Increasing bucket boundaries of a number feature.
+    Boundaries(usize),
+    /// Scale of each dimension of a table: value = scale x (byte - zero point).
+    TableScale(usize),
+    /// Zero point of each dimension of a table.
+    TableZeroPoint(usize),
+    /// Rows of a table.
+    TableRows(usize),
+    /// Weights of a layer.
+    Weight(Layer),
+    /// Scale of each output of a layer.
+    Scale(Layer),
+    /// First layer only: -(sum of weight x zero point) of each output, the i32 sum's start.
+    ZeroBias(Side),
+    /// f32 bias of each output of a layer; for the first layer of all sides together.
+    Bias(Layer),
+}
+
+/// The sections that hold tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TensorSection {
+    /// Vocabularies and bucket boundaries.
+    Lookups,
+    /// Embedding tables.
+    Embeddings,
+    /// Dense layers.
+    Layers,
+}
+
+impl Spec<'_> {
+    /// Walks the tensors of a section in file order with their element types and shapes. The rows of a vocabulary
+    /// (its buckets) are not known from the spec and passed as 0.
+    ///
+    /// # Errors
+    /// The first error of `visit`.
+    pub fn tensors<E>(
+        &self,
+        section: TensorSection,
+        visit: &mut dyn FnMut(Tensor, Dtype, usize, usize) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match section {
+            TensorSection::Lookups => self.lookups(visit),
+            TensorSection::Embeddings => self.embeddings(visit),
+            TensorSection::Layers => self.layers(visit),
+        }
+    }
+
+    fn lookups<E>(
+        &self,
+        visit: &mut dyn FnMut(Tensor, Dtype, usize, usize) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (i, table) in self.tables.iter().enumerate() {
+            if matches!(table.lookup, Lookup::Vocabulary(_)) {
+                visit(Tensor::Vocabulary(i), Dtype::Bucket, 0, 64)?;
+            }
+        }
+        for (i, feature) in self.features.iter().enumerate() {
+            if let Encoding::Number {
+                buckets: Some(table),
+                ..
+            } = feature.encoding
+            {
+                // Row 0 is "missing" and n boundaries make n + 1 buckets.
+                let rows = self
+                    .tables
+                    .get(usize::from(table))
+                    .map_or(0, |t| t.num_embeddings as usize);
+                visit(Tensor::Boundaries(i), Dtype::F32, 1, rows.saturating_sub(2))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn embeddings<E>(
+        &self,
+        visit: &mut dyn FnMut(Tensor, Dtype, usize, usize) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (i, table) in self.tables.iter().enumerate() {
+            let (rows, dim) = (
+                table.num_embeddings as usize,
+                usize::from(table.embedding_dim),
+            );
+            visit(Tensor::TableScale(i), Dtype::F32, 1, dim)?;
+            visit(Tensor::TableZeroPoint(i), Dtype::U7, 1, dim)?;
+            visit(Tensor::TableRows(i), Dtype::U7, rows, dim)?;
+        }
+        Ok(())
+    }
+
+    fn layers<E>(
+        &self,
+        visit: &mut dyn FnMut(Tensor, Dtype, usize, usize) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let outputs = self.first_outputs();
+        for side in Side::ALL {
+            let inputs = self.side_inputs(side);
+            if inputs > 0 {
+                visit(
+                    Tensor::Weight(Layer::First(side)),
+                    Dtype::I8Panel,
+                    outputs,
+                    inputs,
+                )?;
+                visit(
+                    Tensor::Scale(Layer::First(side)),
+                    Dtype::F32,
+                    1,
+                    padded(outputs),
+                )?;
+                visit(Tensor::ZeroBias(side), Dtype::I32, 1, padded(outputs))?;
+            }
+        }
+        visit(
+            Tensor::Bias(Layer::First(Side::User)),
+            Dtype::F32,
+            1,
+            padded(outputs),
+        )?;
+        let mut dense = |layer, outputs, inputs| {
+            visit(Tensor::Weight(layer), Dtype::I8Panel, outputs, inputs)?;
+            visit(Tensor::Scale(layer), Dtype::F32, 1, padded(outputs))?;
+            visit(Tensor::Bias(layer), Dtype::F32, 1, padded(outputs))
+        };
+        for expert in 0..usize::from(self.network.num_experts) {
+            for layer in 1..self.network.expert_layers.len() {
+                dense(
+                    Layer::Expert { expert, layer },
+                    self.expert_width(layer),
+                    self.expert_width(layer - 1),
+                )?;
+            }
+        }
+        for (task, t) in self.tasks.iter().enumerate() {
+            let mut inputs = self.mixture_width();
+            for (layer, width) in t.tower_layers.iter().enumerate() {
+                dense(Layer::Tower { task, layer }, usize::from(*width), inputs)?;
+                inputs = usize::from(*width);
+            }
+        }
+        for (task, t) in self.tasks.iter().enumerate() {
+            let head = Layer::Head { task };
+            let inputs = t
+                .tower_layers
+                .last()
+                .map_or(self.mixture_width(), |w| usize::from(*w));
+            visit(Tensor::Weight(head), Dtype::I8, 1, inputs)?;
+            visit(Tensor::Scale(head), Dtype::F32, 1, 1)?;
+            visit(Tensor::Bias(head), Dtype::F32, 1, 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// `outputs` rounded up to whole panels.
+pub const fn padded(outputs: usize) -> usize {
+    outputs.next_multiple_of(PANEL)
+}
