@@ -1,24 +1,25 @@
 //! What features learn from the training rows: vocabularies, transforms, bucket boundaries, grids, priors.
 //!
-//! A fit and a description together are a [`Spec`]; a run keeps both, so that later rows are read exactly as the
+//! A fit and a description together are a [`Spec`](crate::spec::Spec); a run keeps both, so that later rows are read exactly as the
 //! training rows were.
 use std::path::Path;
 use std::prelude::v1::*;
+
+mod number;
+mod spec;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::spec::{
-    Decay, Encoding, Feature, Grid, IdType, Label, Layers, Lookup, Network, NetworkKind,
-    NumberGrid, Pooling, Side, Source, Spec, Table, Task, TaskKind, Term, Transform, limits,
-};
+use crate::spec::{IdType, Lookup, NumberGrid, Pooling, Side, Table, Transform, limits};
 use crate::train::description::{
-    DefaultValue, Description, Feature as Described, FeatureKind, IdKind, TransformStep,
+    DefaultValue, Description, Feature as Described, FeatureKind, IdKind,
 };
 use crate::train::error::{Error, Kind, Result};
 use crate::train::log::{RawColumn, RawLog, key_of};
 use crate::train::{pass, vocabulary};
+use number::{label_mean, learn_number};
 
 /// Version of the saved form.
 const VERSION: u32 = 1;
@@ -349,116 +350,6 @@ impl Fit {
         }
     }
 
-    /// The model that the description and this fit make.
-    ///
-    /// # Errors
-    /// [`Kind::Description`] if it breaks a rule or limit of the format.
-    pub fn spec<'a>(&'a self, d: &'a Description) -> Result<Box<Spec<'a>>> {
-        let mut spec: Box<Spec<'a>> = Box::default();
-        spec.name = &d.toml.export.name;
-        let full =
-            |what: &str| Error::in_file(Kind::Description, &d.file, format!("too many {what}"));
-        for t in &self.tables {
-            spec.tables.push(t.view()).map_err(|_| full("tables"))?;
-        }
-        for l in &d.toml.label {
-            spec.labels
-                .push(Label {
-                    name: l.name.get_ref(),
-                    log1p: l.log1p,
-                })
-                .map_err(|_| full("labels"))?;
-        }
-        for (f, fitted) in d.toml.feature.iter().zip(&self.features) {
-            let feature = Feature {
-                name: f.name.get_ref(),
-                side: self.side(d, f),
-                source: source(d, f, fitted),
-                encoding: encoding(f, fitted),
-            };
-            spec.features.push(feature).map_err(|_| full("features"))?;
-        }
-        let n = &d.toml.network;
-        let layers = |widths: &[u16]| Layers::from_slice(widths).map_err(|_| full("layers"));
-        spec.network = Network {
-            kind: NetworkKind::Mmoe,
-            num_experts: n.experts,
-            expert_layers: layers(&n.expert_layers)?,
-        };
-        for t in &d.toml.task {
-            let unit = match (t.unit.as_deref(), t.kind) {
-                (Some(unit), _) => unit,
-                (None, TaskKind::Binary) => "probability",
-                (None, TaskKind::Duration) => "s",
-            };
-            let task = Task {
-                name: t.name.get_ref(),
-                unit,
-                kind: t.kind,
-                given: t
-                    .space
-                    .as_ref()
-                    .and_then(|s| d.task(s.get_ref()))
-                    .and_then(|i| u8::try_from(i).ok()),
-                tower_layers: layers(t.tower_layers.as_ref().unwrap_or(&n.tower_layers))?,
-                score_scale: 1.0,
-            };
-            spec.tasks.push(task).map_err(|_| full("tasks"))?;
-        }
-        for t in &d.toml.fusion.term {
-            let term = Term {
-                name: t.name.as_ref().unwrap_or(&t.task).get_ref(),
-                task: d.task(t.task.get_ref()).unwrap_or(0) as u8,
-                entire: t.entire,
-                weight: t.weight,
-            };
-            spec.fusion.push(term).map_err(|_| full("fusion terms"))?;
-        }
-        let state = crate::features::state_bytes(&spec);
-        if state > limits::STATE_BYTES {
-            let message = format!(
-                "the user state has {state} bytes; at most {}: lower max_len or key_buckets of derived features",
-                limits::STATE_BYTES
-            );
-            return Err(Error::in_file(Kind::Description, &d.file, message));
-        }
-        spec.check().map_err(|e| {
-            let name = d.toml.feature.get(e.feature as usize);
-            match name {
-                Some(f) => d.mistake(
-                    &f.name,
-                    format!(
-                        "feature \"{}\" breaks a rule of the format: {:?}",
-                        f.name.get_ref(),
-                        e.status
-                    ),
-                ),
-                None => Error::in_file(
-                    Kind::Description,
-                    &d.file,
-                    format!("the model breaks a rule of the format: {:?}", e.status),
-                ),
-            }
-        })?;
-        Ok(spec)
-    }
-
-    fn side(&self, d: &Description, f: &Described) -> Side {
-        let side_of = |name: &String| d.feature(name).and_then(|i| d.toml.feature[i].side);
-        match (f.side, f.kind) {
-            (Some(side), _) => side,
-            (None, FeatureKind::KeyRate) => Side::Cross,
-            (None, FeatureKind::Cross) => match f.of.as_ref().map(|o| o.list()) {
-                Some([a, b]) => match (side_of(a), side_of(b)) {
-                    (Some(a), Some(b)) if a == b => a,
-                    _ => Side::Cross,
-                },
-                _ => Side::Cross,
-            },
-            _ => Side::User,
-        }
-    }
-
     /// Little-endian bytes of a feature's boundaries.
     pub fn boundaries(&self, feature: usize) -> Vec<u8> {
         self.features[feature]
@@ -555,111 +446,6 @@ impl FittedTable {
     }
 }
 
-fn source(d: &Description, f: &Described, fitted: &FittedFeature) -> Source {
-    let feature = |name: &str| d.feature(name).unwrap_or(0) as u8;
-    let label = f
-        .label
-        .as_ref()
-        .and_then(|l| d.label(l.get_ref()))
-        .unwrap_or(0) as u8;
-    let decay = match (f.half_life_events, f.half_life_seconds) {
-        (Some(events), _) => Decay::Events((events * 256.0) as u32),
-        (None, Some(seconds)) => Decay::Seconds(seconds),
-        (None, None) => Decay::None,
-    };
-    let (prior, strength) = (fitted.prior, f.strength.unwrap_or(5.0));
-    let of = f.of.as_ref().map(|o| o.list()).unwrap_or_default();
-    match f.kind {
-        FeatureKind::Id | FeatureKind::Ids | FeatureKind::Number | FeatureKind::Vector => {
-            Source::Column
-        }
-        FeatureKind::Cross => match of {
-            [left, right] => Source::Cross {
-                left: feature(left),
-                right: feature(right),
-            },
-            _ => Source::Column,
-        },
-        FeatureKind::LastIds => {
-            let key = of.first().map_or(0, |name| feature(name));
-            Source::LastIds {
-                label,
-                key,
-                len: f.max_len.unwrap_or(50),
-            }
-        }
-        FeatureKind::Count => Source::Count { label },
-        FeatureKind::Rate => Source::Rate {
-            label,
-            decay,
-            prior,
-            strength,
-        },
-        FeatureKind::KeyRate => {
-            let key = f.key.as_ref().map_or(0, |k| feature(k.get_ref()));
-            Source::KeyRate {
-                label,
-                key,
-                buckets: f.key_buckets.unwrap_or(64),
-                decay,
-                prior,
-                strength,
-            }
-        }
-        FeatureKind::Since => Source::Since { label },
-        FeatureKind::Previous => Source::Previous { label },
-    }
-}
-
-/// Input bytes of a number's value. With 1, the grid of numbers was the largest source of noise in the scores of the
-/// simulated feed; docs/numerics.md has the figures.
-fn number_bytes(f: &Described) -> u8 {
-    f.bytes.unwrap_or(4)
-}
-
-fn encoding(f: &Described, fitted: &FittedFeature) -> Encoding {
-    let table = fitted.table.unwrap_or(0);
-    match f.kind {
-        FeatureKind::Id | FeatureKind::Cross => Encoding::Row {
-            table,
-            default_row: fitted.default_row,
-        },
-        FeatureKind::Ids | FeatureKind::LastIds => Encoding::Rows {
-            table,
-            max_len: f.max_len.unwrap_or(50),
-            pooling: f.pooling.unwrap_or(Pooling::Mean),
-            weighted: f.weights.is_some(),
-            divisor: fitted.divisor,
-        },
-        FeatureKind::Vector => Encoding::Vector {
-            dim: f.dim.unwrap_or(1),
-            grid: Grid {
-                inv_scale: 1.0 / f.scale.unwrap_or(1.0),
-                zero_point: f.zero_point.unwrap_or(64),
-            },
-        },
-        _ => Encoding::Number {
-            transform: fitted.transform,
-            default: fitted.default,
-            // Before it is fitted a number is an input all the same, so that the spec holds.
-            value: if f.value == Some(false) {
-                None
-            } else {
-                fitted.value.or(Some(NumberGrid {
-                    inv_scale: 1.0,
-                    zero_point: 0,
-                    bytes: number_bytes(f),
-                }))
-            },
-            buckets: if f.buckets.is_some() {
-                fitted.table
-            } else {
-                None
-            },
-        },
-    }
-}
-
 /// Requests of rows, each once.
 fn requests_of(raw: &RawLog, rows: &[u32]) -> Vec<u32> {
     let mut requests: Vec<u32> = rows.iter().map(|r| raw.request[*r as usize]).collect();
@@ -671,121 +457,4 @@ fn requests_of(raw: &RawLog, rows: &[u32]) -> Vec<u32> {
 fn pick(values: &[f32], user: bool, train: &[u32], requests: &[u32]) -> Vec<f32> {
     let of = if user { requests } else { train };
     of.iter().map(|i| values[*i as usize]).collect()
-}
-
-fn label_mean(d: &Description, raw: &RawLog, label: usize, train: &[u32]) -> f32 {
-    let log1p = d.toml.label[label].log1p;
-    let (mut sum, mut count) = (0.0, 0u64);
-    for row in train {
-        let x = raw.labels[label].values[*row as usize];
-        if !x.is_nan() {
-            let kept = if log1p {
-                libm::log1p(x.into())
-            } else {
-                x.into()
-            };
-            // As the state clamps it.
-            sum += kept.clamp(0.0, 65535.0);
-            count += 1;
-        }
-    }
-    (sum / count.max(1) as f64) as f32
-}
-
-/// Transform, default, grid and buckets of raw values; NaN is missing.
-///
-/// The transform clips to the range of these values (within the description's clip), so that what the grid cannot
-/// hold saturates in f32 training as it does on the device.
-fn learn_number(
-    f: &Described,
-    fitted: &mut FittedFeature,
-    mut raw: Vec<f32>,
-    previous: Option<&FittedFeature>,
-) {
-    if let Some(previous) = previous {
-        (fitted.transform, fitted.default, fitted.value) =
-            (previous.transform, previous.default, previous.value);
-        fitted.boundaries.clone_from(&previous.boundaries);
-        return;
-    }
-    let derived_default: &[TransformStep] = match f.kind {
-        FeatureKind::Count | FeatureKind::Since => {
-            &[TransformStep::Log1p, TransformStep::Standardize]
-        }
-        FeatureKind::Rate | FeatureKind::KeyRate | FeatureKind::Previous => {
-            &[TransformStep::Standardize]
-        }
-        _ => &[],
-    };
-    let steps = f.transform.as_deref().unwrap_or(derived_default);
-    let log1p = steps.contains(&TransformStep::Log1p);
-    let mut t = Transform { log1p, ..IDENTITY };
-    if log1p {
-        t.low = 0.0;
-    }
-    if let Some([low, high]) = f.clip {
-        (t.low, t.high) = (low, high);
-    }
-    raw.retain(|x| !x.is_nan());
-    // Adding 0 makes 0 of -0, so that equal values have one bit pattern.
-    raw.iter_mut().for_each(|x| *x = t.clip(*x) + 0.0);
-    raw.sort_unstable_by(f32::total_cmp);
-    let count = raw.len().max(1) as f64;
-    let mean = raw.iter().map(|x| f64::from(*x)).sum::<f64>() / count;
-    let given = match &f.default {
-        Some(DefaultValue::Number(x)) => Some(*x as f32),
-        _ => None,
-    };
-    fitted.default = given.unwrap_or(mean as f32);
-    let middle = t.clip(fitted.default);
-    let (mut low, mut high) = match (raw.first(), raw.last()) {
-        (Some(first), Some(last)) => (*first, *last),
-        _ => (middle, middle),
-    };
-    if given.is_some() {
-        (low, high) = (low.min(middle), high.max(middle));
-    }
-    (t.low, t.high) = (low, high);
-    let scale = |spread: f64| {
-        if spread > 1e-10 {
-            (1.0 / spread) as f32
-        } else {
-            1.0
-        }
-    };
-    if steps.contains(&TransformStep::Standardize) {
-        let mean = raw.iter().map(|x| f64::from(t.apply(*x))).sum::<f64>() / count;
-        let square = |x: &f32| (f64::from(t.apply(*x)) - mean) * (f64::from(t.apply(*x)) - mean);
-        let variance = raw.iter().map(square).sum::<f64>() / count;
-        // A constant feature has no scale; it becomes 0.
-        (t.shift, t.scale) = (mean as f32, scale(libm::sqrt(variance)));
-    } else if steps.contains(&TransformStep::Minmax) {
-        let (least, most) = (t.apply(low), t.apply(high));
-        (t.shift, t.scale) = (least, scale(f64::from(most) - f64::from(least)));
-    }
-    fitted.transform = t;
-    // 0 lies inside, so that it has a byte of its own.
-    let (least, most) = (t.apply(low).min(0.0), t.apply(high).max(0.0));
-    let range = f64::from(most) - f64::from(least);
-    let steps = 127.0 * f64::from(number_bytes(f));
-    let inv_scale = if range > 1e-9 { steps / range } else { 1.0 } as f32;
-    let zero_point = libm::rint(f64::from(-least) * f64::from(inv_scale)).clamp(0.0, steps) as u16;
-    let grid = NumberGrid {
-        inv_scale,
-        zero_point,
-        bytes: number_bytes(f),
-    };
-    fitted.value = (f.value != Some(false)).then_some(grid);
-    if let Some(buckets) = f.buckets.map(usize::from) {
-        let quantile = |i: usize| raw.get(i * raw.len() / buckets).copied();
-        let mut last = low;
-        for b in (1..buckets).filter_map(quantile) {
-            // Hosts may take a subnormal number for 0. A boundary at the least value would leave a bucket empty.
-            let b = if b.is_subnormal() { 0.0 } else { b };
-            if b > last {
-                fitted.boundaries.push(b);
-                last = b;
-            }
-        }
-    }
 }

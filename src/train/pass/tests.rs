@@ -353,24 +353,30 @@ fn a_saved_fit_loads_and_a_changed_one_is_refused() {
 fn a_warm_start_keeps_transforms_and_grows_vocabularies() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("log.csv");
-    let read = |rows: &str| {
+    let read = |rows: &str, kind: &str| {
         fs::write(
             &file,
             format!("user,time,item,len,click,watch,delay\n{rows}"),
         )
         .unwrap();
-        let d =
-            Description::parse(&folder.path().join("m.toml"), MODEL.replace("DELAY", "")).unwrap();
+        let model = MODEL
+            .replace("DELAY", "")
+            .replace("kind = \"number\"", kind);
+        let d = Description::parse(&folder.path().join("m.toml"), model).unwrap();
         let raw = log::read(&d, None).unwrap();
         (d, raw)
     };
-    let (d, raw) = read(ROWS);
+    let (d, raw) = read(ROWS, "kind = \"number\"");
     let all: Vec<u32> = (0..raw.rows() as u32).collect();
     let (old, _) = Fit::learn(&d, &raw, &all, None).unwrap();
-    let (d, raw) = read("a,50,900,70,1,3,0\na,60,2,80,0,,0\na,70,901,90,1,1,0\n");
+    let rows = "a,50,900,70,1,3,0\na,60,2,80,0,,0\na,70,901,90,1,1,0\n";
+    let (d, raw) = read(rows, "kind = \"number\"\nbytes = 2");
     let all: Vec<u32> = (0..raw.rows() as u32).collect();
     let (new, _) = Fit::learn(&d, &raw, &all, Some(&old)).unwrap();
     assert_eq!(new.features[1].transform, old.features[1].transform);
+    let grids = [&old, &new].map(|fit| fit.features[1].value.unwrap());
+    assert_eq!(grids.map(|g| g.bytes), [4, 2]);
+    assert_eq!(grids[0].inv_scale, 2.0 * grids[1].inv_scale);
     assert_eq!(new.features[5].prior, old.features[5].prior);
     assert_eq!(
         new.tables[0].num_embeddings,

@@ -1,0 +1,141 @@
+//! What numbers learn from the training rows: transform, default, grid, buckets; and the means of labels.
+use std::prelude::v1::*;
+
+use super::{FittedFeature, IDENTITY};
+use crate::spec::{NumberGrid, Transform};
+use crate::train::description::{
+    DefaultValue, Description, Feature as Described, FeatureKind, TransformStep,
+};
+use crate::train::log::RawLog;
+
+/// Input bytes of a number's value. With 1, the grid of numbers was the largest source of noise in the scores of the
+/// simulated feed; docs/numerics.md has the figures.
+pub(super) fn number_bytes(f: &Described) -> u8 {
+    f.bytes.unwrap_or(4)
+}
+
+/// The grid of the values that a transform lets through, if the value is an input.
+fn grid(f: &Described, t: &Transform) -> Option<NumberGrid> {
+    if f.value == Some(false) {
+        return None;
+    }
+    // 0 lies inside, so that it has bytes of its own.
+    let (least, most) = (t.apply(t.low).min(0.0), t.apply(t.high).max(0.0));
+    let range = f64::from(most) - f64::from(least);
+    let bytes = number_bytes(f);
+    let steps = 127.0 * f64::from(bytes);
+    let inv_scale = if range > 1e-9 { steps / range } else { 1.0 } as f32;
+    let zero_point = libm::rint(f64::from(-least) * f64::from(inv_scale)).clamp(0.0, steps) as u16;
+    Some(NumberGrid {
+        inv_scale,
+        zero_point,
+        bytes,
+    })
+}
+
+/// Mean of a label as the user state keeps it.
+pub(super) fn label_mean(d: &Description, raw: &RawLog, label: usize, train: &[u32]) -> f32 {
+    let log1p = d.toml.label[label].log1p;
+    let (mut sum, mut count) = (0.0, 0u64);
+    for row in train {
+        let x = raw.labels[label].values[*row as usize];
+        if !x.is_nan() {
+            let kept = if log1p {
+                libm::log1p(x.into())
+            } else {
+                x.into()
+            };
+            // As the state clamps it.
+            sum += kept.clamp(0.0, 65535.0);
+            count += 1;
+        }
+    }
+    (sum / count.max(1) as f64) as f32
+}
+
+/// Transform, default, grid and buckets of raw values; NaN is missing.
+///
+/// The transform clips to the range of these values (within the description's clip), so that what the grid cannot
+/// hold saturates in f32 training as it does on the device.
+pub(super) fn learn_number(
+    f: &Described,
+    fitted: &mut FittedFeature,
+    mut raw: Vec<f32>,
+    previous: Option<&FittedFeature>,
+) {
+    if let Some(previous) = previous {
+        (fitted.transform, fitted.default) = (previous.transform, previous.default);
+        fitted.boundaries.clone_from(&previous.boundaries);
+        fitted.value = grid(f, &fitted.transform);
+        return;
+    }
+    let derived_default: &[TransformStep] = match f.kind {
+        FeatureKind::Count | FeatureKind::Since => {
+            &[TransformStep::Log1p, TransformStep::Standardize]
+        }
+        FeatureKind::Rate | FeatureKind::KeyRate | FeatureKind::Previous => {
+            &[TransformStep::Standardize]
+        }
+        _ => &[],
+    };
+    let steps = f.transform.as_deref().unwrap_or(derived_default);
+    let log1p = steps.contains(&TransformStep::Log1p);
+    let mut t = Transform { log1p, ..IDENTITY };
+    if log1p {
+        t.low = 0.0;
+    }
+    if let Some([low, high]) = f.clip {
+        (t.low, t.high) = (low, high);
+    }
+    raw.retain(|x| !x.is_nan());
+    // Adding 0 makes 0 of -0, so that equal values have one bit pattern.
+    raw.iter_mut().for_each(|x| *x = t.clip(*x) + 0.0);
+    raw.sort_unstable_by(f32::total_cmp);
+    let count = raw.len().max(1) as f64;
+    let mean = raw.iter().map(|x| f64::from(*x)).sum::<f64>() / count;
+    let given = match &f.default {
+        Some(DefaultValue::Number(x)) => Some(*x as f32),
+        _ => None,
+    };
+    fitted.default = given.unwrap_or(mean as f32);
+    let middle = t.clip(fitted.default);
+    let (mut low, mut high) = match (raw.first(), raw.last()) {
+        (Some(first), Some(last)) => (*first, *last),
+        _ => (middle, middle),
+    };
+    if given.is_some() {
+        (low, high) = (low.min(middle), high.max(middle));
+    }
+    (t.low, t.high) = (low, high);
+    let scale = |spread: f64| {
+        if spread > 1e-10 {
+            (1.0 / spread) as f32
+        } else {
+            1.0
+        }
+    };
+    if steps.contains(&TransformStep::Standardize) {
+        let mean = raw.iter().map(|x| f64::from(t.apply(*x))).sum::<f64>() / count;
+        let square = |x: &f32| (f64::from(t.apply(*x)) - mean) * (f64::from(t.apply(*x)) - mean);
+        let variance = raw.iter().map(square).sum::<f64>() / count;
+        // A constant feature has no scale; it becomes 0.
+        (t.shift, t.scale) = (mean as f32, scale(libm::sqrt(variance)));
+    } else if steps.contains(&TransformStep::Minmax) {
+        let (least, most) = (t.apply(low), t.apply(high));
+        (t.shift, t.scale) = (least, scale(f64::from(most) - f64::from(least)));
+    }
+    fitted.transform = t;
+    fitted.value = grid(f, &t);
+    if let Some(buckets) = f.buckets.map(usize::from) {
+        let quantile = |i: usize| raw.get(i * raw.len() / buckets).copied();
+        let mut last = low;
+        for b in (1..buckets).filter_map(quantile) {
+            // Hosts may take a subnormal number for 0. A boundary at the least value would leave a bucket empty.
+            let b = if b.is_subnormal() { 0.0 } else { b };
+            if b > last {
+                fitted.boundaries.push(b);
+                last = b;
+            }
+        }
+    }
+}

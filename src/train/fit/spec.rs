@@ -1,0 +1,222 @@
+//! A description and a fit together are a [`Spec`].
+use std::prelude::v1::*;
+
+use super::number::number_bytes;
+use super::{Fit, FittedFeature};
+use crate::spec::{
+    Decay, Encoding, Feature, Grid, Label, Layers, Network, NetworkKind, NumberGrid, Pooling, Side,
+    Source, Spec, Task, TaskKind, Term, limits,
+};
+use crate::train::description::{Description, Feature as Described, FeatureKind};
+use crate::train::error::{Error, Kind, Result};
+
+impl Fit {
+    /// The model that the description and this fit make.
+    ///
+    /// # Errors
+    /// [`Kind::Description`] if it breaks a rule or limit of the format.
+    pub fn spec<'a>(&'a self, d: &'a Description) -> Result<Box<Spec<'a>>> {
+        let mut spec: Box<Spec<'a>> = Box::default();
+        spec.name = &d.toml.export.name;
+        let full =
+            |what: &str| Error::in_file(Kind::Description, &d.file, format!("too many {what}"));
+        for t in &self.tables {
+            spec.tables.push(t.view()).map_err(|_| full("tables"))?;
+        }
+        for l in &d.toml.label {
+            spec.labels
+                .push(Label {
+                    name: l.name.get_ref(),
+                    log1p: l.log1p,
+                })
+                .map_err(|_| full("labels"))?;
+        }
+        for (f, fitted) in d.toml.feature.iter().zip(&self.features) {
+            let feature = Feature {
+                name: f.name.get_ref(),
+                side: self.side(d, f),
+                source: source(d, f, fitted),
+                encoding: encoding(f, fitted),
+            };
+            spec.features.push(feature).map_err(|_| full("features"))?;
+        }
+        let n = &d.toml.network;
+        let layers = |widths: &[u16]| Layers::from_slice(widths).map_err(|_| full("layers"));
+        spec.network = Network {
+            kind: NetworkKind::Mmoe,
+            num_experts: n.experts,
+            expert_layers: layers(&n.expert_layers)?,
+        };
+        for t in &d.toml.task {
+            let unit = match (t.unit.as_deref(), t.kind) {
+                (Some(unit), _) => unit,
+                (None, TaskKind::Binary) => "probability",
+                (None, TaskKind::Duration) => "s",
+            };
+            let task = Task {
+                name: t.name.get_ref(),
+                unit,
+                kind: t.kind,
+                given: t
+                    .space
+                    .as_ref()
+                    .and_then(|s| d.task(s.get_ref()))
+                    .and_then(|i| u8::try_from(i).ok()),
+                tower_layers: layers(t.tower_layers.as_ref().unwrap_or(&n.tower_layers))?,
+                score_scale: 1.0,
+            };
+            spec.tasks.push(task).map_err(|_| full("tasks"))?;
+        }
+        for t in &d.toml.fusion.term {
+            let term = Term {
+                name: t.name.as_ref().unwrap_or(&t.task).get_ref(),
+                task: d.task(t.task.get_ref()).unwrap_or(0) as u8,
+                entire: t.entire,
+                weight: t.weight,
+            };
+            spec.fusion.push(term).map_err(|_| full("fusion terms"))?;
+        }
+        let state = crate::features::state_bytes(&spec);
+        if state > limits::STATE_BYTES {
+            let message = format!(
+                "the user state has {state} bytes; at most {}: lower max_len or key_buckets of derived features",
+                limits::STATE_BYTES
+            );
+            return Err(Error::in_file(Kind::Description, &d.file, message));
+        }
+        spec.check().map_err(|e| {
+            let name = d.toml.feature.get(e.feature as usize);
+            match name {
+                Some(f) => d.mistake(
+                    &f.name,
+                    format!(
+                        "feature \"{}\" breaks a rule of the format: {:?}",
+                        f.name.get_ref(),
+                        e.status
+                    ),
+                ),
+                None => Error::in_file(
+                    Kind::Description,
+                    &d.file,
+                    format!("the model breaks a rule of the format: {:?}", e.status),
+                ),
+            }
+        })?;
+        Ok(spec)
+    }
+
+    pub(super) fn side(&self, d: &Description, f: &Described) -> Side {
+        let side_of = |name: &String| d.feature(name).and_then(|i| d.toml.feature[i].side);
+        match (f.side, f.kind) {
+            (Some(side), _) => side,
+            (None, FeatureKind::KeyRate) => Side::Cross,
+            (None, FeatureKind::Cross) => match f.of.as_ref().map(|o| o.list()) {
+                Some([a, b]) => match (side_of(a), side_of(b)) {
+                    (Some(a), Some(b)) if a == b => a,
+                    _ => Side::Cross,
+                },
+                _ => Side::Cross,
+            },
+            _ => Side::User,
+        }
+    }
+}
+
+fn source(d: &Description, f: &Described, fitted: &FittedFeature) -> Source {
+    let feature = |name: &str| d.feature(name).unwrap_or(0) as u8;
+    let label = f
+        .label
+        .as_ref()
+        .and_then(|l| d.label(l.get_ref()))
+        .unwrap_or(0) as u8;
+    let decay = match (f.half_life_events, f.half_life_seconds) {
+        (Some(events), _) => Decay::Events((events * 256.0) as u32),
+        (None, Some(seconds)) => Decay::Seconds(seconds),
+        (None, None) => Decay::None,
+    };
+    let (prior, strength) = (fitted.prior, f.strength.unwrap_or(5.0));
+    let of = f.of.as_ref().map(|o| o.list()).unwrap_or_default();
+    match f.kind {
+        FeatureKind::Id | FeatureKind::Ids | FeatureKind::Number | FeatureKind::Vector => {
+            Source::Column
+        }
+        FeatureKind::Cross => match of {
+            [left, right] => Source::Cross {
+                left: feature(left),
+                right: feature(right),
+            },
+            _ => Source::Column,
+        },
+        FeatureKind::LastIds => {
+            let key = of.first().map_or(0, |name| feature(name));
+            Source::LastIds {
+                label,
+                key,
+                len: f.max_len.unwrap_or(50),
+            }
+        }
+        FeatureKind::Count => Source::Count { label },
+        FeatureKind::Rate => Source::Rate {
+            label,
+            decay,
+            prior,
+            strength,
+        },
+        FeatureKind::KeyRate => {
+            let key = f.key.as_ref().map_or(0, |k| feature(k.get_ref()));
+            Source::KeyRate {
+                label,
+                key,
+                buckets: f.key_buckets.unwrap_or(64),
+                decay,
+                prior,
+                strength,
+            }
+        }
+        FeatureKind::Since => Source::Since { label },
+        FeatureKind::Previous => Source::Previous { label },
+    }
+}
+
+fn encoding(f: &Described, fitted: &FittedFeature) -> Encoding {
+    let table = fitted.table.unwrap_or(0);
+    match f.kind {
+        FeatureKind::Id | FeatureKind::Cross => Encoding::Row {
+            table,
+            default_row: fitted.default_row,
+        },
+        FeatureKind::Ids | FeatureKind::LastIds => Encoding::Rows {
+            table,
+            max_len: f.max_len.unwrap_or(50),
+            pooling: f.pooling.unwrap_or(Pooling::Mean),
+            weighted: f.weights.is_some(),
+            divisor: fitted.divisor,
+        },
+        FeatureKind::Vector => Encoding::Vector {
+            dim: f.dim.unwrap_or(1),
+            grid: Grid {
+                inv_scale: 1.0 / f.scale.unwrap_or(1.0),
+                zero_point: f.zero_point.unwrap_or(64),
+            },
+        },
+        _ => Encoding::Number {
+            transform: fitted.transform,
+            default: fitted.default,
+            // Before it is fitted a number is an input all the same, so that the spec holds.
+            value: if f.value == Some(false) {
+                None
+            } else {
+                fitted.value.or(Some(NumberGrid {
+                    inv_scale: 1.0,
+                    zero_point: 0,
+                    bytes: number_bytes(f),
+                }))
+            },
+            buckets: if f.buckets.is_some() {
+                fitted.table
+            } else {
+                None
+            },
+        },
+    }
+}
