@@ -428,8 +428,10 @@ impl fmt::Display for Inspection {
         for s in &self.scratch {
             writeln!(
                 f,
-                "scratch        {} bytes for {} candidates",
-                s.bytes, s.candidates
+                "scratch        {} bytes for {} candidate{}",
+                s.bytes,
+                s.candidates,
+                if s.candidates == 1 { "" } else { "s" }
             )?;
         }
         writeln!(f, "user state     {} bytes", self.state_bytes)

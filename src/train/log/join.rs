@@ -13,8 +13,10 @@ use crate::train::error::{Error, Kind, Result, near_misses};
 pub(super) struct SideTable {
     /// The file.
     pub path: PathBuf,
-    /// Names, in the order of the file.
+    /// Names of the columns kept, in the order of the file.
     pub names: Vec<String>,
+    /// Names of all columns that the description could have named.
+    pub offered: Vec<String>,
     rows: FxHashMap<Box<[u8]>, u32>,
     cells: Vec<u8>,
     /// End of each cell in `cells`, row by row.
@@ -47,12 +49,15 @@ impl SideTable {
             }
             None => kept.extend((0..source.header.len()).filter(|at| *at != key)),
         }
+        let name = |at: &usize| source.header[*at].clone();
+        let offered = kept.iter().map(name).collect();
         kept.retain(|at| wanted(&source.header[*at]));
         kept.sort_unstable();
         kept.dedup();
         let mut table = Self {
             path: path.to_path_buf(),
-            names: kept.iter().map(|at| source.header[*at].clone()).collect(),
+            names: kept.iter().map(name).collect(),
+            offered,
             rows: FxHashMap::default(),
             cells: Vec::new(),
             ends: Vec::new(),

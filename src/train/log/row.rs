@@ -106,7 +106,7 @@ impl Finder<'_> {
                 "column \"{name}\" is in {a} and in {b}; list the columns of the join without it"
             )),
             [] => {
-                let joined = self.sides.iter().take(joins).flat_map(|s| &s.names);
+                let joined = self.sides.iter().take(joins).flat_map(|s| &s.offered);
                 let all = self
                     .source
                     .header

@@ -432,6 +432,9 @@ kind = "binary"
     assert_eq!((log.joins[0].matched, log.joins[0].unmatched), (2, 1));
     // Without user, time and request every row is a list of its own.
     assert_eq!(log.request, [0, 1, 2]);
+    write("users.csv", "id,agee,group\n1,30,5\n");
+    let found = read(&d, None).unwrap_err().to_string();
+    assert!(found.ends_with("; did you mean \"agee\"?"), "{found}");
     write("users.csv", "id,age,group\n1,30,5\n1,31,6\n");
     let found = read(&d, None).unwrap_err().to_string();
     assert!(
