@@ -596,6 +596,8 @@ pub struct Export {
     pub calibration_rows: usize,
     /// Other rows, for the comparison.
     pub replay_rows: usize,
+    /// Whether durations are scaled so that their mean is that of the label.
+    pub mean_durations: bool,
 }
 
 impl Default for Export {
@@ -605,6 +607,7 @@ impl Default for Export {
             auc_budget: 0.001,
             calibration_rows: 20_000,
             replay_rows: 20_000,
+            mean_durations: true,
         }
     }
 }

@@ -381,6 +381,7 @@ pub fn export(folder: &Path, output: &Path, data: Option<&Path>) -> Result<expor
     };
     let options = export::Options {
         auc_budget: limits.auc_budget,
+        mean_durations: limits.mean_durations,
         ..export::Options::default()
     };
     export::export(&mut subject, &options, output)
