@@ -32,6 +32,7 @@ pub mod run;
 pub mod simulate;
 pub mod slices;
 pub mod trainer;
+pub mod truth;
 pub mod vocabulary;
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use serde::Serialize;
 mod file;
 mod join;
 mod row;
-mod source;
+pub(crate) mod source;
 pub(crate) mod time;
 mod values;
 

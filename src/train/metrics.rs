@@ -73,7 +73,9 @@ pub fn auc(scores: &[f64], labels: &[f64], weights: &[f64]) -> Option<f64> {
     soft_auc(scores, &positive, &negative)
 }
 
-/// AUC in expectation over labels: row i is positive with probability `p[i]`, and counts `weights[i]`.
+/// AUC in expectation over labels: row i is a positive of weight `weights[i] p[i]` and a negative of weight
+/// `weights[i] (1 - p[i])`, which is the AUC against infinitely many draws of the labels. For a task in a conditional
+/// space, the weight is the probability of that space.
 pub fn expected_auc(scores: &[f64], p: &[f64], weights: &[f64]) -> Option<f64> {
     auc(scores, p, weights)
 }
@@ -130,44 +132,45 @@ pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
     (aa > 0.0 && bb > 0.0).then(|| product(&a, &b) / libm::sqrt(aa * bb))
 }
 
-/// Share of pairs with unequal labels that scores put in the labels' order, equal scores counting half.
-pub fn xauc(scores: &[f64], labels: &[f64]) -> Option<f64> {
+/// Share of pairs with unequal labels that scores put in the labels' order, equal scores counting half; a pair weighs
+/// the product of its rows' weights (exact for integers below 2^53).
+pub fn xauc(scores: &[f64], labels: &[f64], weights: &[f64]) -> Option<f64> {
     let n = scores.len();
-    // Dense ranks of scores index a Fenwick tree of how many smaller labels have each.
+    // Dense ranks of scores index a Fenwick tree of what the smaller labels weigh at each.
     let mut rank = vec![0; n];
     for (r, tie) in ties(&order(scores), scores).enumerate() {
         tie.iter().for_each(|i| rank[*i] = r + 1);
     }
-    let mut tree = vec![0u64; n + 1];
-    let up_to = |tree: &[u64], mut i: usize| {
-        let mut sum = 0;
+    let mut tree = vec![0.0; n + 1];
+    let up_to = |tree: &[f64], mut i: usize| {
+        let mut sum = 0.0;
         while i > 0 {
             sum += tree[i];
             i &= i - 1;
         }
         sum
     };
-    let (mut seen, mut twice_won, mut pairs) = (0u64, 0u128, 0u128);
+    let (mut seen, mut twice_won, mut pairs) = (0.0, 0.0, 0.0);
     for tie in ties(&order(labels), labels) {
         for i in tie {
             let (under, at) = (up_to(&tree, rank[*i] - 1), up_to(&tree, rank[*i]));
-            twice_won += u128::from(under + at);
-            pairs += u128::from(seen);
+            twice_won += weights[*i] * (under + at);
+            pairs += weights[*i] * seen;
         }
         for i in tie {
             let mut r = rank[*i];
             while r <= n {
-                tree[r] += 1;
+                tree[r] += weights[*i];
                 r += r & r.wrapping_neg();
             }
-            seen += 1;
+            seen += weights[*i];
         }
     }
-    (pairs > 0).then(|| twice_won as f64 / 2.0 / pairs as f64)
+    (pairs > 0.0).then(|| twice_won / 2.0 / pairs)
 }
 
 /// Sum of `values` times weights, over the weights' sum. `None` without weight.
-fn mean(values: impl Iterator<Item = f64>, weights: &[f64]) -> Option<f64> {
+pub(crate) fn mean(values: impl Iterator<Item = f64>, weights: &[f64]) -> Option<f64> {
     let total: f64 = weights.iter().sum();
     let sum: f64 = values.zip(weights).map(|(v, w)| v * w).sum();
     (total > 0.0).then(|| sum / total)
@@ -212,7 +215,7 @@ impl TaskMetrics {
             calibration: ratio(mean_score, mean_label),
             mae: mean(difference().map(f64::abs), weights),
             rmse: mean(difference().map(|d| d * d), weights).map(libm::sqrt),
-            xauc: xauc(scores, labels),
+            xauc: xauc(scores, labels, weights),
             spearman: spearman(scores, labels),
             ..Self::default()
         }

@@ -230,6 +230,8 @@ impl<'m, 'a> Ranker<'m, 'a> {
 
 /// A log measured through an exported file.
 pub struct Measured {
+    /// The log.
+    pub raw: RawLog,
     /// Labels and groups; without features.
     pub data: Dataset,
     /// Rows measured.
@@ -258,6 +260,7 @@ pub fn measure(
     let scored = score(d, model, &raw, &|request| wanted[request])?;
     let data = pass::labels(d, &raw);
     Ok(Measured {
+        raw,
         data,
         logits: logits(model, &scored.scores),
         rows: scored.rows,

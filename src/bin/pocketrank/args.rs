@@ -143,6 +143,9 @@ pub struct Eval {
     /// Measure parts too: new-user, unseen:FEATURE, or bucket:COLUMN.
     #[arg(long)]
     pub slice: Vec<String>,
+    /// The truth of a simulated log: measure the gap to the best prediction possible, too.
+    #[arg(long, value_name = "TRUTH.csv")]
+    pub truth: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -11,7 +11,7 @@ use pocketrank::train::description::Description;
 use pocketrank::train::error::{Error, Kind, Result};
 use pocketrank::train::metrics::TaskMetrics;
 use pocketrank::train::simulate::{self, Knobs, PolicyReport, SimulateError, SimulateOptions};
-use pocketrank::train::{evaluate, policy, replay, run, slices};
+use pocketrank::train::{evaluate, policy, replay, run, slices, truth};
 
 use crate::args::{Check, Cli, Command, Eval, Export, Inspect, Rank, Simulate, Train};
 use crate::print;
@@ -169,7 +169,7 @@ fn train(args: &Train, json: bool) -> Result<()> {
 
 fn eval(args: &Eval, json: bool) -> Result<()> {
     let d = Description::read(&args.model)?;
-    let (data, rows, logits, spec_tasks);
+    let (data, raw, rows, logits, spec_tasks);
     let all = args.rows == "all";
     if args.subject.is_dir() {
         let run = run::Run::open(&args.subject)?;
@@ -186,7 +186,7 @@ fn eval(args: &Eval, json: bool) -> Result<()> {
             prepared.split.validation
         };
         logits = evaluate::predict(&spec, &run.parameters()?, &prepared.data, &rows);
-        data = prepared.data;
+        (data, raw) = (prepared.data, prepared.raw);
         spec_tasks = spec
             .tasks
             .iter()
@@ -197,7 +197,8 @@ fn eval(args: &Eval, json: bool) -> Result<()> {
         let mut model = Box::new(Model::new());
         open(&mut model, &bytes, &args.subject)?;
         let measured = replay::measure(&d, &model, args.data.as_deref(), all)?;
-        (data, rows, logits) = (measured.data, measured.rows, measured.logits);
+        (data, raw) = (measured.data, measured.raw);
+        (rows, logits) = (measured.rows, measured.logits);
         let tasks = model.spec().tasks.iter();
         spec_tasks = tasks
             .map(|t| (t.name.to_string(), t.kind, f64::from(t.score_scale)))
@@ -226,15 +227,29 @@ fn eval(args: &Eval, json: bool) -> Result<()> {
             ));
         }
     }
+    let against_truth = match &args.truth {
+        None => Vec::new(),
+        Some(path) => {
+            let measured = truth::measure(&d, &raw, &spec_tasks, &logits, &rows, path)?;
+            let names = spec_tasks.iter().map(|t| t.0.clone());
+            names.zip(measured).collect::<Vec<_>>()
+        }
+    };
+    for (name, m) in &against_truth {
+        if let Some(why) = &m.skipped {
+            eprintln!("task \"{name}\" is not held against the truth: {why}");
+        }
+    }
     if json {
         let slices: serde_json::Map<String, serde_json::Value> = parts
             .iter()
             .map(|(n, m)| (n.clone(), print::metrics_json(m)))
             .collect();
-        println!(
-            "{}",
-            json!({"tasks": print::metrics_json(&whole), "slices": slices})
-        );
+        let mut object = json!({"tasks": print::metrics_json(&whole), "slices": slices});
+        if args.truth.is_some() {
+            object["truth"] = print::metrics_json(&against_truth);
+        }
+        println!("{object}");
         return Ok(());
     }
     print::metrics(&whole);
@@ -242,6 +257,7 @@ fn eval(args: &Eval, json: bool) -> Result<()> {
         println!("\n{name}");
         print::metrics(metrics);
     }
+    print::truth(&against_truth);
     Ok(())
 }
 

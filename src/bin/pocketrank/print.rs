@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use pocketrank::train::metrics::TaskMetrics;
+use pocketrank::train::truth::TruthMetrics;
 
 /// Rows under a header, columns aligned; numbers to the right.
 pub fn table(header: &[&str], rows: &[Vec<String>]) {
@@ -109,8 +110,62 @@ pub fn metrics(tasks: &[(String, TaskMetrics)]) {
     }
 }
 
+/// Tables of tasks against the truth; skipped tasks have no row.
+pub fn truth(tasks: &[(String, TruthMetrics)]) {
+    let rows = |of: &dyn Fn(&TruthMetrics) -> Option<Vec<String>>| -> Vec<Vec<String>> {
+        tasks
+            .iter()
+            .filter_map(|(name, m)| {
+                let first = vec![name.clone(), m.rows.to_string()];
+                Some([first, of(m)?].concat())
+            })
+            .collect()
+    };
+    let binary = rows(&|m| {
+        let gap = m.gap?;
+        Some(vec![
+            number(m.expected_auc, 4),
+            number(m.bound, 4),
+            format!("{gap:.4}"),
+        ])
+    });
+    if !binary.is_empty() {
+        println!("\nagainst the truth");
+        table(
+            &["task", "valid rows", "expected AUC", "bound", "gap"],
+            &binary,
+        );
+    }
+    let durations = rows(&|m| {
+        let gap = m.xauc_gap?;
+        Some(vec![
+            number(m.xauc, 4),
+            number(m.xauc_bound, 4),
+            format!("{gap:.4}"),
+            number(m.mae, 3),
+            number(m.mae_bound, 3),
+            number(m.mae_gap, 3),
+        ])
+    });
+    if !durations.is_empty() {
+        table(
+            &[
+                "task",
+                "valid rows",
+                "XAUC",
+                "bound",
+                "gap",
+                "MAE",
+                "bound",
+                "gap",
+            ],
+            &durations,
+        );
+    }
+}
+
 /// The same as one JSON object by task.
-pub fn metrics_json(tasks: &[(String, TaskMetrics)]) -> Value {
+pub fn metrics_json(tasks: &[(String, impl serde::Serialize)]) -> Value {
     let object: Map<String, Value> = tasks
         .iter()
         .map(|(name, m)| (name.clone(), json!(m)))

@@ -12,7 +12,7 @@ use crate::train::error::{Error, Kind, Result, one_line};
 const CELL_BYTES: usize = 1 << 20;
 
 /// A CSV file that is being read.
-pub(super) struct Source {
+pub(crate) struct Source {
     pub file: PathBuf,
     pub header: Vec<String>,
     reader: csv::Reader<Box<dyn Read>>,

@@ -73,24 +73,27 @@ fn xauc_counts_pairs_of_unequal_labels() {
     for seed in 0..20 {
         let n = 30 + 3 * seed as usize;
         let (s, y) = (draws(seed, n, 13), draws(seed + 50, n, 7));
+        let w = draws(seed + 90, n, 4);
         let (mut won, mut pairs) = (0.0, 0.0);
         for i in 0..n {
             for j in 0..n {
                 if y[i] > y[j] {
-                    pairs += 1.0;
-                    won += if s[i] > s[j] {
-                        1.0
-                    } else if s[i] == s[j] {
-                        0.5
-                    } else {
-                        0.0
-                    };
+                    pairs += w[i] * w[j];
+                    won += w[i]
+                        * w[j]
+                        * if s[i] > s[j] {
+                            1.0
+                        } else if s[i] == s[j] {
+                            0.5
+                        } else {
+                            0.0
+                        };
                 }
             }
         }
-        assert!((xauc(&s, &y).unwrap() - won / pairs).abs() < 1e-12);
+        assert!((xauc(&s, &y, &w).unwrap() - won / pairs).abs() < 1e-12);
     }
-    assert_eq!(xauc(&[1.0, 2.0], &[3.0, 3.0]), None);
+    assert_eq!(xauc(&[1.0, 2.0], &[3.0, 3.0], &[1.0, 1.0]), None);
 }
 
 #[test]

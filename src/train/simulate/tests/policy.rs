@@ -2,8 +2,8 @@
 
 use std::prelude::v1::*;
 
-use super::super::measure::{order_by, utility};
-use super::super::{Feed, PolicyReport, RequestView, SimulateError, SimulateOptions, run_policy};
+use super::super::measure::three_policies;
+use super::super::{Feed, RequestView, SimulateError, SimulateOptions, run_policy};
 
 fn feed() -> Feed {
     Feed::new(SimulateOptions {
@@ -14,24 +14,10 @@ fn feed() -> Feed {
     .unwrap()
 }
 
-/// Three rankers on the same users: no thought, clicks alone, the fused utility.
-pub(super) fn three_policies(feed: &Feed, sessions: u64) -> [PolicyReport; 3] {
-    let by = |objective: fn(&super::super::Prediction) -> f64| {
-        run_policy(
-            feed,
-            |view| order_by(feed, view.request, objective),
-            sessions,
-            9,
-        )
-        .unwrap()
-    };
-    [by(|_| 0.0), by(|p| p.click), by(utility)]
-}
-
 #[test]
 fn better_rankers_keep_users_longer() {
     let feed = feed();
-    let [none, click, fused] = three_policies(&feed, 300);
+    let [none, click, fused] = three_policies(&feed, 300).unwrap();
     assert!(click.clicks / click.views > none.clicks / none.views * 1.3);
     assert!(fused.watch_seconds > 1.2 * none.watch_seconds);
     assert!(fused.watch_seconds / fused.views > 1.2 * click.watch_seconds / click.views);
