@@ -9,7 +9,7 @@ use crate::train::error::{Error, Kind, Result, near_misses};
 /// the rest) or `bucket:FEATURE` (a part for each bucket of a number).
 ///
 /// # Errors
-/// [`Kind::Description`] for an unknown slice or feature.
+/// [`Kind::Description`] for an unknown slice or feature, or for data without features.
 pub fn pick(
     d: &Description,
     data: &Dataset,
@@ -29,6 +29,12 @@ pub fn pick(
             near_misses(name, names)
         ));
     };
+    // An exported file is replayed from raw values; rows and buckets stay inside the engine.
+    let Some(values) = data.features.get(feature) else {
+        return wrong(format!(
+            "an exported file has no parts by \"{name}\"; slice the run that it came from"
+        ));
+    };
     let user = d.toml.feature[feature].side == Some(crate::spec::Side::User);
     let index = |row: u32| {
         if user {
@@ -37,7 +43,7 @@ pub fn pick(
             row as usize
         }
     };
-    let of = match (kind, &data.features[feature]) {
+    let of = match (kind, values) {
         ("unseen", FeatureData::Rows(ids)) => ids,
         ("bucket", FeatureData::Numbers { buckets, .. }) if !buckets.is_empty() => buckets,
         ("unseen", _) => return wrong(format!("\"{name}\" is no id; unseen needs one")),
