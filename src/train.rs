@@ -34,6 +34,7 @@ pub mod slices;
 pub mod trainer;
 pub mod truth;
 pub mod vocabulary;
+pub mod warm;
 
 #[cfg(test)]
 pub(crate) mod synthetic;

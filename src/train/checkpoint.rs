@@ -8,9 +8,8 @@
 //! | per array: 8 + 4 x len | len, then values of 4 bytes |
 //! | 8 | XXH3-64 of all before |
 //!
-//! All integers and floats are little-endian. A file is written beside its place, synced and renamed over the old
-//! one, and the folder synced: at any moment the last complete file is there. These files belong to one version of
-//! the trainer and one machine kind; what ships is the model file.
+//! All integers and floats are little-endian. At any moment the last complete file is there ([`Replacement`]). These
+//! files belong to one version of the trainer and one machine kind; what ships is the model file.
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -19,6 +18,8 @@ use std::prelude::v1::*;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use crate::train::error::{Error, Kind};
+use crate::train::files::Replacement;
 use crate::train::network::{Network, Weights};
 use crate::train::optimizer::State;
 use crate::train::parameters::Parameters;
@@ -57,9 +58,19 @@ impl core::fmt::Display for FileError {
         match self {
             Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
             Self::Bad { path, reason } => write!(f, "{}: {reason}", path.display()),
-            Self::Locked { path } => {
-                write!(f, "{}: another process is training here", path.display())
-            }
+            Self::Locked { path } => write!(f, "{}: {LOCKED}", path.display()),
+        }
+    }
+}
+
+const LOCKED: &str = "another process is training here; wait for it, or train into another folder";
+
+impl From<FileError> for Error {
+    fn from(e: FileError) -> Self {
+        match e {
+            FileError::Io { path, source } => Self::io(&path, &source),
+            FileError::Bad { path, reason } => Self::in_file(Kind::Data, &path, reason),
+            FileError::Locked { path } => Self::in_file(Kind::Busy, &path, LOCKED),
         }
     }
 }
@@ -111,38 +122,24 @@ impl<W: Write> Write for Digesting<W> {
 }
 
 /// Puts what `fill` writes, and its digest, in the place of `path`.
-fn write_atomically(
+fn write_digested(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), FileError> {
-    let error = io_error(path);
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(&error)?;
-    let mut out = Digesting {
-        inner: BufWriter::with_capacity(1 << 20, file),
-        digest: Xxh3::new(),
+    let write = || {
+        let mut out = Digesting {
+            inner: BufWriter::with_capacity(1 << 20, Replacement::begin(path)?),
+            digest: Xxh3::new(),
+        };
+        fill(&mut out)?;
+        let digest = out.digest.digest();
+        let mut out = out.inner;
+        out.write_all(&digest.to_le_bytes())?;
+        // Dropping a BufWriter hides a full disk.
+        let new = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        new.place()
     };
-    fill(&mut out).map_err(&error)?;
-    let digest = out.digest.digest();
-    let mut out = out.inner;
-    out.write_all(&digest.to_le_bytes()).map_err(&error)?;
-    // Dropping a BufWriter hides a full disk.
-    let file = out.into_inner().map_err(|e| error(e.into_error()))?;
-    file.as_file().sync_all().map_err(&error)?;
-    file.persist(path).map_err(|e| error(e.error))?;
-    sync_folder(folder).map_err(io_error(folder))
-}
-
-/// Makes a rename in `folder` durable.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(folder)?.sync_all()
-    } else {
-        Ok(())
-    }
+    write().map_err(io_error(path))
 }
 
 /// Values of 4 bytes.
@@ -164,7 +161,7 @@ fn write_file<'a>(
     };
     let mut bytes = vec![0; postcard::experimental::serialized_size(header).map_err(bad)?];
     postcard::to_slice(header, &mut bytes).map_err(bad)?;
-    write_atomically(path, |out| {
+    write_digested(path, |out| {
         out.write_all(magic)?;
         out.write_all(&VERSION.to_le_bytes())?;
         out.write_all(&(bytes.len() as u32).to_le_bytes())?;
@@ -310,7 +307,9 @@ pub(crate) fn load(
     let mut reader = Reader::open(path, &bytes, CHECKPOINT)?;
     let position: Position = reader.header()?;
     if position.fingerprint != fingerprint {
-        return Err(reader.bad("it belongs to another description, other data or another seed"));
+        return Err(reader.bad(
+            "it belongs to another description, other data, another seed or another --from; without --resume training begins anew",
+        ));
     }
     for weights in [
         &mut state.weights,
@@ -368,6 +367,7 @@ pub fn load_parameters(path: &Path, network: &Network) -> Result<Parameters<f32>
 /// The right to train in a folder, until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct RunLock {
+    folder: PathBuf,
     _file: File,
 }
 
@@ -383,11 +383,19 @@ impl RunLock {
             .open(&path)
             .map_err(io_error(&path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self {
+                folder: folder.into(),
+                _file: file,
+            }),
             Err(std::fs::TryLockError::WouldBlock) => Err(FileError::Locked {
                 path: folder.into(),
             }),
             Err(std::fs::TryLockError::Error(source)) => Err(FileError::Io { path, source }),
         }
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 }

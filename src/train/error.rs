@@ -17,6 +17,8 @@ pub enum Kind {
     Data = 3,
     /// A file could not be read or written.
     Io = 4,
+    /// Another process trains in the same folder.
+    Busy = 5,
     /// Interrupted, after a checkpoint.
     Interrupted = 130,
 }

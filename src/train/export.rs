@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! calibration requests -> quantize -> file scores against f32 scores -> head biases, until the means agree
-//! file in a temporary place -> read back, opened as a phone would -> replay of other requests -> report
+//! file beside its place -> read back, opened as a phone would -> replay of other requests -> report
 //! report within the budget -> renamed to its place
 //! ```
 //!
@@ -13,7 +13,6 @@ mod calibrate;
 mod compare;
 mod statistics;
 
-use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
@@ -25,6 +24,7 @@ use crate::format::File;
 use crate::spec::{Spec, limits};
 use crate::train::dataset::TaskData;
 use crate::train::error::{Error, Kind, Result};
+use crate::train::files::Replacement;
 use crate::train::parameters::Parameters;
 use crate::train::quantize::{Lookups, quantize};
 
@@ -141,16 +141,11 @@ fn refused_request(number: usize, why: &str) -> Error {
 pub fn export(run: &mut Run<'_>, options: &Options, path: &Path) -> Result<Report> {
     let corrected = calibrate::calibrate(run, options)?;
     let io = |e: std::io::Error| Error::io(path, &e);
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut file = new_file(folder).map_err(io)?;
-    file.write_all(&corrected.bytes)
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(io)?;
+    let mut new = Replacement::begin(path).map_err(io)?;
     let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(0))
+    let file = new.file();
+    file.write_all(&corrected.bytes)
+        .and_then(|()| file.seek(SeekFrom::Start(0)))
         .and_then(|_| file.read_to_end(&mut bytes))
         .map_err(io)?;
     let model = open(&bytes)?;
@@ -164,27 +159,9 @@ pub fn export(run: &mut Run<'_>, options: &Options, path: &Path) -> Result<Repor
         task.bias_correction = *correction;
     }
     if report.check().is_ok() {
-        file.persist(path).map_err(|e| io(e.error))?;
-        // The rename itself must survive a power cut.
-        if cfg!(unix) {
-            fs::File::open(folder)
-                .and_then(|folder| folder.sync_all())
-                .map_err(io)?;
-        }
+        new.place().map_err(io)?;
     }
     Ok(report)
-}
-
-/// A temporary file that will be readable by whom the umask says, as other files are.
-fn new_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".pkr");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
 }
 
 /// The device's own checks, SHA-256 included.

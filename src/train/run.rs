@@ -7,7 +7,10 @@
 //! RUN/checkpoint.bin  to resume from
 //! RUN/parameters.bin  the result
 //! RUN/report.json     metrics of the validation rows, and every evaluation
+//! RUN/lock            held while a process trains; nothing by itself
 //! ```
+//!
+//! Invariant: `parameters.bin` belongs to the `model.toml` and `fit.bin` beside it. Training anew removes it first.
 use core::sync::atomic::AtomicBool;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,10 +19,11 @@ use std::prelude::v1::*;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::Spec;
+use crate::train::checkpoint::RunLock;
 use crate::train::dataset::{Dataset, Split};
 use crate::train::description::Description;
 use crate::train::error::{Error, Kind, Result};
-use crate::train::files::write_atomically;
+use crate::train::files::{self, write_atomically};
 use crate::train::fit::Fit;
 use crate::train::log::{self, RawColumn, RawLog};
 use crate::train::metrics::TaskMetrics;
@@ -27,9 +31,12 @@ use crate::train::network::Network;
 use crate::train::parameters::Parameters;
 use crate::train::quantize::Lookups;
 use crate::train::trainer::{
-    self, Evaluation, Job, Outcome, PARAMETERS_FILE, Progress, TrainError,
+    CHECKPOINT_FILE, Evaluation, Job, Outcome, PARAMETERS_FILE, Progress, TrainError, Training,
 };
-use crate::train::{checkpoint, evaluate, export, pass, replay};
+use crate::train::{checkpoint, evaluate, export, pass, replay, warm};
+
+/// The report's name in a run's folder.
+const REPORT_FILE: &str = "report.json";
 
 /// How to train.
 #[derive(Clone, Debug)]
@@ -144,7 +151,7 @@ pub fn check_tasks(d: &Description, data: &Dataset, rows: &[u32]) -> Result<()> 
                 "negative"
             };
             return wrong(format!(
-                "task \"{name}\": none of its {count} training rows is {class}; it needs both"
+                "task \"{name}\": none of its {count} training rows is {class}; it needs both: correct its label or space, or leave it out"
             ));
         }
     }
@@ -154,17 +161,19 @@ pub fn check_tasks(d: &Description, data: &Dataset, rows: &[u32]) -> Result<()> 
 /// Trains a description into a folder.
 ///
 /// # Errors
-/// Those of reading and training; [`Kind::Interrupted`] after a checkpoint.
+/// Those of reading and training; [`Kind::Busy`] if another process trains in the folder; [`Kind::Interrupted`] after a
+/// checkpoint.
 pub fn train(
     o: &Options<'_>,
     interrupt: &AtomicBool,
     progress: &mut dyn FnMut(&Progress<'_>),
 ) -> Result<Report> {
     let d = Description::read(o.model)?;
-    fs::create_dir_all(o.out).map_err(|e| Error::io(o.out, &e))?;
+    // Before anything is read or written: who is not alone in the folder leaves it as it is.
+    let lock = RunLock::take(o.out)?;
+    let previous = o.from.map(|from| start_from(&d, o.out, from)).transpose()?;
     let raw = log::read(&d, o.data)?;
     let split = pass::split(&d, &raw)?;
-    let previous = o.from.map(Run::open).transpose()?;
     let learned_from: Vec<u32> = merged(&split.train, &split.stop, &split.validation);
     let (fit, derived) = Fit::learn(&d, &raw, &learned_from, previous.as_ref().map(|p| &p.fit))?;
     let spec = fit.spec(&d)?;
@@ -177,31 +186,15 @@ pub fn train(
     options.threads = o.threads;
     options.seed = o.seed.unwrap_or(options.seed);
     let tasks = d.task_options().map_err(usage)?;
-    let network = Network::new(&spec);
     let from = match &previous {
         Some(previous) => {
-            let fresh =
-                network.initialize(&data, &split.train, options.seed, options.embedding_init);
-            let rows = fit.row_mapping(&previous.fit);
-            Some(
-                network
-                    .warm_start(fresh, &previous.parameters()?, &rows, options.seed)
-                    .map_err(usage)?,
-            )
+            let rows = &split.train;
+            Some(warm::parameters(
+                &d, &fit, &spec, previous, &data, rows, &options,
+            )?)
         }
         None => None,
     };
-    write_atomically(&o.out.join("model.toml"), d.text.as_bytes())?;
-    fit.save(&o.out.join("fit.bin"))?;
-    let absolute = |p: &Path| std::path::absolute(p).unwrap_or_else(|_| p.to_path_buf());
-    write_json(
-        &o.out.join("run.json"),
-        &Origin {
-            model: absolute(o.model),
-            data: o.data.map(absolute),
-        },
-    )?;
-
     let job = Job {
         spec: &spec,
         data: &data,
@@ -209,11 +202,29 @@ pub fn train(
         options: &options,
         tasks: &tasks,
         from: from.as_ref(),
-        folder: Some(o.out),
+        folder: Some(&lock),
         resume: o.resume,
         interrupt,
     };
-    let trained = match trainer::train(&job, progress).map_err(|e| train_error(&d, o.out, e))? {
+    let training = Training::begin(&job).map_err(|e| train_error(&d, o.out, e))?;
+    if !training.resumes() {
+        // A result of another description must not stand beside this one, whatever happens between here and the end.
+        for name in [PARAMETERS_FILE, REPORT_FILE, CHECKPOINT_FILE] {
+            files::remove(&o.out.join(name))?;
+        }
+    }
+    write_atomically(&o.out.join("model.toml"), d.text.as_bytes())?;
+    fit.save(&o.out.join("fit.bin"))?;
+    let absolute = |p: &Path| std::path::absolute(p).unwrap_or_else(|_| p.to_path_buf());
+    let origin = Origin {
+        model: absolute(o.model),
+        data: o.data.map(absolute),
+    };
+    write_json(&o.out.join("run.json"), &origin)?;
+    let trained = match training
+        .train(progress)
+        .map_err(|e| train_error(&d, o.out, e))?
+    {
         Outcome::Finished(trained) => trained,
         Outcome::Interrupted { step } => {
             let message =
@@ -248,8 +259,20 @@ pub fn train(
         ],
         history: trained.history.clone(),
     };
-    write_json(&o.out.join("report.json"), &report)?;
+    write_json(&o.out.join(REPORT_FILE), &report)?;
     Ok(report)
+}
+
+/// The run to start from.
+fn start_from(d: &Description, out: &Path, from: &Path) -> Result<Run> {
+    let same = |a: &Path, b: &Path| Some(fs::canonicalize(a).ok()? == fs::canonicalize(b).ok()?);
+    if same(out, from) == Some(true) {
+        let message = "--from and --out are one folder; a run that is started from stays as it is";
+        return Err(Error::in_file(Kind::Description, out, message));
+    }
+    let previous = Run::open(from)?;
+    warm::check_features(d, &previous)?;
+    Ok(previous)
 }
 
 /// Rows that features may learn from: training and stopping rows, but none that are reported on.
@@ -267,7 +290,7 @@ fn train_error(d: &Description, out: &Path, e: TrainError) -> Error {
         TrainError::Options(message) => Error::in_file(Kind::Description, &d.file, message),
         TrainError::NoRows => Error::in_file(Kind::Data, &d.file, e.to_string()),
         TrainError::NotFinite { .. } => Error::in_file(Kind::Refused, &d.file, e.to_string()),
-        TrainError::File(e) => Error::new(Kind::Io, e.to_string()),
+        TrainError::File(e) => e.into(),
         TrainError::Threads(_) => Error::in_file(Kind::Io, out, e.to_string()),
     }
 }
@@ -315,11 +338,15 @@ impl Run {
     /// Its trained parameters.
     ///
     /// # Errors
-    /// [`Kind::Io`]: also for a run that has not finished.
+    /// [`Kind::Io`], also for a run that has not finished; [`Kind::Data`] for a damaged file.
     pub fn parameters(&self) -> Result<Parameters<f32>> {
         let spec = self.fit.spec(&self.description)?;
-        checkpoint::load_parameters(&self.folder.join(PARAMETERS_FILE), &Network::new(&spec))
-            .map_err(|e| Error::new(Kind::Io, e.to_string()))
+        let path = self.folder.join(PARAMETERS_FILE);
+        if !path.exists() {
+            let message = "the run has not finished; train with --resume goes on";
+            return Err(Error::in_file(Kind::Io, &self.folder, message));
+        }
+        Ok(checkpoint::load_parameters(&path, &Network::new(&spec))?)
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! A run is a function of the spec, the options, the data and the seed: neither threads, nor the clock, nor being
 //! killed and resumed changes a bit of its result.
-use std::path::Path;
 use std::prelude::v1::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -12,7 +11,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::spec::Spec;
 use crate::train::checkpoint::{self, FileError, Position, RunLock};
-use crate::train::dataset::{Dataset, Split};
+use crate::train::dataset::{Dataset, FeatureData, Split};
 use crate::train::gradient::Gradients;
 use crate::train::metrics::TaskMetrics;
 use crate::train::network::gather::Dropout;
@@ -37,8 +36,8 @@ pub struct Job<'a> {
     pub tasks: &'a [TaskOptions],
     /// Parameters to begin with, instead of fresh ones (see [`Network::warm_start`]).
     pub from: Option<&'a Parameters<f32>>,
-    /// Where checkpoints, the lock and the trained parameters go; `None`: nowhere.
-    pub folder: Option<&'a Path>,
+    /// The folder that checkpoints and the trained parameters go to; `None`: nowhere.
+    pub folder: Option<&'a RunLock>,
     /// Go on from the folder's checkpoint, if there is one.
     pub resume: bool,
     /// Set by others to stop after the current step, with a checkpoint.
@@ -135,7 +134,7 @@ impl core::fmt::Display for TrainError {
             Self::NotFinite { step, what } => {
                 write!(
                     f,
-                    "training diverged: a {what} is not finite after {step} steps; a lower lr may help"
+                    "training diverged: a {what} is not finite after {step} steps; lower lr and embedding_lr, or clip the numbers that are largest"
                 )
             }
             Self::File(e) => write!(f, "{e}"),
@@ -152,7 +151,7 @@ impl From<FileError> for TrainError {
     }
 }
 
-/// Everything of a run that is not in its position and state.
+/// A run between two steps.
 struct Run<'a> {
     job: &'a Job<'a>,
     network: Network,
@@ -163,28 +162,64 @@ struct Run<'a> {
     best: Option<Weights<f32>>,
 }
 
-/// Trains.
-pub fn train(
-    job: &Job<'_>,
-    progress: &mut dyn FnMut(&Progress<'_>),
-) -> Result<Outcome, TrainError> {
-    let options = job.options;
-    options.check().map_err(TrainError::Options)?;
-    job.tasks
-        .iter()
-        .try_for_each(TaskOptions::check)
-        .map_err(TrainError::Options)?;
-    if job.tasks.len() != job.spec.tasks.len() {
-        return Err(TrainError::Options(
-            "options of every task are needed".into(),
-        ));
+/// A run before its first step, or before the next one after its checkpoint.
+pub struct Training<'a> {
+    pool: rayon::ThreadPool,
+    run: Run<'a>,
+}
+
+impl<'a> Training<'a> {
+    /// Tests the job and reads the checkpoint that it resumes from, if any. Writes nothing.
+    ///
+    /// # Errors
+    /// All that can be wrong before the first step.
+    pub fn begin(job: &'a Job<'a>) -> Result<Self, TrainError> {
+        let options = job.options;
+        options.check().map_err(TrainError::Options)?;
+        job.tasks
+            .iter()
+            .try_for_each(TaskOptions::check)
+            .map_err(TrainError::Options)?;
+        if job.tasks.len() != job.spec.tasks.len() {
+            return Err(TrainError::Options(
+                "options of every task are needed".into(),
+            ));
+        }
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(options.threads)
+            .build()
+            .map_err(TrainError::Threads)?;
+        let run = pool.install(|| Run::new(job))?;
+        Ok(Self { pool, run })
     }
-    let _lock = job.folder.map(RunLock::take).transpose()?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.threads)
-        .build()
-        .map_err(TrainError::Threads)?;
-    let mut run = pool.install(|| Run::new(job))?;
+
+    /// True if there was a checkpoint to go on from.
+    pub fn resumes(&self) -> bool {
+        self.run.position.step > 0
+    }
+
+    /// Trains to the end, or until interrupted.
+    ///
+    /// # Errors
+    /// Divergence, and files that cannot be written.
+    pub fn train(self, progress: &mut dyn FnMut(&Progress<'_>)) -> Result<Outcome, TrainError> {
+        let Self { pool, mut run } = self;
+        if let Some(step) = take_steps(&pool, &mut run, progress)? {
+            return Ok(Outcome::Interrupted { step });
+        }
+        let trained = pool.install(|| run.finish())?;
+        Ok(Outcome::Finished(Box::new(trained)))
+    }
+}
+
+/// The steps of a run. If it was interrupted, how many were done.
+fn take_steps(
+    pool: &rayon::ThreadPool,
+    run: &mut Run<'_>,
+    progress: &mut dyn FnMut(&Progress<'_>),
+) -> Result<Option<u64>, TrainError> {
+    let job = run.job;
+    let options = job.options;
     let mut gradients = Gradients::default();
     let per_epoch = run.rows.len().div_ceil(options.batch) as u64;
     let steps = per_epoch * u64::from(options.epochs);
@@ -205,7 +240,7 @@ pub fn train(
         };
         let end = order.len().min((batch + 1) * options.batch);
         run.step(
-            &pool,
+            pool,
             &mut gradients,
             &order[batch * options.batch..end],
             options.schedule(step, steps),
@@ -259,11 +294,10 @@ pub fn train(
             evaluation: run.position.history.last().filter(|_| evaluated),
         });
         if interrupted {
-            return Ok(Outcome::Interrupted { step });
+            return Ok(Some(step));
         }
     }
-    pool.install(|| run.finish())
-        .map(|trained| Outcome::Finished(Box::new(trained)))
+    Ok(None)
 }
 
 impl<'a> Run<'a> {
@@ -290,7 +324,7 @@ impl<'a> Run<'a> {
         };
         let state = State::new(&network, network.weights(parameters), job.options);
         let position = Position {
-            fingerprint: fingerprint(job, &rows),
+            fingerprint: fingerprint(job, &rows, &state.weights),
             losses: vec![(0.0, 0); job.tasks.len()],
             ..Position::default()
         };
@@ -310,7 +344,8 @@ impl<'a> Run<'a> {
     }
 
     fn checkpoint(&self) -> Option<std::path::PathBuf> {
-        self.job.folder.map(|folder| folder.join(CHECKPOINT_FILE))
+        let folder = self.job.folder.map(RunLock::folder);
+        folder.map(|folder| folder.join(CHECKPOINT_FILE))
     }
 
     fn step(
@@ -413,7 +448,7 @@ impl<'a> Run<'a> {
             .unwrap_or_else(|| self.state.averaged(&self.network, self.job.options.average));
         let metrics = self.metrics(&weights, &self.job.split.validation)?;
         let parameters = self.network.parameters(weights);
-        if let Some(folder) = self.job.folder {
+        if let Some(folder) = self.job.folder.map(RunLock::folder) {
             checkpoint::save_parameters(&folder.join(PARAMETERS_FILE), &self.network, &parameters)?;
         }
         Ok(Trained {
@@ -432,9 +467,9 @@ pub const CHECKPOINT_FILE: &str = "checkpoint.bin";
 /// The trained parameters' name in a run's folder.
 pub const PARAMETERS_FILE: &str = "parameters.bin";
 
-/// A digest of all that decides a run's result, as far as it is cheap to read: the spec, the options without threads
-/// and clock, which rows train and stop, and their labels.
-fn fingerprint(job: &Job<'_>, rows: &[u32]) -> u64 {
+/// A digest of all that decides a run's result: the spec, the options without threads and clock, the parameters that it
+/// begins with, which rows train and stop, their features and labels.
+fn fingerprint(job: &Job<'_>, rows: &[u32], begin: &Weights<f32>) -> u64 {
     let mut digest = Xxh3::new();
     let options = TrainOptions {
         threads: 0,
@@ -444,17 +479,40 @@ fn fingerprint(job: &Job<'_>, rows: &[u32]) -> u64 {
     digest.update(format!("{:?}{options:?}{:?}", job.spec, job.tasks).as_bytes());
     digest.update(&(job.data.request.len() as u64).to_le_bytes());
     for list in [rows, &job.split.stop] {
-        digest.update(&(list.len() as u64).to_le_bytes());
-        list.iter()
-            .for_each(|row| digest.update(&row.to_le_bytes()));
+        words(&mut digest, list, |x| x.to_le_bytes());
     }
-    for task in &job.data.tasks {
-        task.labels
-            .iter()
-            .chain(&task.weights)
-            .for_each(|x| digest.update(&x.to_le_bytes()));
+    let tasks = job.data.tasks.iter().flat_map(|t| [&t.labels, &t.weights]);
+    let begin = begin.tables.iter().chain([&begin.dense]);
+    for floats in tasks.chain(begin) {
+        words(&mut digest, floats, |x| x.to_le_bytes());
+    }
+    for feature in &job.data.features {
+        match feature {
+            FeatureData::Rows(rows) => words(&mut digest, rows, |x| x.to_le_bytes()),
+            FeatureData::Lists { offsets, rows, .. } => {
+                words(&mut digest, offsets, |x| x.to_le_bytes());
+                words(&mut digest, rows, |x| x.to_le_bytes());
+            }
+            FeatureData::Numbers { values, buckets } => {
+                words(&mut digest, values, |x| x.to_le_bytes());
+                words(&mut digest, buckets, |x| x.to_le_bytes());
+            }
+            FeatureData::Vectors(bytes) => digest.update(bytes),
+        }
     }
     digest.digest()
+}
+
+/// Digests `list`, its length first, in pieces: one call a value costs ten times as much.
+fn words<T: Copy>(digest: &mut Xxh3, list: &[T], bytes: impl Fn(T) -> [u8; 4]) {
+    digest.update(&(list.len() as u64).to_le_bytes());
+    let mut piece = [[0; 4]; 256];
+    for values in list.chunks(piece.len()) {
+        for (to, value) in piece.iter_mut().zip(values) {
+            *to = bytes(*value);
+        }
+        digest.update(piece[..values.len()].as_flattened());
+    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 /// Multi-objective ranking on the phone: train, export and inspect the one file that the phone reads.
 ///
-/// Exit codes: 0 done, 1 refused by a stated budget or check, 2 wrong usage or description, 3 bad data, 4 I/O,
-/// 130 interrupted (after a checkpoint).
+/// Exit codes: 0 done, 1 refused by a stated budget or check (or training diverged), 2 wrong usage or description,
+/// 3 bad data, 4 I/O, 5 another process trains in the folder, 130 interrupted (after a checkpoint).
 #[derive(Parser)]
 #[command(name = "pocketrank", version, max_term_width = 100)]
 pub struct Cli {

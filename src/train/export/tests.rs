@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+use std::fs;
+
 use super::*;
 use crate::spec::TaskKind;
 use crate::train::golden::{self, GoldenModel};

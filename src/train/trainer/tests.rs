@@ -1,6 +1,7 @@
 //! Whole runs on small logs.
 #![allow(clippy::unwrap_used)]
 use core::panic;
+use std::path::Path;
 
 use super::*;
 use crate::spec::Layers;
@@ -51,6 +52,7 @@ fn run_spec(
     stop_after: Option<u64>,
 ) -> Result<Outcome, TrainError> {
     let interrupt = AtomicBool::new(false);
+    let lock = folder.map(RunLock::take).transpose()?;
     let job = Job {
         spec,
         data,
@@ -58,12 +60,12 @@ fn run_spec(
         options,
         tasks: &[TaskOptions::default(); 3],
         from: None,
-        folder,
+        folder: lock.as_ref(),
         resume: true,
         interrupt: &interrupt,
     };
     interrupt.store(stop_after == Some(0), Ordering::Relaxed);
-    train(&job, &mut |p| {
+    Training::begin(&job)?.train(&mut |p| {
         interrupt.store(
             stop_after.is_some_and(|n| p.step + 1 >= n),
             Ordering::Relaxed,
