@@ -46,13 +46,14 @@ impl Replacement {
             match file.try_lock() {
                 // Between opening and locking its writer may have put it in its place: then it is no part any more.
                 Ok(()) if is_at(&file, &part) => {
-                    file.set_len(0)?;
-                    return Ok(Self {
+                    let new = Self {
                         file,
                         part,
                         path: path.into(),
                         placed: false,
-                    });
+                    };
+                    new.file.set_len(0)?;
+                    return Ok(new);
                 }
                 Ok(()) | Err(fs::TryLockError::WouldBlock) => {}
                 Err(fs::TryLockError::Error(e)) => return Err(e),

@@ -233,6 +233,16 @@ pub(crate) fn row_key(
 
 /// Raw columns of the derived features: numbers (NaN is missing) and lists of keys.
 pub fn derive(d: &Description, fit: &Fit, spec: &Spec<'_>, raw: &RawLog) -> Vec<RawColumn> {
+    derive_by(d, &all_boundaries(fit, spec), spec, raw)
+}
+
+/// [`derive`] with the boundaries of each feature, as an exported file has them too.
+pub fn derive_by(
+    d: &Description,
+    boundaries: &[Vec<u8>],
+    spec: &Spec<'_>,
+    raw: &RawLog,
+) -> Vec<RawColumn> {
     let mut columns: Vec<RawColumn> = d
         .toml
         .feature
@@ -247,10 +257,7 @@ pub fn derive(d: &Description, fit: &Fit, spec: &Spec<'_>, raw: &RawLog) -> Vec<
             _ => RawColumn::None,
         })
         .collect();
-    let boundaries: Vec<Vec<u8>> = (0..spec.features.len())
-        .map(|i| fit.boundaries(i))
-        .collect();
-    for_each_state(d, &boundaries, spec, raw, &mut |request, rows, state| {
+    for_each_state(d, boundaries, spec, raw, &mut |request, rows, state| {
         let (state, now) = (Some(state), raw.time[request]);
         for (i, column) in columns.iter_mut().enumerate() {
             match (column, spec.features[i].source) {
@@ -260,7 +267,7 @@ pub fn derive(d: &Description, fit: &Fit, spec: &Spec<'_>, raw: &RawLog) -> Vec<
                 }
                 (RawColumn::Numbers(x), Source::KeyRate { key, .. }) => {
                     for row in rows.clone() {
-                        let key = row_key(raw, spec, &boundaries, usize::from(key), row as u32);
+                        let key = row_key(raw, spec, boundaries, usize::from(key), row as u32);
                         x.push(features::number(spec, state, i, now, key).unwrap_or(f32::NAN));
                     }
                 }
@@ -274,6 +281,11 @@ pub fn derive(d: &Description, fit: &Fit, spec: &Spec<'_>, raw: &RawLog) -> Vec<
     columns
 }
 
+fn all_boundaries(fit: &Fit, spec: &Spec<'_>) -> Vec<Vec<u8>> {
+    let features = 0..spec.features.len();
+    features.map(|i| fit.boundaries(i)).collect()
+}
+
 /// The data set of a log under a fit; `derived` from [`Fit::learn`] or [`derive`].
 pub fn encode(
     d: &Description,
@@ -282,11 +294,8 @@ pub fn encode(
     raw: &RawLog,
     derived: &[RawColumn],
 ) -> Dataset {
-    let boundaries: Vec<Vec<u8>> = (0..spec.features.len())
-        .map(|i| fit.boundaries(i))
-        .collect();
     let vocabularies: Vec<_> = fit.tables.iter().map(|t| t.open()).collect();
-    let row_of = |table: u8, key: Option<u64>, default_row: u32| {
+    let row_of = |_: usize, table: u8, key: Option<u64>, default_row: u32| {
         let index = usize::from(table);
         features::table_row(
             &spec.tables[index],
@@ -296,8 +305,25 @@ pub fn encode(
         )
         .0
     };
-    let features = spec
-        .features
+    Dataset {
+        features: encode_by(d, spec, &all_boundaries(fit, spec), raw, derived, &row_of),
+        ..labels(d, raw)
+    }
+}
+
+/// The row that a feature's table has for a key: feature, table, key, row of a missing key.
+pub type RowOf<'r> = dyn Fn(usize, u8, Option<u64>, u32) -> u32 + 'r;
+
+/// The features of a log, with the boundaries and rows of a fit or of an exported file.
+pub fn encode_by(
+    d: &Description,
+    spec: &Spec<'_>,
+    boundaries: &[Vec<u8>],
+    raw: &RawLog,
+    derived: &[RawColumn],
+    row_of: &RowOf<'_>,
+) -> Vec<FeatureData> {
+    spec.features
         .iter()
         .enumerate()
         .map(|(i, f)| {
@@ -311,7 +337,7 @@ pub fn encode(
             match (f.encoding, column) {
                 (Encoding::Row { table, default_row }, RawColumn::Ids(ids)) => FeatureData::Rows(
                     ids.iter()
-                        .map(|id| row_of(table, key_of(*id, kind), default_row))
+                        .map(|id| row_of(i, table, key_of(*id, kind), default_row))
                         .collect(),
                 ),
                 (Encoding::Row { table, default_row }, _) => {
@@ -319,12 +345,12 @@ pub fn encode(
                         return FeatureData::Rows(Vec::new());
                     };
                     let of =
-                        |key: u8, row: u32| row_key(raw, spec, &boundaries, usize::from(key), row);
+                        |key: u8, row: u32| row_key(raw, spec, boundaries, usize::from(key), row);
                     let cross = |row: u32| {
                         let key = of(left, row)
                             .zip(of(right, row))
                             .map(|(a, b)| features::hash_cross(a, b));
-                        row_of(table, key, default_row)
+                        row_of(i, table, key, default_row)
                     };
                     if f.side == Side::User {
                         FeatureData::Rows(first_rows(raw).map(cross).collect())
@@ -347,7 +373,11 @@ pub fn encode(
                         let end = end.min(start + usize::from(max_len));
                         let is_key = described.kind.is_derived();
                         let key = |id: &u64| if is_key { Some(*id) } else { key_of(*id, kind) };
-                        rows.extend(ids[start..end].iter().map(|id| row_of(table, key(id), 0)));
+                        rows.extend(
+                            ids[start..end]
+                                .iter()
+                                .map(|id| row_of(i, table, key(id), 0)),
+                        );
                         if let (Some(q), Some(weights)) = (&mut q, weights) {
                             q.extend(q15(&weights[start..end]));
                         }
@@ -386,17 +416,7 @@ pub fn encode(
                 _ => FeatureData::Rows(Vec::new()),
             }
         })
-        .collect();
-    Dataset {
-        features,
-        request: raw.request.clone(),
-        time: raw.time.clone(),
-        tasks: (0..spec.tasks.len())
-            .map(|t| task_data(d, raw, t))
-            .collect(),
-        gauc_group: raw.gauc_group.clone(),
-        line: raw.line.clone(),
-    }
+        .collect()
 }
 
 /// Labels and groups of a log, without features.

@@ -5,7 +5,7 @@ use std::prelude::v1::*;
 
 use crate::engine::{Model, Output, Scratch};
 use crate::spec::{Encoding, Side, Spec, TaskKind, limits};
-use crate::train::dataset::Dataset;
+use crate::train::dataset::{Dataset, FeatureData, Split};
 use crate::train::description::Description;
 use crate::train::error::{Error, Kind, Result};
 use crate::train::log::{self, RawColumn, RawLog};
@@ -230,9 +230,11 @@ impl<'m, 'a> Ranker<'m, 'a> {
 
 /// A log measured through an exported file.
 pub struct Measured {
-    /// The log.
+    /// The log as read.
     pub raw: RawLog,
-    /// Labels and groups; without features.
+    /// Which of its rows do what, by the description.
+    pub split: Split,
+    /// Labels and groups; without features, see [`features`].
     pub data: Dataset,
     /// Rows measured.
     pub rows: Vec<u32>,
@@ -258,13 +260,23 @@ pub fn measure(
         wanted[raw.request[*row as usize] as usize] = true;
     }
     let scored = score(d, model, &raw, &|request| wanted[request])?;
-    let data = pass::labels(d, &raw);
     Ok(Measured {
-        raw,
-        data,
+        data: pass::labels(d, &raw),
         logits: logits(model, &scored.scores),
         rows: scored.rows,
+        raw,
+        split,
     })
+}
+
+/// The features of a log as an exported file has them: its rows, buckets and transforms.
+pub fn features(d: &Description, model: &Model<'_>, raw: &RawLog) -> Vec<FeatureData> {
+    let (spec, boundaries) = (model.spec(), boundaries(model));
+    let derived = pass::derive_by(d, &boundaries, spec, raw);
+    let row_of = |feature: usize, _: u8, key: Option<u64>, default_row: u32| {
+        key.map_or(default_row, |key| model.row_of(feature, key).unwrap_or(0))
+    };
+    pass::encode_by(d, spec, &boundaries, raw, &derived, &row_of)
 }
 
 /// Logits of scores `[rows, tasks]`.

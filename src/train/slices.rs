@@ -1,79 +1,137 @@
 //! Parts of the reported rows: new users, unseen items, buckets of a number.
+use std::collections::{BTreeMap, BTreeSet};
 use std::prelude::v1::*;
 
-use crate::train::dataset::{Dataset, FeatureData};
-use crate::train::description::Description;
+use crate::spec::Side;
+use crate::train::dataset::{FeatureData, Split};
+use crate::train::description::{Description, FeatureKind};
 use crate::train::error::{Error, Kind, Result, near_misses};
+use crate::train::log::RawLog;
 
-/// Positions within `rows` of each part that `slice` names: `unseen:FEATURE` (rows whose id is out of vocabulary, and
-/// the rest) or `bucket:FEATURE` (a part for each bucket of a number).
-///
-/// # Errors
-/// [`Kind::Description`] for an unknown slice or feature, or for data without features.
-pub fn pick(
-    d: &Description,
-    data: &Dataset,
-    rows: &[u32],
-    slice: &str,
-) -> Result<Vec<(String, Vec<usize>)>> {
-    let wrong = |message: String| Err(Error::new(Kind::Description, message));
-    let Some((kind, name)) = slice.split_once(':') else {
-        return wrong(format!(
-            "unknown slice \"{slice}\"; unseen:FEATURE or bucket:FEATURE"
-        ));
-    };
-    let Some(feature) = d.feature(name) else {
-        let names = d.toml.feature.iter().map(|f| f.name.get_ref().as_str());
-        return wrong(format!(
-            "no feature \"{name}\" to slice by{}",
-            near_misses(name, names)
-        ));
-    };
-    // An exported file is replayed from raw values; rows and buckets stay inside the engine.
-    let Some(values) = data.features.get(feature) else {
-        return wrong(format!(
-            "an exported file has no parts by \"{name}\"; slice the run that it came from"
-        ));
-    };
-    let user = d.toml.feature[feature].side == Some(crate::spec::Side::User);
-    let index = |row: u32| {
-        if user {
-            data.request[row as usize] as usize
-        } else {
-            row as usize
+const SLICES: &str = "new-user, unseen:FEATURE or bucket:FEATURE";
+
+/// A part's title and positions of its rows.
+pub type Part = (String, Vec<usize>);
+
+/// A log whose rows are told apart.
+#[derive(Clone, Copy)]
+pub struct Slices<'s> {
+    /// Its description.
+    pub d: &'s Description,
+    /// As read.
+    pub raw: &'s RawLog,
+    /// Which rows do what.
+    pub split: &'s Split,
+    /// By feature: its values under a fit or an exported file.
+    pub features: &'s [FeatureData],
+    /// By feature: its side, as the spec has it.
+    pub sides: &'s [Side],
+}
+
+impl Slices<'_> {
+    /// Positions within `rows` of each part that `slice` names:
+    ///
+    /// - `new-user`: rows whose user has no row in the training part (all that the split does not report on), and the rest;
+    ///   rows without a user are a part of their own.
+    /// - `unseen:FEATURE`: rows whose id is out of vocabulary (or missing, without a default), and the rest.
+    /// - `bucket:FEATURE`: a part for each bucket of a number.
+    ///
+    /// # Errors
+    /// [`Kind::Description`] for an unknown slice or feature, with those that there are.
+    pub fn pick(&self, rows: &[u32], slice: &str) -> Result<Vec<Part>> {
+        let Self {
+            d,
+            raw,
+            features,
+            sides,
+            ..
+        } = *self;
+        if slice == "new-user" {
+            return self.new_user(rows);
         }
-    };
-    let of = match (kind, values) {
-        ("unseen", FeatureData::Rows(ids)) => ids,
-        ("bucket", FeatureData::Numbers { buckets, .. }) if !buckets.is_empty() => buckets,
-        ("unseen", _) => return wrong(format!("\"{name}\" is no id; unseen needs one")),
-        ("bucket", _) => return wrong(format!("\"{name}\" has no buckets")),
-        _ => {
-            return wrong(format!(
-                "unknown slice \"{kind}\"; unseen:FEATURE or bucket:FEATURE"
-            ));
-        }
-    };
-    let part = |row: u32| {
-        let value = of[index(row)];
+        let wrong = |message: String| Err(Error::new(Kind::Description, message));
+        let (kind, name) = slice.split_once(':').unwrap_or((slice, ""));
+        let has_vocabulary = |f: usize| {
+            let f = &d.toml.feature[f];
+            let table = d.toml.table.iter().find(|t| t.name.get_ref() == f.table());
+            let shared = d.toml.feature.iter().filter(|g| g.table() == f.table());
+            let own = shared.filter_map(|g| g.vocabulary).next();
+            matches!(f.kind, FeatureKind::Id | FeatureKind::Cross)
+                && (own.is_some() || table.is_some_and(|t| t.vocabulary.is_some()))
+        };
+        let fits: &dyn Fn(usize) -> bool = match kind {
+            "unseen" => &has_vocabulary,
+            "bucket" => &|f| d.toml.feature[f].buckets.is_some(),
+            _ => return wrong(format!("unknown slice \"{slice}\"; {SLICES}")),
+        };
+        let names = (0..features.len()).filter(|f| fits(*f));
+        let names = names.map(|f| d.toml.feature[f].name.get_ref().as_str());
+        let Some(feature) = d.feature(name).filter(|f| fits(*f)) else {
+            let what = match (kind, d.feature(name)) {
+                (_, None) => format!("no feature \"{name}\" to slice by"),
+                ("unseen", _) => format!("\"{name}\" is no id with a vocabulary"),
+                _ => format!("\"{name}\" is no number with buckets"),
+            };
+            return wrong(format!("{what}{}", near_misses(name, names)));
+        };
+        let values = match &features[feature] {
+            FeatureData::Rows(ids) => ids,
+            FeatureData::Numbers { buckets, .. } => buckets,
+            _ => return wrong(format!("\"{name}\" has nothing to slice by")),
+        };
+        let user = sides[feature] == Side::User;
+        let part = |row: u32| {
+            let row = row as usize;
+            values[if user { raw.request[row] as usize } else { row }]
+        };
         if kind == "unseen" {
-            u32::from(value != 0)
-        } else {
-            value
+            let title = |seen| match seen {
+                false => format!("{name}: unseen in training"),
+                true => format!("{name}: seen"),
+            };
+            return Ok(parts(rows, |row| part(row) != 0, title));
         }
-    };
-    let mut parts: std::collections::BTreeMap<u32, Vec<usize>> = std::collections::BTreeMap::new();
-    for (i, row) in rows.iter().enumerate() {
-        parts.entry(part(*row)).or_default().push(i);
+        Ok(parts(rows, part, |bucket| match bucket {
+            0 => format!("{name}: missing"),
+            bucket => format!("{name}: bucket {bucket}"),
+        }))
     }
-    let title = |value: u32| match (kind, value) {
-        ("unseen", 0) => format!("{name}: unseen in training"),
-        ("unseen", _) => format!("{name}: seen"),
-        (_, 0) => format!("{name}: missing"),
-        (_, bucket) => format!("{name}: bucket {bucket}"),
-    };
-    Ok(parts
-        .into_iter()
-        .map(|(value, picked)| (title(value), picked))
-        .collect())
+
+    fn new_user(&self, rows: &[u32]) -> Result<Vec<Part>> {
+        let Self { d, raw, split, .. } = *self;
+        if d.toml.data.user.is_none() {
+            let message = "slice \"new-user\" needs [data] user";
+            return Err(Error::in_file(Kind::Description, &d.file, message));
+        }
+        let user_of = |row: u32| raw.user[raw.request[row as usize] as usize];
+        let mut reported = vec![false; raw.rows()];
+        split
+            .validation
+            .iter()
+            .for_each(|r| reported[*r as usize] = true);
+        let training = (0..raw.rows() as u32).filter(|r| !reported[*r as usize]);
+        let known: BTreeSet<u64> = training.map(user_of).collect();
+        let kind = |row| match user_of(row) {
+            RawLog::NOBODY => 2,
+            user => u8::from(known.contains(&user)),
+        };
+        Ok(parts(rows, kind, |kind| {
+            let which = ["no row in training", "in training", "missing"];
+            format!("user: {}", which[usize::from(kind)])
+        }))
+    }
+}
+
+/// Rows by what `of` says of them, in its order.
+fn parts<K: Ord + Copy>(
+    rows: &[u32],
+    of: impl Fn(u32) -> K,
+    title: impl Fn(K) -> String,
+) -> Vec<Part> {
+    let mut parts: BTreeMap<K, Vec<usize>> = BTreeMap::new();
+    for (i, row) in rows.iter().enumerate() {
+        parts.entry(of(*row)).or_default().push(i);
+    }
+    let parts = parts.into_iter();
+    parts.map(|(of, picked)| (title(of), picked)).collect()
 }

@@ -71,6 +71,28 @@ pub fn check_features(d: &Description, previous: &Run) -> Result<()> {
 
 /// The first difference of two models that keeps the parameters of one from being those of the other.
 fn difference(new: &Spec<'_>, old: &Spec<'_>) -> Option<String> {
+    for (a, b) in new.features.iter().zip(&old.features) {
+        let same = match (a.encoding, b.encoding) {
+            (Encoding::Row { table, .. }, Encoding::Row { table: there, .. }) => table == there,
+            (Encoding::Rows { table, .. }, Encoding::Rows { table: there, .. }) => table == there,
+            (
+                Encoding::Number { value, buckets, .. },
+                Encoding::Number {
+                    value: value_there,
+                    buckets: there,
+                    ..
+                },
+            ) => value.is_some() == value_there.is_some() && buckets == there,
+            (Encoding::Vector { dim, .. }, Encoding::Vector { dim: there, .. }) => dim == there,
+            _ => false,
+        };
+        if a.side != b.side || !same {
+            let name = a.name;
+            return Some(format!(
+                "feature \"{name}\" enters the network in another way there"
+            ));
+        }
+    }
     let tables = names(
         "table",
         new.tables.iter().map(|t| t.name),
@@ -99,28 +121,6 @@ fn difference(new: &Spec<'_>, old: &Spec<'_>) -> Option<String> {
         if !grows && a.num_embeddings != b.num_embeddings {
             let (a, b) = (a.num_embeddings, b.num_embeddings);
             return Some(format!("table \"{name}\" has {a} rows, there {b}"));
-        }
-    }
-    for (a, b) in new.features.iter().zip(&old.features) {
-        let same = match (a.encoding, b.encoding) {
-            (Encoding::Row { table, .. }, Encoding::Row { table: there, .. }) => table == there,
-            (Encoding::Rows { table, .. }, Encoding::Rows { table: there, .. }) => table == there,
-            (
-                Encoding::Number { value, buckets, .. },
-                Encoding::Number {
-                    value: value_there,
-                    buckets: there,
-                    ..
-                },
-            ) => value.is_some() == value_there.is_some() && buckets == there,
-            (Encoding::Vector { dim, .. }, Encoding::Vector { dim: there, .. }) => dim == there,
-            _ => false,
-        };
-        if a.side != b.side || !same {
-            let name = a.name;
-            return Some(format!(
-                "feature \"{name}\" enters the network in another way there"
-            ));
         }
     }
     if new.network != old.network {

@@ -106,7 +106,7 @@ pub struct Train {
     /// Model description.
     #[arg(value_name = "MODEL.toml")]
     pub model: PathBuf,
-    /// Folder of the run: checkpoints, the fitted features, the report.
+    /// Folder of the run: checkpoints, the fitted features, the report. Without --resume, a run that is there is replaced.
     #[arg(long)]
     pub out: PathBuf,
     /// Log file, or the folder of the description's files.
@@ -118,10 +118,10 @@ pub struct Train {
     /// Threads; 0 is one a core. The result does not depend on it.
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
-    /// Go on from the run's checkpoint.
+    /// Go on from the run's checkpoint, given the same arguments; begin if there is none.
     #[arg(long)]
     pub resume: bool,
-    /// Start from the parameters of another run; vocabularies may grow.
+    /// Start from the parameters of another run of the same features, network and tasks; vocabularies may grow.
     #[arg(long, value_name = "RUN")]
     pub from: Option<PathBuf>,
 }
@@ -140,7 +140,8 @@ pub struct Eval {
     /// Which rows: the description's validation part, or all.
     #[arg(long, default_value = "validation", value_parser = ["validation", "all"])]
     pub rows: String,
-    /// Measure parts too: new-user, unseen:FEATURE, or bucket:COLUMN.
+    /// Measure parts too: new-user (no row in the log's training part), unseen:FEATURE (an id out of vocabulary), or
+    /// bucket:FEATURE (a number with buckets). May be given more than once.
     #[arg(long)]
     pub slice: Vec<String>,
     /// The truth of a simulated log: measure the gap to the best prediction possible, too.

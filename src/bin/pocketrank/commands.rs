@@ -11,7 +11,8 @@ use pocketrank::train::description::Description;
 use pocketrank::train::error::{Error, Kind, Result};
 use pocketrank::train::metrics::TaskMetrics;
 use pocketrank::train::simulate::{self, Knobs, PolicyReport, SimulateError, SimulateOptions};
-use pocketrank::train::{evaluate, policy, replay, run, slices, truth};
+use pocketrank::train::slices::Slices;
+use pocketrank::train::{evaluate, policy, replay, run, truth};
 
 use crate::args::{Check, Cli, Command, Eval, Export, Inspect, Rank, Simulate, Train};
 use crate::print;
@@ -169,7 +170,7 @@ fn train(args: &Train, json: bool) -> Result<()> {
 
 fn eval(args: &Eval, json: bool) -> Result<()> {
     let d = Description::read(&args.model)?;
-    let (data, raw, rows, logits, spec_tasks);
+    let (data, rows, logits, spec_tasks, sides, raw, split);
     let all = args.rows == "all";
     if args.subject.is_dir() {
         let run = run::Run::open(&args.subject)?;
@@ -183,10 +184,11 @@ fn eval(args: &Eval, json: bool) -> Result<()> {
         rows = if all {
             (0..prepared.raw.rows() as u32).collect()
         } else {
-            prepared.split.validation
+            prepared.split.validation.clone()
         };
         logits = evaluate::predict(&spec, &run.parameters()?, &prepared.data, &rows);
-        (data, raw) = (prepared.data, prepared.raw);
+        (data, raw, split) = (prepared.data, prepared.raw, prepared.split);
+        sides = spec.features.iter().map(|f| f.side).collect::<Vec<_>>();
         spec_tasks = spec
             .tasks
             .iter()
@@ -196,9 +198,13 @@ fn eval(args: &Eval, json: bool) -> Result<()> {
         let bytes = std::fs::read(&args.subject).map_err(|e| Error::io(&args.subject, &e))?;
         let mut model = Box::new(Model::new());
         open(&mut model, &bytes, &args.subject)?;
-        let measured = replay::measure(&d, &model, args.data.as_deref(), all)?;
-        (data, raw) = (measured.data, measured.raw);
-        (rows, logits) = (measured.rows, measured.logits);
+        let mut measured = replay::measure(&d, &model, args.data.as_deref(), all)?;
+        if !args.slice.is_empty() {
+            measured.data.features = replay::features(&d, &model, &measured.raw);
+        }
+        (data, rows, logits) = (measured.data, measured.rows, measured.logits);
+        (raw, split) = (measured.raw, measured.split);
+        sides = model.spec().features.iter().map(|f| f.side).collect();
         let tasks = model.spec().tasks.iter();
         spec_tasks = tasks
             .map(|t| (t.name.to_string(), t.kind, f64::from(t.score_scale)))
@@ -213,8 +219,15 @@ fn eval(args: &Eval, json: bool) -> Result<()> {
     };
     let whole = named(evaluate::of_logits(&spec_tasks, &logits, &data, &rows));
     let mut parts = Vec::new();
+    let slices = Slices {
+        d: &d,
+        raw: &raw,
+        split: &split,
+        features: &data.features,
+        sides: &sides,
+    };
     for slice in &args.slice {
-        for (name, picked) in slices::pick(&d, &data, &rows, slice)? {
+        for (name, picked) in slices.pick(&rows, slice)? {
             let tasks = spec_tasks.len();
             let part: Vec<f32> = picked
                 .iter()
