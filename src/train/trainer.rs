@@ -266,8 +266,8 @@ fn take_steps(
             .map(|(sum, count)| sum / (*count).max(1) as f64)
             .collect();
         let due = match options.evaluate_every {
-            EvaluateEvery::Epoch => step % per_epoch == 0,
-            EvaluateEvery::Steps(n) => step % n == 0,
+            EvaluateEvery::Epoch => step.is_multiple_of(per_epoch),
+            EvaluateEvery::Steps(n) => step.is_multiple_of(n),
         };
         let evaluated = (due || step == steps) && !job.split.stop.is_empty();
         if evaluated {
