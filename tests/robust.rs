@@ -1,5 +1,12 @@
 //! Runs of the real program that are killed, starved, raced and fed badly: what is promised is there afterwards, byte
 //! for byte.
+//!
+//! The long run: `POCKETRANK_KILLS` (12) kills at random moments, which `POCKETRANK_KILL_SEED` (1) draws, and
+//! `POCKETRANK_ALL_FAULTS=1` for every error, once and for ever, at every operation instead of every second one:
+//!
+//! ```sh
+//! POCKETRANK_KILLS=1000 POCKETRANK_ALL_FAULTS=1 cargo test --release --features train --test robust -- --nocapture
+//! ```
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[path = "robust/degenerate.rs"]

@@ -7,7 +7,7 @@
 //! RUN/checkpoint.bin  to resume from
 //! RUN/parameters.bin  the result
 //! RUN/report.json     metrics of the validation rows, and every evaluation
-//! RUN/lock            held while a process trains; nothing by itself
+//! RUN/lock            locked while a process trains; nothing by itself
 //! ```
 //!
 //! Invariant: `parameters.bin` belongs to the `model.toml` and `fit.bin` beside it. Training anew removes it first.
