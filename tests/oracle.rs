@@ -13,6 +13,8 @@ use pocketrank::format::seal;
 use pocketrank::spec::{Encoding, IdType, Layer, Lookup, Side, Source, Spec};
 use serde_json::{Value, json};
 
+#[path = "oracle/arithmetic.rs"]
+mod arithmetic;
 #[path = "oracle/model.rs"]
 mod model;
 use model::Random;
@@ -21,13 +23,9 @@ fn score_py() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/score.py")
 }
 
-/// What `python3 score.py arguments` prints; `None`, and a line that says so, on a machine without Python.
-fn python(arguments: &[&Path]) -> Option<String> {
-    let output = match Command::new("python3")
-        .arg(score_py())
-        .args(arguments)
-        .output()
-    {
+/// What `python3 script arguments` prints; `None`, and a line that says so, on a machine without Python.
+fn python(script: &Path, arguments: &[&Path]) -> Option<String> {
+    let output = match Command::new("python3").arg(script).args(arguments).output() {
         Ok(output) => output,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             println!("skipped: no python3");
@@ -264,12 +262,29 @@ fn side_name(side: Side) -> &'static str {
 }
 
 /// Ranks `requests` random requests of up to `candidates` candidates, and compares everything with the oracle.
-fn engine_and_oracle_agree(name: &str, file: &[u8], requests: usize, candidates: usize) {
+fn engine_and_oracle_agree(
+    name: &str,
+    file: &[u8],
+    requests: usize,
+    candidates: usize,
+) -> BTreeMap<u16, usize> {
+    engine_and_script_agree(&score_py(), name, file, requests, candidates)
+}
+
+/// The same with another script; what strict requests were answered, and how often.
+fn engine_and_script_agree(
+    script: &Path,
+    name: &str,
+    file: &[u8],
+    requests: usize,
+    candidates: usize,
+) -> BTreeMap<u16, usize> {
     let mut model = Box::new(Model::new());
     model.open(file, &Default::default()).unwrap();
     let spec = model.spec();
     let mut random = Random::new(requests as u64);
     let (mut lines, mut ours) = (String::new(), Vec::new());
+    let mut answers = BTreeMap::new();
     for _ in 0..requests {
         let n = 1 + random.below(candidates);
         let columns: Vec<Owned> = (0..spec.features.len())
@@ -387,8 +402,28 @@ fn engine_and_oracle_agree(name: &str, file: &[u8], requests: usize, candidates:
             sums.push(layers);
         }
         let scores: Vec<_> = scores.chunks(tasks).take(scored).map(bits).collect();
-        let out =
-            json!({"scores": scores, "fused": bits(&fused), "order": order, "inputs": inputs});
+        let counters = [
+            summary.missing,
+            summary.not_finite,
+            summary.unknown_ids,
+            summary.cut_lists,
+        ];
+        let strict = Request {
+            strict: true,
+            ..request
+        };
+        let mut output = Output {
+            order: &mut [],
+            fused: &mut [],
+            scores: &mut [],
+        };
+        let strict = model.rank(&strict, &mut scratch, &mut output).err();
+        *answers
+            .entry(strict.map_or(0, |e| e.status as u16))
+            .or_insert(0) += 1;
+        let strict = strict.map(|e| (e.status as u16, e.feature, e.candidate));
+        let out = json!({"scores": scores, "fused": bits(&fused), "order": order, "inputs": inputs,
+            "counters": counters, "strict": strict});
         ours.push((out, sums, hex(&state)));
     }
 
@@ -399,13 +434,13 @@ fn engine_and_oracle_agree(name: &str, file: &[u8], requests: usize, candidates:
     );
     std::fs::write(&model_path, file).unwrap();
     std::fs::write(&request_path, lines).unwrap();
-    let Some(printed) = python(&[&model_path, &request_path]) else {
-        return;
+    let Some(printed) = python(script, &[&model_path, &request_path]) else {
+        return answers;
     };
     assert_eq!(printed.lines().count(), requests);
     for (i, (line, (ours, sums, state))) in printed.lines().zip(&ours).enumerate() {
         let theirs: Value = serde_json::from_str(line).unwrap();
-        for key in ["inputs", "scores", "fused", "order"] {
+        for key in ["inputs", "scores", "fused", "order", "counters", "strict"] {
             if key == "scores" {
                 // Sums first: they say which layer differs.
                 let all = theirs["sums"].as_array().unwrap();
@@ -432,18 +467,27 @@ fn engine_and_oracle_agree(name: &str, file: &[u8], requests: usize, candidates:
         }
         assert_eq!(theirs["state"], **state, "{name}, request {i}: state");
     }
+    answers
 }
 
 #[test]
 fn oracle_knows_the_published_hash_vectors() {
-    if let Some(printed) = python(&[Path::new("--self-test")]) {
+    if let Some(printed) = python(&score_py(), &[Path::new("--self-test")]) {
         assert_eq!(printed, "Ok\n");
     }
 }
 
 #[test]
 fn sums_score_bits_and_orders_equal_the_oracle_on_a_thousand_requests() {
-    engine_and_oracle_agree("every kind of feature", &model::every_feature(1), 1000, 3);
+    let strict =
+        engine_and_oracle_agree("every kind of feature", &model::every_feature(1), 1000, 3);
+    println!("strict answers: {strict:?}");
+    for status in [Status::MissingValue, Status::NotFinite, Status::UnknownId] {
+        assert!(
+            strict.contains_key(&(status as u16)),
+            "{status:?} is not among the answers"
+        );
+    }
 }
 
 #[test]
@@ -510,7 +554,7 @@ fn engine_and_oracle_refuse_the_same_files() {
         std::fs::write(folder.path().join(format!("{i:04}")), &bad).unwrap();
         names.push(ours);
     }
-    if let Some(printed) = python(&[Path::new("--check"), folder.path()]) {
+    if let Some(printed) = python(&score_py(), &[Path::new("--check"), folder.path()]) {
         let theirs: Vec<&str> = printed.lines().collect();
         assert_eq!(theirs.len(), names.len());
         let mut met = BTreeMap::new();

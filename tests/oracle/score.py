@@ -4,6 +4,7 @@
     score.py MODEL REQUESTS.jsonl    one JSON line per request: order, score bits, i32 sums of every layer
     score.py --check FOLDER          for each file, by name: the status with which it is refused, or "Ok"
     score.py --self-test             published XXH3-64 vectors
+    score.py --math INPUTS.json      results of exp, sigmoid, log1p, softmax and row quantization
 
 Bits of f32 travel as integers. A request line is
     {"candidates": n, "time": t, "state": hex | null, "weights": [bits] | null, "max_candidates": m,
@@ -186,6 +187,10 @@ def exp(x):
         p = f32(f32(p * r) + c)
     e = f32(f32(f32(p * f32(r * r)) + r) + 1.0)
     return f32(e * 2.0**n)
+
+
+def sigmoid(x):
+    return f32(1.0 / f32(1.0 + exp(-clamp(x, -30.0, 30.0))))
 
 
 L1, L2, L3, L4, HI, LO = (from_bits(u) for u in (
@@ -1004,6 +1009,61 @@ class Request:
         return b"".join(self.feature_bytes(i, candidate) for i, f in features if f["side"] == side)
 
 
+COUNTED = {"missing": 506, "not_finite": 507, "unknown_ids": 508}
+
+
+def tally(request, scored):
+    """The counters of a request, and what strict answers: None or the first [status, feature, candidate]."""
+    spec, counters, refused = request.spec, dict.fromkeys([*COUNTED, "cut_lists"], 0), []
+
+    def count(name, *where):
+        counters[name] += 1
+        if name in COUNTED:
+            refused.append([COUNTED[name], *where])
+
+    def look_up(column, k, *where):
+        e = spec["features"][where[0]]["encoding"]
+        table = spec["tables"][e["table"]]
+        if "rows" in column:
+            row = column["rows"][k]
+            if row == MISSING_ROW:
+                count("missing", *where)
+            elif row >= table["rows"]:
+                count("unknown_ids", *where)
+        elif (key := request.id_key(where[0], k)) is None:
+            count("missing", *where)
+        elif table["lookup"]["is"] == "vocabulary" and key not in request.model.vocabularies[e["table"]].rows:
+            count("unknown_ids", *where)
+
+    def feature(i, candidate):
+        e, column = spec["features"][i]["encoding"], request.column(i)
+        if not column:
+            count("missing", i, candidate)
+        elif e["is"] == "number":
+            x = from_bits(column["floats"][candidate])
+            if x != x:
+                count("missing", i, candidate)
+            elif abs(x) == float("inf"):
+                count("not_finite", i, candidate)
+        elif e["is"] == "row":
+            look_up(column, candidate, i, candidate)
+        elif e["is"] == "rows":
+            start, end = 0, len(next(column[form] for form in ("ids", "rows", "text") if form in column))
+            if column.get("offsets"):
+                start, end = column["offsets"][candidate : candidate + 2]
+            if end - start > e["max_len"]:
+                count("cut_lists")
+            for k in range(start, min(end, start + e["max_len"])):
+                look_up(column, k, i, candidate)
+
+    for candidate, sides in [(0, SIDES[:1])] + [(c, SIDES[1:]) for c in range(scored)]:
+        for side in sides:
+            for i, f in enumerate(spec["features"]):
+                if f["side"] == side and f["source"]["is"] == "column":
+                    feature(i, candidate)
+    return list(counters.values()), refused[0] if refused else None
+
+
 def difference(a, b):
     """a - b in f32, which may overflow."""
     return overflowing(a - b)
@@ -1082,7 +1142,7 @@ def score(model, request, candidate):
         sums[f"head {t}"] = [acc]
         logit = f32(f32(f32(acc) * f32(scale * row_scale)) + bias)
         if task["kind"] == "binary":
-            scores.append(f32(1.0 / f32(1.0 + exp(-clamp(logit, -30.0, 30.0)))))
+            scores.append(sigmoid(logit))
         else:
             scores.append(f32(f32(exp(clamp(logit, 0.0, 20.0)) - 1.0) * task["score_scale"]))
     return scores, inputs, sums
@@ -1135,7 +1195,19 @@ def rank(model, line):
     out["fused"] = [bits(x) for x in fused]
     out["order"] = sorted(range(n), key=lambda c: (-fused[c], c))
     out["state"] = request.state.bytes().hex()
+    out["counters"], out["strict"] = tally(request, scored)
     return out
+
+
+def math(path):
+    inputs = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    out = {}
+    for name, function in (("exp", exp), ("sigmoid", sigmoid), ("log1p", log1p)):
+        out[name] = [bits(function(from_bits(u))) for u in inputs[name]]
+    rows = {name: [[from_bits(u) for u in row] for row in inputs[name]] for name in ("softmax", "quantize")}
+    out["softmax"] = [softmax(row) for row in rows["softmax"]]
+    out["quantize"] = [[q, bits(scale)] for q, scale in map(quantize, rows["quantize"])]
+    print(json.dumps(out, separators=(",", ":")))
 
 
 def main(arguments):
@@ -1143,6 +1215,8 @@ def main(arguments):
         return self_test()
     if len(arguments) != 2:
         sys.exit(__doc__)
+    if arguments[0] == "--math":
+        return math(arguments[1])
     if arguments[0] == "--check":
         for path in sorted(pathlib.Path(arguments[1]).iterdir()):
             try:
