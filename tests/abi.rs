@@ -10,6 +10,8 @@
 
 #[path = "abi/misuse.rs"]
 mod misuse;
+#[path = "abi/threads.rs"]
+mod threads;
 #[path = "abi/tiny_model.rs"]
 mod tiny_model;
 
@@ -57,7 +59,10 @@ pub fn size<T>() -> u32 {
 
 impl Opened {
     pub fn open() -> Self {
-        let file = tiny_model::tiny_model();
+        Self::open_file(tiny_model::tiny_model())
+    }
+
+    pub fn open_file(file: Vec<u8>) -> Self {
         let mut need = pkr_requirements {
             struct_size: size::<pkr_requirements>(),
             alignment: 0,
@@ -352,37 +357,6 @@ fn larger_outputs_than_needed_are_written_as_far_as_needed() {
         (bits(&scores[..2 * N]), &scores[2 * N..]),
         (want_scores, &[77.0, 77.0][..])
     );
-}
-
-#[test]
-fn one_model_serves_many_threads_and_gives_each_the_same_bits() {
-    struct Shared(Opened);
-    // SAFETY: the model behind the handle is immutable; that is what the test is about.
-    unsafe impl Sync for Shared {}
-    let shared = Shared(Opened::open());
-    let values = Values::new(&shared.0);
-    let want = values.by_engine(&shared.0.file);
-    for threads in [1, 2, 4, 8] {
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    let opened = &{ &shared }.0;
-                    let columns = values.columns();
-                    let request = values.request(&columns);
-                    let (_memory, scratch) = opened.scratch(N as u32);
-                    for _ in 0..50 {
-                        let (mut order, mut fused, mut scores) = ([9; N], [9.0; N], [9.0; 2 * N]);
-                        let mut result = result(&mut order, &mut fused, &mut scores);
-                        let status = unsafe {
-                            pkr_rank(opened.model, scratch, &request, &mut result, null_mut())
-                        };
-                        assert_eq!(status, PKR_OK);
-                        assert_eq!((order.to_vec(), bits(&fused), bits(&scores)), want);
-                    }
-                });
-            }
-        });
-    }
 }
 
 #[test]

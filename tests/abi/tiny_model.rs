@@ -213,6 +213,11 @@ fn tensor(random: &mut Random, tensor: Tensor, dtype: Dtype, rows: usize, cols: 
 
 /// The file.
 pub fn tiny_model() -> Vec<u8> {
+    seeded(1)
+}
+
+/// The same with other numbers.
+pub fn seeded(seed: u64) -> Vec<u8> {
     let spec = spec();
     spec.check().unwrap();
     let mut records = Writer::default();
@@ -235,7 +240,7 @@ pub fn tiny_model() -> Vec<u8> {
     spec.tasks.iter().for_each(|r| records.record(r).unwrap());
     spec.fusion.iter().for_each(|r| records.record(r).unwrap());
 
-    let mut random = Random(1);
+    let mut random = Random(seed);
     let mut tensors = |section| {
         let mut writer = Writer::default();
         let written =
