@@ -1,4 +1,4 @@
-//! Writes a small random model and requests for it, the same on every machine: `golden MODEL.pkr REQUESTS.req COUNT`.
+//! Writes a small random model and requests for it, the same on every machine: `golden MODEL.pkr REQUESTS.req COUNT [SEED]`.
 
 use std::process::ExitCode;
 
@@ -7,12 +7,12 @@ use pocketrank::train::requests::write_requests;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
-    let [_, model_path, requests_path, count] = args.as_slice() else {
-        eprintln!("usage: golden MODEL.pkr REQUESTS.req COUNT");
+    let [_, model_path, requests_path, count, seed @ ..] = args.as_slice() else {
+        eprintln!("usage: golden MODEL.pkr REQUESTS.req COUNT [SEED]");
         return ExitCode::from(2);
     };
     let count: u64 = count.parse().unwrap_or(1);
-    let model = golden::model(1);
+    let model = golden::model(seed.first().and_then(|s| s.parse().ok()).unwrap_or(1));
     let requests: Vec<_> = (0..count)
         .map(|seed| golden::request(&model, seed, 1 + (seed as usize * 7) % 40))
         .collect();
