@@ -136,7 +136,7 @@ impl Run {
 
     fn start_scratch(&mut self, c: &mut Choices<'_>) {
         let slot = c.below(2);
-        let most = if c.one_in(8) { c.word() as u32 } else { c.below(N + 1) as u32 };
+        let most = if c.one_in(8) { c.word() as u32 } else { (N - c.below(N + 1)) as u32 };
         let model = self.model(c, slot);
         let memory = c.pointer(self.scratches[slot].as_ptr().cast::<u8>()).cast_mut();
         let room = if c.one_in(8) { c.byte().into() } else { self.scratches[slot].len() * 8 - 8 };
@@ -224,7 +224,7 @@ impl Run {
             result.scores_len = result.scores_len.min(N * TASKS);
         }
         let mut must_fail = false;
-        if c.one_in(8) {
+        if c.one_in(4) {
             let forbidden: [*const u8; 5] = [
                 (&raw const request).cast(),
                 model.cast(),
@@ -232,15 +232,13 @@ impl Run {
                 self.files[self.opened_from[slot]].as_ptr(),
                 columns.as_ptr().cast(),
             ];
-            let at = forbidden[c.below(5)].wrapping_add(c.below(3) * 4).cast_mut();
+            // Without columns there is no memory where they would stand.
+            let choices = if columns.is_empty() { 4 } else { 5 };
+            let at = forbidden[c.below(choices)].wrapping_add(c.below(3) * 4).cast_mut();
             match c.below(3) {
                 0 => (result.order, result.order_len) = (at.cast(), N),
                 1 => (result.fused, result.fused_len) = (at.cast(), N),
                 _ => (result.scores, result.scores_len) = (at.cast(), N * TASKS),
-            }
-            // Without columns nothing is forbidden about where they would stand, but there is no memory either.
-            if columns.is_empty() {
-                return;
             }
             must_fail = true;
         }
@@ -378,6 +376,11 @@ fuzz_target!(|bytes: &[u8]| {
         states: [1, 3].map(|more| vec![0; state_bytes + more]),
         arena: memory(arena),
     };
+    // Mostly with a model and a scratch to begin with: the choices of nothing are the right ones.
+    if !c.one_in(8) {
+        run.open(&mut Choices(&[]));
+        run.start_scratch(&mut Choices(&[]));
+    }
     for _ in 0..40 {
         if c.done() {
             break;
