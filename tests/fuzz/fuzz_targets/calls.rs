@@ -23,9 +23,6 @@ const WORDS: usize = 512;
 struct Choices<'a>(&'a [u8]);
 
 impl Choices<'_> {
-    fn done(&self) -> bool {
-        self.0.is_empty()
-    }
     fn byte(&mut self) -> u8 {
         let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
         self.0 = rest;
@@ -352,7 +349,8 @@ fuzz_target!(|bytes: &[u8]| {
     });
     let mut c = Choices(bytes);
     let mut other = good.clone();
-    for _ in 0..c.below(3) {
+    let edits = c.below(3);
+    for _ in 0..edits {
         let at = 64 + c.word() as usize % (other.len() - 64);
         other[at] = c.byte();
     }
@@ -369,7 +367,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     let mut run = Run {
-        files: [good.clone(), sealed(&other)],
+        files: [good.clone(), if edits == 0 { other } else { sealed(&other) }],
         opened_from: [0; 2],
         models: [0; 2].map(|_| memory(vec![0; model_bytes / 8 + 2])),
         scratches: [0; 2].map(|_| memory(vec![0; 2 << 10])),
@@ -381,16 +379,15 @@ fuzz_target!(|bytes: &[u8]| {
         run.open(&mut Choices(&[]));
         run.start_scratch(&mut Choices(&[]));
     }
-    for _ in 0..40 {
-        if c.done() {
-            break;
-        }
-        match c.below(8) {
-            0 => run.open(&mut c),
-            1 => run.start_scratch(&mut c),
-            2 => run.state(&mut c),
-            3 => run.ask(&mut c),
-            4 => {
+    for _ in 0..20 {
+        match c.below(9) {
+            // Also where the choices run out.
+            0 => break,
+            1 => run.open(&mut c),
+            2 => run.start_scratch(&mut c),
+            3 => run.state(&mut c),
+            4 => run.ask(&mut c),
+            5 => {
                 let slot = c.below(2);
                 // SAFETY: the memory is live, and nothing else runs.
                 let status = match c.one_in(2) {
