@@ -18,7 +18,7 @@ fn place() -> Place {
     for (from, to) in [
         (
             "batch = 1024\nepochs = 5\n",
-            "batch = 256\nepochs = 6\npatience = 0\nevaluate_every = 4\naverage = 0.95\nid_dropout = 0.1\ndecay = \"cosine\"\n",
+            "batch = 256\nepochs = 6\npatience = 0\nevaluate_every = 4\naverage = 0.95\nid_dropout = 0.1\n",
         ),
         ("experts = 4\n", "experts = 4\ndropout = 0.1\n"),
         ("[export]\n", "[export]\nauc_budget = 1.0\n"),
