@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release --features train,ffi --example rank -- MODEL.pkr REQUESTS.req`
 
-use std::error::Error;
+use core::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 

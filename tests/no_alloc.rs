@@ -2,8 +2,9 @@
 #![cfg(feature = "train")]
 #![allow(unsafe_code, clippy::unwrap_used, missing_docs)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::Cell;
+use std::alloc::System;
 
 use pocketrank::engine::{Model, OpenOptions, Output, Scratch};
 use pocketrank::features::{Event, Key};
@@ -41,7 +42,7 @@ fn allocations(run: impl FnOnce()) -> usize {
 #[test]
 fn open_state_and_rank_allocate_nothing() {
     assert!(
-        allocations(|| drop(std::hint::black_box(Box::new(1)))) > 0,
+        allocations(|| drop(core::hint::black_box(Box::new(1)))) > 0,
         "the counter counts"
     );
     for seed in 0..12 {

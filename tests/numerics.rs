@@ -88,7 +88,7 @@ fn traced(model: &Model<'_>, request: &OwnedRequest) -> Vec<([Vec<u8>; 4], Vec<f
     (0..request.num_candidates).map(trace).collect()
 }
 
-fn each_golden(seeds: std::ops::Range<u64>, mut run: impl FnMut(u64, &GoldenModel, &Model<'_>)) {
+fn each_golden(seeds: core::ops::Range<u64>, mut run: impl FnMut(u64, &GoldenModel, &Model<'_>)) {
     for seed in seeds {
         let golden = golden::model(seed);
         run(seed, &golden, &open(&golden.bytes));

@@ -2,8 +2,8 @@
 //!
 //! A run is a function of the spec, the options, the data and the seed: neither threads, nor the clock, nor being
 //! killed and resumed changes a bit of its result.
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::prelude::v1::*;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};

@@ -69,7 +69,7 @@ impl<'a> Tensors<'a> {
 fn exp(x: f32) -> f32 {
     let x = if x > -87.0 { x } else { -87.0 };
     let x = if x < 88.0 { x } else { 88.0 };
-    let n = f64::from(x * std::f32::consts::LOG2_E).round_ties_even() as i32;
+    let n = f64::from(x * core::f32::consts::LOG2_E).round_ties_even() as i32;
     let k = n as f32;
     let r = x - k * 0.693_359_4 - k * -2.121_944_4e-4;
     let coefficients = [

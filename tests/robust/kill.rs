@@ -1,7 +1,8 @@
 //! Killed at random moments, resumed, exported: the bytes of a run that nobody touched.
+use core::time::Duration;
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::program::{
     Place, RUN_FILES, Random, Result, done, export, names, program, setting, train,

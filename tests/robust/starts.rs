@@ -1,8 +1,9 @@
 //! Several processes and one output folder.
+use core::time::Duration;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::logs;
 use crate::program::{Place, Result, done, names, refused, train};

@@ -1,7 +1,7 @@
 //! Each subcommand: library calls, then printing.
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -420,7 +420,7 @@ fn simulate(args: &Simulate, json: bool) -> Result<()> {
     let bar = ProgressBar::new(args.rows);
     let summary = simulate::simulate(&options, out, |rows| {
         bar.set_position(rows);
-        std::ops::ControlFlow::Continue(())
+        core::ops::ControlFlow::Continue(())
     });
     bar.finish_and_clear();
     let summary = summary.map_err(simulate_error)?;

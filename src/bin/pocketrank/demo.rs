@@ -38,7 +38,7 @@ pub fn demo(args: &Demo, json: bool) -> Result<()> {
         seed: args.seed,
         ..SimulateOptions::default()
     };
-    simulate(&options, folder, |_| std::ops::ControlFlow::Continue(())).map_err(simulate_error)?;
+    simulate(&options, folder, |_| core::ops::ControlFlow::Continue(())).map_err(simulate_error)?;
 
     say("2/4 train: one model, seven tasks");
     let (description, out) = (folder.join("model.toml"), folder.join("run"));
@@ -82,7 +82,6 @@ pub fn demo(args: &Demo, json: bool) -> Result<()> {
     );
     let rows: Vec<Vec<String>> = tops
         .iter()
-        .filter(|t| ["click", "watch", "complete", "fused"].contains(&t.objective.as_str()))
         .map(|t| {
             vec![
                 t.objective.clone(),
