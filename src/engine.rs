@@ -194,6 +194,28 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// Task scores `[candidates, tasks]` of `request`, without an order: [`rank`](Self::rank) with nothing else to write.
+    ///
+    /// # Errors
+    /// Those of [`rank`](Self::rank), and [`Status::BufferTooSmall`] unless `scores` has exactly that length.
+    pub fn score(
+        &self,
+        request: &Request<'_>,
+        scratch: &mut Scratch<'_>,
+        scores: &mut [f32],
+    ) -> Result<Summary> {
+        let len = request.num_candidates.saturating_mul(self.spec.tasks.len());
+        if scores.len() != len {
+            return Err(Error::at(Status::BufferTooSmall, len));
+        }
+        let mut output = Output {
+            order: &mut [],
+            fused: &mut [],
+            scores,
+        };
+        self.rank(request, scratch, &mut output)
+    }
+
     /// Scores and orders the candidates of `request`.
     ///
     /// # Errors

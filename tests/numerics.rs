@@ -7,7 +7,7 @@ mod network;
 
 use network::{Real, Tensors, exact, real_link, values};
 use pocketrank::engine::{Model, OpenOptions, Output, Request, Scratch, Summary, Trace};
-use pocketrank::error::Result;
+use pocketrank::error::{Result, Status};
 use pocketrank::spec::{Encoding, Side, Spec};
 use pocketrank::train::golden::{self, GoldenModel};
 use pocketrank::train::requests::{OwnedColumn, OwnedLists, OwnedRequest};
@@ -109,6 +109,32 @@ fn scores_are_bit_for_bit_those_of_naive_integers() {
             naive.extend(bits(&here));
         }
         assert_eq!(naive, ranked.scores, "seed {seed}");
+    });
+}
+
+#[test]
+fn scoring_is_ranking_without_an_order() {
+    each_golden(0..10, |seed, golden, model| {
+        let owned = golden::request(golden, seed, 11);
+        let columns = owned.columns();
+        let request = owned.as_request(&columns);
+        let ranked = rank_owned(model, &owned);
+        let mut scores = vec![7.0; ranked.scores.len() + 1];
+        with_scratch(model, 11, |scratch| {
+            let short = model.score(&request, scratch, &mut scores).unwrap_err();
+            assert_eq!(short.status, Status::BufferTooSmall);
+            assert!(scores.iter().all(|s| *s == 7.0));
+            scores.pop();
+            let endless = Request {
+                num_candidates: usize::MAX,
+                ..request
+            };
+            assert!(model.score(&endless, scratch, &mut scores).is_err());
+            let summary = model.score(&request, scratch, &mut scores).unwrap();
+            assert_eq!(summary, ranked.summary);
+        });
+        let bits: Vec<u32> = scores.iter().map(|s| s.to_bits()).collect();
+        assert_eq!(bits, ranked.scores, "seed {seed}");
     });
 }
 
