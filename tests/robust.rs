@@ -19,6 +19,9 @@ mod faults;
 mod kill;
 #[path = "robust/logs.rs"]
 mod logs;
+#[cfg(target_os = "linux")]
+#[path = "robust/output.rs"]
+mod output;
 #[path = "robust/program.rs"]
 mod program;
 #[path = "robust/slices.rs"]

@@ -39,31 +39,37 @@ fn check(args: &Check, json: bool) -> Result<()> {
         let t = &d.toml;
         let counts = (t.feature.len(), t.label.len(), t.task.len());
         if json {
-            println!(
+            outln!(
                 "{}",
                 json!({"features": counts.0, "labels": counts.1, "tasks": counts.2})
             );
         } else {
-            println!(
+            outln!(
                 "description holds: {} features, {} labels, {} tasks",
-                counts.0, counts.1, counts.2
+                counts.0,
+                counts.1,
+                counts.2
             );
         }
         return Ok(());
     }
     let report = pocketrank::train::check::check(&d, args.data.as_deref())?;
     if json {
-        println!("{}", json!(report));
+        outln!("{}", json!(report));
         return Ok(());
     }
-    println!(
+    outln!(
         "{} rows in {} requests of {} users",
-        report.rows, report.requests, report.users
+        report.rows,
+        report.requests,
+        report.users
     );
     for j in &report.joins {
-        println!(
+        outln!(
             "join {}: {} rows matched, {} not",
-            j.path, j.matched, j.unmatched
+            j.path,
+            j.matched,
+            j.unmatched
         );
     }
     let columns: Vec<Vec<String>> = report
@@ -152,16 +158,19 @@ fn train(args: &Train, json: bool) -> Result<()> {
     bar.finish_and_clear();
     let report = report?;
     if json {
-        println!(
+        outln!(
             "{}",
             json!({"tasks": print::metrics_json(&report.tasks), "report": report})
         );
         return Ok(());
     }
     let [train, stop, validation] = report.rows;
-    println!(
+    outln!(
         "trained on {train} rows, stopped on {stop}, measured on {validation}; kept step {} of {}; {} embedding and {} dense parameters",
-        report.best_step, report.steps, report.parameters[0], report.parameters[1]
+        report.best_step,
+        report.steps,
+        report.parameters[0],
+        report.parameters[1]
     );
     quarantine(report.quarantined_rows, &report.quarantined);
     print::metrics(&report.tasks);
@@ -262,12 +271,12 @@ fn eval(args: &Eval, json: bool) -> Result<()> {
         if args.truth.is_some() {
             object["truth"] = print::metrics_json(&against_truth);
         }
-        println!("{object}");
+        outln!("{object}");
         return Ok(());
     }
     print::metrics(&whole);
     for (name, metrics) in &parts {
-        println!("\n{name}");
+        outln!("\n{name}");
         print::metrics(metrics);
     }
     print::truth(&against_truth);
@@ -316,7 +325,7 @@ fn rank(args: &Rank, json: bool) -> Result<()> {
                 json!({"candidate": c, "line": ranked.lines[*c as usize], "fused": ranked.fused[*c as usize], "scores": scores})
             })
             .collect();
-        println!(
+        outln!(
             "{}",
             json!({"candidates": ranked.order.len(), "top": candidates})
         );
@@ -357,9 +366,9 @@ fn rank(args: &Rank, json: bool) -> Result<()> {
 fn export(args: &Export, json: bool) -> Result<()> {
     let report = run::export(&args.run, &args.output, args.data.as_deref())?;
     if json {
-        println!("{}", json!(report))
+        outln!("{}", json!(report))
     } else {
-        print!("{report}")
+        out!("{report}")
     }
     report.check()
 }
@@ -369,9 +378,9 @@ fn inspect(args: &Inspect, json: bool) -> Result<()> {
     let report =
         pocketrank::train::inspect::inspect(&bytes).map_err(|e| not_a_model(&args.file, &e))?;
     if json {
-        println!("{}", json!(report))
+        outln!("{}", json!(report))
     } else {
-        print!("{report}")
+        out!("{report}")
     }
     Ok(())
 }
@@ -401,7 +410,7 @@ fn simulate(args: &Simulate, json: bool) -> Result<()> {
         open(&mut model, &bytes, file)?;
         let report = policy::close_the_loop(&d, &model, knobs, args.sessions, args.seed)?;
         if json {
-            println!("{}", json!(report))
+            outln!("{}", json!(report))
         } else {
             policy_report(&report)
         }
@@ -425,7 +434,7 @@ fn simulate(args: &Simulate, json: bool) -> Result<()> {
     bar.finish_and_clear();
     let summary = summary.map_err(simulate_error)?;
     if json {
-        println!("{}", json!(summary))
+        outln!("{}", json!(summary))
     } else {
         summary_table(&summary)
     }
@@ -435,20 +444,31 @@ fn simulate(args: &Simulate, json: bool) -> Result<()> {
 /// What users did in the closed loop.
 pub fn policy_report(r: &PolicyReport) {
     let [like, comment, favourite, share] = r.interactions;
-    println!(
+    outln!(
         "{} sessions: {:.1} requests, {:.1} clicks, {:.1} s watched, {like:.3} likes, {comment:.3} comments, {favourite:.3} favourites, {share:.3} shares a session of {:.0} s",
-        r.sessions, r.requests, r.clicks, r.watch_seconds, r.session_seconds
+        r.sessions,
+        r.requests,
+        r.clicks,
+        r.watch_seconds,
+        r.session_seconds
     );
 }
 
 fn summary_table(s: &simulate::Summary) {
-    println!(
+    outln!(
         "{} rows in {} requests of {} users over {:.1} days; {} items; {:.3} of requests in random order",
-        s.rows, s.requests, s.users, s.days, s.items, s.random_share
+        s.rows,
+        s.requests,
+        s.users,
+        s.days,
+        s.items,
+        s.random_share
     );
     let [like, comment, favourite, share] = s.interaction_rates;
-    println!(
+    outln!(
         "per valid impression: click {:.4}, like {like:.4}, comment {comment:.4}, favourite {favourite:.4}, share {share:.4}; per click: {:.1} s watched, {:.3} completed",
-        s.click_rate, s.watch_seconds, s.complete_rate
+        s.click_rate,
+        s.watch_seconds,
+        s.complete_rate
     );
 }

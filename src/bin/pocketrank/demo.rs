@@ -67,17 +67,17 @@ pub fn demo(args: &Demo, json: bool) -> Result<()> {
         policy::compare_objectives(&d, &model, Knobs::default(), SESSIONS, args.seed + 1_000)?;
     say("done");
     if json {
-        println!(
+        outln!(
             "{}",
             json!({"tasks": print::metrics_json(&trained.tasks), "export": exported, "top_ten": tops, "loop": loops})
         );
         return Ok(());
     }
-    println!("\nTrained on the desktop (f32), measured on the last tenth of the log:");
+    outln!("\nTrained on the desktop (f32), measured on the last tenth of the log:");
     print::metrics(&trained.tasks);
-    println!("\nExported file against the trained model:");
-    print!("{exported}");
-    println!(
+    outln!("\nExported file against the trained model:");
+    out!("{exported}");
+    outln!(
         "\nThe ten that each objective alone would put on top of 40, and what they are worth by the truth:"
     );
     let rows: Vec<Vec<String>> = tops
@@ -104,10 +104,10 @@ pub fn demo(args: &Demo, json: bool) -> Result<()> {
         ],
         &rows,
     );
-    println!();
+    outln!("");
     policy_report(&loops);
     if let Some(folder) = &args.out {
-        println!(
+        outln!(
             "Log, description, run and file are in {}.",
             folder.display()
         );

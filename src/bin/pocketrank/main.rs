@@ -1,5 +1,14 @@
 //! The command line: arguments and printing only.
 
+/// Text on standard output; see [`print::out`].
+macro_rules! out {
+    ($($text:tt)*) => { $crate::print::out(format_args!($($text)*)) };
+}
+/// A line on standard output; see [`print::out`].
+macro_rules! outln {
+    ($($text:tt)*) => { $crate::print::out(format_args!("{}\n", format_args!($($text)*))) };
+}
+
 mod args;
 mod commands;
 mod demo;

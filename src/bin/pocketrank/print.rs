@@ -1,9 +1,26 @@
 //! Tables for people and one JSON object for programs.
 
+use std::io::{ErrorKind, Write, stdout};
+
 use serde_json::{Map, Value, json};
 
+use pocketrank::train::error::{Error, Kind};
 use pocketrank::train::metrics::TaskMetrics;
 use pocketrank::train::truth::TruthMetrics;
+
+/// Writes to standard output. A reader that has gone, as in `| head`, wants no more: the work goes on to its exit code.
+/// Anything else that keeps the text from being written, a full disk say, ends the program with the code of I/O errors.
+pub fn out(text: core::fmt::Arguments<'_>) {
+    let mut to = stdout().lock();
+    match to.write_fmt(text).and_then(|()| to.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            let error = Error::new(Kind::Io, format!("standard output: {e}"));
+            eprintln!("pocketrank: {error}");
+            std::process::exit(i32::from(error.exit_code()));
+        }
+        _ => {}
+    }
+}
 
 /// Rows under a header, columns aligned; numbers to the right.
 pub fn table(header: &[&str], rows: &[Vec<String>]) {
@@ -26,7 +43,7 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) {
                 }
             })
             .collect();
-        println!("{}", text.join("  ").trim_end());
+        outln!("{}", text.join("  ").trim_end());
     };
     line(header.to_vec());
     for row in rows {
@@ -130,7 +147,7 @@ pub fn truth(tasks: &[(String, TruthMetrics)]) {
         ])
     });
     if !binary.is_empty() {
-        println!("\nagainst the truth");
+        outln!("\nagainst the truth");
         table(
             &["task", "valid rows", "expected AUC", "bound", "gap"],
             &binary,
