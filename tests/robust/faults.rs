@@ -45,6 +45,16 @@ struct Fault<'f> {
 }
 
 impl Fault<'_> {
+    /// Killed before operation `at` of those that write.
+    fn kill(at: u64) -> Self {
+        Self {
+            set: WRITING,
+            at,
+            action: "kill",
+            ever: false,
+        }
+    }
+
     /// Counts operations on paths under `root`; they go to `log`, if any.
     fn arm<'c>(
         &self,
@@ -212,13 +222,7 @@ fn killed_at_every_operation_of_training_a_run_goes_on_to_the_same_bytes() {
     assert!(checkpoints(&all) >= 4, "{all:#?}");
     for at in 1..=points {
         subject.begin_on_old_run();
-        let (set, action, ever) = (WRITING, "kill", false);
-        let fault = Fault {
-            set,
-            at,
-            action,
-            ever,
-        };
+        let fault = Fault::kill(at);
         let ended = run(fault.arm(&mut subject.train(), &root, None));
         assert_eq!(ended.code, None, "{at}: {ended:?}");
         let case = format!("killed before operation {at}, {}", all[at as usize - 1]);
@@ -236,13 +240,7 @@ fn killed_at_every_operation_of_export_the_file_is_the_old_one_or_the_new_one() 
     let all = operations(&mut subject.export(), &subject.place, &root, WRITING);
     for at in 1..=all.len() as u64 {
         subject.begin_on_old_file();
-        let (set, action, ever) = (WRITING, "kill", false);
-        let fault = Fault {
-            set,
-            at,
-            action,
-            ever,
-        };
+        let fault = Fault::kill(at);
         let ended = run(fault.arm(&mut subject.export(), &root, None));
         assert_eq!(ended.code, None, "{at}: {ended:?}");
         let bytes = fs::read(&file).unwrap();
