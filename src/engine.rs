@@ -55,6 +55,8 @@ pub(crate) struct Dense<'a> {
     pub weight: &'a [u8],
     pub scale: &'a [u8],
     pub bias: &'a [u8],
+    /// `[fed, padded outputs]`: weights of what other tasks feed.
+    pub fed: &'a [u8],
     pub outputs: usize,
     pub inputs: usize,
 }
@@ -68,11 +70,18 @@ pub struct Model<'a> {
     digest: u64,
     tables: Vec<TableData<'a>, { limits::TABLES }>,
     boundaries: Vec<&'a [u8], { limits::FEATURES }>,
-    first: Vec<First<'a>, 4>,
-    first_bias: &'a [u8],
+    /// By group and side.
+    first: Vec<First<'a>, { 4 * limits::TASKS }>,
+    /// By group.
+    first_bias: Vec<&'a [u8], { limits::TASKS }>,
     experts: Vec<Dense<'a>, { limits::EXPERTS * limits::LAYERS }>,
+    gates: Vec<Dense<'a>, { limits::TASKS * limits::GATE_LAYERS }>,
     towers: Vec<Dense<'a>, { limits::TASKS * limits::LAYERS }>,
     heads: Vec<Dense<'a>, { limits::TASKS }>,
+    /// Knots of calibrations by task; empty without.
+    knots: Vec<&'a [u8], { limits::TASKS }>,
+    /// Tasks in the order in which they are computed.
+    order: Vec<u8, { limits::TASKS }>,
 }
 
 /// How to open a model.
@@ -117,6 +126,7 @@ impl<'a> Model<'a> {
         } = &mut self.spec;
         (*name, network.num_experts, self.digest) = ("", 0, 0);
         network.expert_layers.clear();
+        network.gate_layers.clear();
         features.clear();
         tables.clear();
         labels.clear();
@@ -125,10 +135,13 @@ impl<'a> Model<'a> {
         self.tables.clear();
         self.boundaries.clear();
         self.first.clear();
-        self.first_bias = &[];
+        self.first_bias.clear();
         self.experts.clear();
+        self.gates.clear();
         self.towers.clear();
         self.heads.clear();
+        self.knots.clear();
+        self.order.clear();
     }
 
     /// Features, tables, tasks and fusion.
@@ -250,12 +263,7 @@ impl<'a> Model<'a> {
         };
 
         let mut tally = Tally::default();
-        inputs.fill(
-            Side::User,
-            0,
-            b.input(&self.spec, Side::User, 0),
-            &mut tally,
-        );
+        self.fill(&inputs, &mut b, Side::User, 0, 0, &mut tally);
         if request.strict {
             // A first pass over all values, so that nothing is written before the last of them is known to be good.
             let mut tally = Tally {
@@ -316,7 +324,24 @@ impl<'a> Model<'a> {
         tally: &mut Tally,
     ) {
         for side in [Side::Item, Side::Candidate, Side::Cross] {
-            inputs.fill(side, candidate, b.input(&self.spec, side, r), tally);
+            self.fill(inputs, b, side, candidate, r, tally);
+        }
+    }
+
+    /// Fills row `r` of a side with the values of `index`, for every group. The first one counts.
+    fn fill(
+        &self,
+        inputs: &Inputs<'_, '_, '_>,
+        b: &mut Buffers<'_>,
+        side: Side,
+        index: usize,
+        r: usize,
+        tally: &mut Tally,
+    ) {
+        inputs.fill(side, index, 0, b.input(&self.spec, side, 0, r), tally);
+        for group in 1..self.spec.groups() {
+            let to = b.input(&self.spec, side, group, r);
+            inputs.fill(side, index, group, to, &mut Tally::default());
         }
     }
 
@@ -336,15 +361,17 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Bytes of a table's row.
-    fn table_row(&self, table: u8, row: u32) -> &'a [u8] {
+    /// Bytes of a group's embedding in a table's row.
+    fn table_row(&self, table: u8, row: u32, group: usize) -> &'a [u8] {
         let index = usize::from(table);
-        let dim = self
-            .spec
-            .tables
-            .get(index)
-            .map_or(0, |t| usize::from(t.embedding_dim));
+        let (groups, dim) = (
+            self.spec.groups(),
+            self.spec
+                .tables
+                .get(index)
+                .map_or(0, |t| usize::from(t.embedding_dim)),
+        );
         let rows = self.tables.get(index).map_or(&[][..], |t| t.rows);
-        dense::row(rows, row as usize, dim)
+        dense::row(rows, row as usize * groups + group, dim)
     }
 }

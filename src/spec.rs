@@ -9,7 +9,8 @@ mod tensors;
 
 pub use check::weight_is_valid;
 pub(crate) use check::{
-    biases_are_valid, boundaries_are_valid, panel_edges_are_zero, scales_are_valid,
+    biases_are_valid, boundaries_are_valid, fed_weights_are_valid, knots_are_valid,
+    panel_edges_are_zero, scales_are_valid,
 };
 
 pub use tensors::{Dtype, GROUP, Layer, PANEL, Tensor, TensorSection, padded};
@@ -31,6 +32,10 @@ pub mod limits {
     pub const EXPERTS: usize = 16;
     /// Hidden layers of an expert or a tower.
     pub const LAYERS: usize = 4;
+    /// Hidden layers of a gate.
+    pub const GATE_LAYERS: usize = 2;
+    /// Knots of an isotonic calibration.
+    pub const KNOTS: usize = 32;
     /// Outputs of one hidden layer.
     pub const WIDTH: usize = 1024;
     /// Terms of the fusion.
@@ -306,22 +311,43 @@ pub struct Label<'a> {
 /// Widths of the hidden layers of an expert or a tower.
 pub type Layers = Vec<u16, { limits::LAYERS }>;
 
-/// Which network joins inputs and towers. Further kinds take further numbers.
+/// Which network joins inputs and towers. An expert is a stack of dense + ReLU on the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NetworkKind {
-    /// Multi-gate mixture of experts (Ma et al., KDD 2018).
+    /// Multi-gate mixture of experts (Ma et al., KDD 2018): every task's gate mixes all experts.
     Mmoe,
+    /// One expert, which every tower reads (Caruana 1997).
+    SharedBottom,
+    /// An expert for each task on shared embeddings: only those are shared.
+    SharedEmbedding,
+    /// An expert for each task on embeddings of its own: as many models in one file. A row of a table holds the
+    /// embeddings of all tasks, one behind the other.
+    Single,
 }
 
-/// The shared part: experts (each a stack of dense + ReLU) and, per task, a softmax gate over them.
+/// What a gate makes of its last layer's outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Gate {
+    /// One output an expert, through softmax.
+    Softmax,
+    /// The outputs are the task's query, as wide as an expert's output; softmax of its dot products with the experts'
+    /// outputs. The file's query is scaled by 1 / sqrt(width) already.
+    Attention,
+}
+
+/// The shared part: experts and, in an MMoE, a gate per task over them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// Its kind.
     pub kind: NetworkKind,
-    /// Experts, 1..=[`limits::EXPERTS`].
+    /// Experts, 1..=[`limits::EXPERTS`]; 1 for [`NetworkKind::SharedBottom`], one a task where each task has its own.
     pub num_experts: u8,
     /// Widths of an expert's layers, at least one.
     pub expert_layers: Layers,
+    /// Kind of the gates.
+    pub gate: Gate,
+    /// Widths of a gate's hidden layers; none without gates.
+    pub gate_layers: Vec<u16, { limits::GATE_LAYERS }>,
 }
 
 /// What a task's logit means.
@@ -331,6 +357,43 @@ pub enum TaskKind {
     Binary,
     /// score = (exp(logit) - 1) x score_scale, at least 0: a duration, in the task's unit.
     Duration,
+}
+
+/// What a tower is fed of another task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FedValue {
+    /// Its logit (before calibration), within [-30, 30].
+    Logit,
+    /// The sigmoid of that.
+    Probability,
+}
+
+/// An input of a tower, beside its mixture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fed {
+    /// Task index.
+    pub task: u8,
+    /// What of it.
+    pub value: FedValue,
+}
+
+/// From the logit of a binary task to its calibrated probability.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Calibration {
+    /// sigmoid(logit).
+    None,
+    /// sigmoid(scale x logit + offset) (Platt 1999); a temperature is 1 / scale with offset 0.
+    Platt {
+        /// Positive.
+        scale: f32,
+        /// Added.
+        offset: f32,
+    },
+    /// Linear between knots (logit, probability), flat outside: an isotonic regression.
+    Isotonic {
+        /// Knots, 2..=[`limits::KNOTS`].
+        knots: u8,
+    },
 }
 
 /// One task: a gate, a tower of dense + ReLU over its mixture, and a head with one logit.
@@ -349,6 +412,10 @@ pub struct Task<'a> {
     pub given: Option<u8>,
     /// Widths of the tower's layers; none is allowed.
     pub tower_layers: Layers,
+    /// What the tower's first layer (without layers: the head) reads of other tasks; no cycles.
+    pub inputs: Vec<Fed, { limits::TASKS }>,
+    /// From logit to score, for binary tasks.
+    pub calibration: Calibration,
     /// Factor on the score of a duration.
     pub score_scale: f32,
 }
@@ -392,6 +459,8 @@ impl Default for Network {
             kind: NetworkKind::Mmoe,
             num_experts: 0,
             expert_layers: Layers::new(),
+            gate: Gate::Softmax,
+            gate_layers: Vec::new(),
         }
     }
 }
@@ -488,10 +557,45 @@ impl<'a> Spec<'a> {
         self.inputs(side).map(|i| i.values).sum()
     }
 
-    /// Outputs of the first layer: every expert's first hidden layer, then every task's gate logits.
+    /// Copies of the embeddings and inputs: one, or one a task in [`NetworkKind::Single`].
+    pub fn groups(&self) -> usize {
+        if self.network.kind == NetworkKind::Single {
+            self.tasks.len()
+        } else {
+            1
+        }
+    }
+
+    /// Whether tasks mix experts by gates.
+    pub fn has_gates(&self) -> bool {
+        self.network.kind == NetworkKind::Mmoe
+    }
+
+    /// Whether every task has an expert of its own.
+    pub fn has_own_experts(&self) -> bool {
+        matches!(
+            self.network.kind,
+            NetworkKind::SharedEmbedding | NetworkKind::Single
+        )
+    }
+
+    /// Outputs of a gate's layer, counted from its first; the last is past its hidden layers.
+    pub fn gate_width(&self, layer: usize) -> usize {
+        match (self.network.gate_layers.get(layer), self.network.gate) {
+            _ if !self.has_gates() => 0,
+            (Some(width), _) => usize::from(*width),
+            (None, Gate::Softmax) => usize::from(self.network.num_experts),
+            (None, Gate::Attention) => self.mixture_width(),
+        }
+    }
+
+    /// Outputs of a group's first layer: every expert's first hidden layer, then the first layer of every task's gate.
     pub fn first_outputs(&self) -> usize {
         let experts = usize::from(self.network.num_experts);
-        experts * self.expert_width(0) + self.tasks.len() * experts
+        match self.network.kind {
+            NetworkKind::Single => self.expert_width(0),
+            _ => experts * self.expert_width(0) + self.tasks.len() * self.gate_width(0),
+        }
     }
 
     /// Width of an expert's layer; 0 past the last.
@@ -502,12 +606,32 @@ impl<'a> Spec<'a> {
             .map_or(0, |w| usize::from(*w))
     }
 
-    /// Width of an expert's output, and so of every mixture.
+    /// Width of an expert's output, and so of every mixture and query.
     pub fn mixture_width(&self) -> usize {
         self.network
             .expert_layers
             .last()
             .map_or(0, |w| usize::from(*w))
+    }
+
+    /// The tasks so that each stands behind those that it is fed; `None` if tasks are fed in a circle.
+    pub fn order(&self) -> Option<Vec<u8, { limits::TASKS }>> {
+        let mut order: Vec<u8, { limits::TASKS }> = Vec::new();
+        // Every round adds the tasks whose inputs are there, in the order of the file.
+        while order.len() < self.tasks.len() {
+            let before = order.len();
+            for (i, task) in self.tasks.iter().enumerate() {
+                let there = |t: &u8| order.contains(t);
+                let ready = task.inputs.iter().all(|fed| there(&fed.task));
+                if ready && !there(&(i as u8)) {
+                    order.push(i as u8).ok()?;
+                }
+            }
+            if order.len() == before {
+                return None;
+            }
+        }
+        Some(order)
     }
 
     /// Index of the feature called `name`.

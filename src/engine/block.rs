@@ -1,10 +1,12 @@
 //! The network over one block of candidates: first layer -> experts -> gates -> mixture -> towers -> heads.
 
-use super::dense::{add_side, head, hidden, row, row_mut, stride};
-use super::{Model, Scratch, ScratchLen};
+use super::dense::{self, Rows, add_side, head, row, row_mut, stride};
+use super::{Dense, Model, Scratch, ScratchLen};
 use crate::fusion;
-use crate::math::{clamp, exp, quantize_row, relu, sigmoid, softmax_q15};
-use crate::spec::{Layer, PANEL, Side, Spec, TaskKind, limits, padded};
+use crate::math::{ACTIVATION_MIN, clamp, quantize_row, relu, sigmoid, softmax_q15};
+use crate::spec::{FedValue, Gate, Layer, PANEL, Side, Spec, Task, limits, padded};
+
+mod score;
 
 /// Candidates that go through the network together, so that weights are read once for all of them.
 pub(super) const BLOCK: usize = 8;
@@ -41,7 +43,11 @@ pub(super) struct Buffers<'b> {
 
 /// Sizes that follow from the spec.
 struct Sizes {
+    /// Columns of the first layer's sums, of all groups.
     first: usize,
+    /// Columns of one group.
+    group: usize,
+    groups: usize,
     mixture: usize,
     widest: usize,
     experts: usize,
@@ -49,16 +55,27 @@ struct Sizes {
 
 impl Sizes {
     fn of(spec: &Spec<'_>) -> Self {
-        let layers = spec
-            .network
-            .expert_layers
-            .iter()
-            .chain(spec.tasks.iter().flat_map(|t| t.tower_layers.iter()));
+        let towers = spec.tasks.iter().flat_map(|t| t.tower_layers.iter());
+        let layers = spec.network.expert_layers.iter().chain(towers);
+        let gates = (0..=spec.network.gate_layers.len()).map(|l| spec.gate_width(l));
+        let widths = layers.map(|w| usize::from(*w)).chain(gates);
+        let group = padded(spec.first_outputs());
         Self {
-            first: padded(spec.first_outputs()),
+            first: group * spec.groups(),
+            group,
+            groups: spec.groups(),
             mixture: padded(spec.mixture_width()),
-            widest: padded(layers.map(|w| usize::from(*w)).max().unwrap_or(0)),
+            widest: padded(widths.max().unwrap_or(0)),
             experts: usize::from(spec.network.num_experts),
+        }
+    }
+
+    /// Column of an expert's first layer.
+    fn expert_column(&self, spec: &Spec<'_>, expert: usize) -> usize {
+        if self.groups > 1 {
+            expert * self.group
+        } else {
+            expert * spec.expert_width(0)
         }
     }
 }
@@ -76,7 +93,7 @@ pub(super) fn scratch_len(spec: &Spec<'_>, candidates_max: usize) -> ScratchLen 
         .sum();
     ScratchLen {
         floats: s.first + BLOCK * block + candidates_max.min(limits::CANDIDATES),
-        bytes: inputs + BLOCK * s.widest,
+        bytes: s.groups * inputs + BLOCK * s.widest,
     }
 }
 
@@ -94,8 +111,8 @@ impl<'b> Buffers<'b> {
         let (bytes, mut rest) = scratch.bytes.split_at_mut_checked(BLOCK * s.widest)?;
         let mut inputs: [&mut [u8]; 4] = Default::default();
         for (slot, side) in inputs.iter_mut().zip(Side::ALL) {
-            let (bytes, more) =
-                rest.split_at_mut_checked(side_rows(side) * stride(spec.side_inputs(side)))?;
+            let rows = s.groups * side_rows(side);
+            let (bytes, more) = rest.split_at_mut_checked(rows * stride(spec.side_inputs(side)))?;
             // The bytes past a row's inputs stay zero: a group of inputs may reach past them.
             bytes.fill(0);
             *slot = bytes;
@@ -113,37 +130,65 @@ impl<'b> Buffers<'b> {
         })
     }
 
-    /// The input bytes of row `index` of a side.
-    pub fn input(&mut self, spec: &Spec<'_>, side: Side, index: usize) -> &mut [u8] {
+    /// The input bytes of row `index` of a group's side.
+    pub fn input(&mut self, spec: &Spec<'_>, side: Side, group: usize, index: usize) -> &mut [u8] {
         let inputs = spec.side_inputs(side);
         let bytes = self
             .inputs
             .get_mut(side as usize)
             .map(|b| &mut **b)
             .unwrap_or_default();
-        row_mut(bytes, index, stride(inputs))
+        row_mut(bytes, group * side_rows(side) + index, stride(inputs))
             .get_mut(..inputs)
             .unwrap_or_default()
     }
 }
 
+/// Scores and logits of a block by row and task.
+type Scores = [[f32; limits::TASKS]; BLOCK];
+
 impl Model<'_> {
     /// First-layer sums of the user side, once a request: base = bias + user sums.
     pub(super) fn user_sums(&self, b: &mut Buffers<'_>, see: &mut impl See) {
-        for (base, bias) in b.base.iter_mut().zip(self.first_bias.as_chunks::<4>().0) {
-            *base = f32::from_le_bytes(*bias);
+        let s = Sizes::of(&self.spec);
+        for (group, bias) in self.first_bias.iter().enumerate() {
+            let base = row_mut(b.base, group, s.group);
+            for (base, bias) in base.iter_mut().zip(bias.as_chunks::<4>().0) {
+                *base = f32::from_le_bytes(*bias);
+            }
         }
-        let outputs = b.base.len();
-        if let (Some(layer), Some(inputs)) = (self.first.first(), b.inputs.first()) {
-            add_side(
-                self.isa,
-                layer,
-                inputs,
-                stride(self.spec.side_inputs(Side::User)),
-                b.base,
-                outputs,
-                |row, panel, acc| see.sums(Layer::First(Side::User), row, panel * PANEL, acc),
-            );
+        self.first(&s, Side::User, &b.inputs, 1, b.base, see);
+    }
+
+    /// Adds a side of every group to the first layer's sums of `rows` rows.
+    fn first(
+        &self,
+        s: &Sizes,
+        side: Side,
+        inputs: &[&mut [u8]; 4],
+        rows: usize,
+        sums: &mut [f32],
+        see: &mut impl See,
+    ) {
+        let stride = stride(self.spec.side_inputs(side));
+        let inputs = inputs.get(side as usize).map_or(&[][..], |b| &**b);
+        for group in 0..s.groups {
+            let layer = self.first.get(group * Side::ALL.len() + side as usize);
+            let inputs = row(inputs, group, side_rows(side) * stride);
+            if let (Some(layer), Some(inputs)) = (layer, inputs.get(..rows * stride)) {
+                let columns = (s.first, group * s.group);
+                add_side(
+                    self.isa,
+                    layer,
+                    inputs,
+                    stride,
+                    sums,
+                    columns,
+                    |row, p, acc| {
+                        see.sums(Layer::First { group, side }, row, p * PANEL, acc);
+                    },
+                );
+            }
         }
     }
 
@@ -159,35 +204,33 @@ impl Model<'_> {
         let spec = &self.spec;
         let s = Sizes::of(spec);
         let rows = rows.min(BLOCK);
-        let outputs = b.base.len();
         for r in 0..rows {
-            for (sum, base) in row_mut(b.sums, r, outputs).iter_mut().zip(&*b.base) {
+            for (sum, base) in row_mut(b.sums, r, s.first).iter_mut().zip(&*b.base) {
                 *sum = *base;
             }
         }
-        let sums = b.sums.get_mut(..rows * outputs).unwrap_or_default();
+        let sums = b.sums.get_mut(..rows * s.first).unwrap_or_default();
         for side in [Side::Item, Side::Candidate, Side::Cross] {
-            let stride = stride(spec.side_inputs(side));
-            if let (Some(layer), Some(inputs)) =
-                (self.first.get(side as usize), b.inputs.get(side as usize))
-            {
-                let inputs = inputs.get(..rows * stride).unwrap_or_default();
-                add_side(
-                    self.isa,
-                    layer,
-                    inputs,
-                    stride,
-                    sums,
-                    outputs,
-                    |row, panel, acc| see.sums(Layer::First(side), row, panel * PANEL, acc),
-                );
-            }
+            self.first(&s, side, &b.inputs, rows, sums, see);
         }
         self.experts(b, &s, rows, see);
-        let mut scores = [[0.0; limits::TASKS]; BLOCK];
-        for task in 0..spec.tasks.len() {
-            self.mix(b, &s, rows, task);
-            self.tower(b, &s, rows, task, see, &mut scores);
+        let (mut scores, mut logits): (Scores, Scores) = Default::default();
+        for task in self.order.iter().map(|t| usize::from(*t)) {
+            let Some(t) = spec.tasks.get(task) else {
+                return;
+            };
+            self.mix(b, &s, rows, task, see);
+            let mut fed = Scores::default();
+            for (fed, logits) in fed.iter_mut().zip(&logits).take(rows) {
+                feed(t, logits, fed);
+            }
+            self.tower(b, &s, rows, (task, t), &fed, see, &mut logits);
+            for (scores, logits) in scores.iter_mut().zip(&logits).take(rows) {
+                if let (Some(score), Some(logit)) = (scores.get_mut(task), logits.get(task)) {
+                    let knots = self.knots.get(task).copied().unwrap_or_default();
+                    *score = score::score(t, knots, *logit);
+                }
+            }
         }
         for (r, scores) in scores.iter().enumerate().take(rows) {
             done(r, scores.get(..spec.tasks.len()).unwrap_or_default());
@@ -198,11 +241,11 @@ impl Model<'_> {
         let width = self.spec.expert_width(0);
         let depth = self.spec.network.expert_layers.len();
         for expert in 0..s.experts {
+            let column = s.expert_column(&self.spec, expert);
             let to = row_mut(b.experts, expert, BLOCK * s.mixture);
             let mut scales = [0.0; BLOCK];
             for (r, scale) in scales.iter_mut().enumerate().take(rows) {
-                let first =
-                    row_mut(b.sums, r, s.first).get_mut(expert * width..(expert + 1) * width);
+                let first = row_mut(b.sums, r, s.first).get_mut(column..column + width);
                 let first = first.unwrap_or_default();
                 for x in first.iter_mut() {
                     *x = relu(*x);
@@ -223,36 +266,44 @@ impl Model<'_> {
                 let last = layer + 1 == depth;
                 let out = if last { &mut *to } else { &mut *b.hidden };
                 let name = Layer::Expert { expert, layer };
-                hidden(
-                    self.isa,
-                    dense,
-                    b.bytes,
-                    stride(dense.inputs),
-                    scales,
-                    out,
-                    |row, panel, acc| see.sums(name, row, panel * PANEL, acc),
-                );
+                self.layer(dense, (b.bytes, scales, &[]), out, true, name, see);
                 if !last {
-                    for (r, scale) in scales.iter_mut().enumerate() {
-                        let outputs = row(out, r, padded(dense.outputs))
-                            .get(..dense.outputs)
-                            .unwrap_or_default();
-                        *scale = quantize_padded(outputs, b.bytes, r);
-                    }
+                    quantize_rows(out, dense.outputs, b.bytes, scales);
                 }
             }
         }
     }
 
-    /// mixture = sum over experts of gate x expert output, in the order of the experts.
-    fn mix(&self, b: &mut Buffers<'_>, s: &Sizes, rows: usize, task: usize) {
-        let gates = s.experts * self.spec.expert_width(0) + task * s.experts;
-        for r in 0..rows {
-            let mut weights = [0u16; limits::EXPERTS];
-            let logits = row(b.sums, r, s.first)
-                .get(gates..gates + s.experts)
-                .unwrap_or_default();
-            softmax_q15(logits, &mut weights);
+    fn layer(
+        &self,
+        dense: &Dense<'_>,
+        (bytes, scales, fed): (&[u8], &[f32], &[[f32; limits::TASKS]]),
+        out: &mut [f32],
+        hidden: bool,
+        name: Layer,
+        see: &mut impl See,
+    ) {
+        let rows = Rows { bytes, scales, fed };
+        dense::layer(self.isa, dense, rows, out, hidden, |row, panel, acc| {
+            see.sums(name, row, panel * PANEL, acc);
+        });
+    }
+
+    /// A task's mixture: the output of its own or the only expert, or the sum over experts of gate x output, in the
+    /// order of the experts.
+    fn mix(&self, b: &mut Buffers<'_>, s: &Sizes, rows: usize, task: usize, see: &mut impl See) {
+        let mut weights = [[0u16; limits::EXPERTS]; BLOCK];
+        if self.spec.has_gates() {
+            self.gate(b, s, rows, task, see, &mut weights);
+        } else {
+            let own = self.spec.has_own_experts();
+            for weights in &mut weights {
+                if let Some(weight) = weights.get_mut(if own { task } else { 0 }) {
+                    *weight = 1 << 15;
+                }
+            }
+        }
+        for (r, weights) in weights.iter().enumerate().take(rows) {
             let mixture = row_mut(b.mixture, r, s.mixture);
             mixture.fill(0.0);
             for (expert, weight) in weights.iter().enumerate().take(s.experts) {
@@ -266,66 +317,105 @@ impl Model<'_> {
         }
     }
 
-    fn tower(
+    /// A task's weights of the experts.
+    fn gate(
         &self,
         b: &mut Buffers<'_>,
         s: &Sizes,
         rows: usize,
         task: usize,
         see: &mut impl See,
-        scores: &mut [[f32; limits::TASKS]; BLOCK],
+        weights: &mut [[u16; limits::EXPERTS]; BLOCK],
     ) {
-        let before: usize = self
-            .spec
-            .tasks
-            .iter()
-            .take(task)
-            .map(|t| t.tower_layers.len())
-            .sum();
-        let Some(t) = self.spec.tasks.get(task) else {
-            return;
-        };
+        let spec = &self.spec;
+        let (width, depth) = (spec.gate_width(0), spec.network.gate_layers.len());
+        let column = s.experts * spec.expert_width(0) + task * width;
+        let columns = column..column + width;
         let mut scales = [0.0; BLOCK];
-        for (r, scale) in scales.iter_mut().enumerate().take(rows) {
-            let mixture = row(b.mixture, r, s.mixture)
-                .get(..self.spec.mixture_width())
-                .unwrap_or_default();
-            *scale = quantize_padded(mixture, b.bytes, r);
+        let scales = scales.get_mut(..rows).unwrap_or_default();
+        if depth > 0 {
+            for (r, scale) in scales.iter_mut().enumerate() {
+                let first = row_mut(b.sums, r, s.first).get_mut(columns.clone());
+                let first = first.unwrap_or_default();
+                first.iter_mut().for_each(|x| *x = relu(*x));
+                *scale = quantize_padded(first, b.bytes, r);
+            }
         }
+        for layer in 1..=depth {
+            let Some(dense) = self.gates.get(task * depth + layer - 1) else {
+                return;
+            };
+            let (name, hidden) = (Layer::Gate { task, layer }, layer < depth);
+            self.layer(dense, (b.bytes, scales, &[]), b.hidden, hidden, name, see);
+            if hidden {
+                quantize_rows(b.hidden, dense.outputs, b.bytes, scales);
+            }
+        }
+        for (r, weights) in weights.iter_mut().enumerate().take(rows) {
+            let last = if depth > 0 {
+                row(b.hidden, r, padded(spec.gate_width(depth)))
+            } else {
+                row(b.sums, r, s.first)
+                    .get(columns.clone())
+                    .unwrap_or_default()
+            };
+            let mut logits = [0.0; limits::EXPERTS];
+            match spec.network.gate {
+                Gate::Softmax => {
+                    for (to, logit) in logits.iter_mut().zip(last) {
+                        *to = *logit;
+                    }
+                }
+                Gate::Attention => {
+                    let query = last.get(..spec.mixture_width()).unwrap_or_default();
+                    for (expert, logit) in logits.iter_mut().enumerate().take(s.experts) {
+                        let key = row(row(b.experts, expert, BLOCK * s.mixture), r, s.mixture);
+                        *logit = score::product(query, key);
+                    }
+                }
+            }
+            softmax_q15(logits.get(..s.experts).unwrap_or_default(), weights);
+        }
+    }
+
+    fn tower(
+        &self,
+        b: &mut Buffers<'_>,
+        s: &Sizes,
+        rows: usize,
+        (task, t): (usize, &Task<'_>),
+        fed: &Scores,
+        see: &mut impl See,
+        logits: &mut Scores,
+    ) {
+        let before = self.spec.tasks.iter().take(task);
+        let before = before.map(|t| t.tower_layers.len()).sum();
+        let mut scales = [0.0; BLOCK];
+        let scales = scales.get_mut(..rows).unwrap_or_default();
         let mut width = self.spec.mixture_width();
+        for (r, scale) in scales.iter_mut().enumerate() {
+            let mixture = row(b.mixture, r, s.mixture).get(..width);
+            *scale = quantize_padded(mixture.unwrap_or_default(), b.bytes, r);
+        }
         let layers = self.towers.iter().skip(before).take(t.tower_layers.len());
         for (layer, dense) in layers.enumerate() {
             let name = Layer::Tower { task, layer };
-            let scales = scales.get_mut(..rows).unwrap_or_default();
-            hidden(
-                self.isa,
-                dense,
-                b.bytes,
-                stride(dense.inputs),
-                scales,
-                b.hidden,
-                |row, panel, acc| see.sums(name, row, panel * PANEL, acc),
-            );
+            self.layer(dense, (b.bytes, scales, fed), b.hidden, true, name, see);
             width = dense.outputs;
-            for (r, scale) in scales.iter_mut().enumerate() {
-                let outputs = row(b.hidden, r, padded(width))
-                    .get(..width)
-                    .unwrap_or_default();
-                *scale = quantize_padded(outputs, b.bytes, r);
-            }
+            quantize_rows(b.hidden, width, b.bytes, scales);
         }
         let Some(dense) = self.heads.get(task) else {
             return;
         };
-        for (r, (scale, scores)) in scales.iter().zip(scores).enumerate().take(rows) {
-            let input = row(b.bytes, r, stride(width))
-                .get(..width)
-                .unwrap_or_default();
-            let logit = head(self.isa, dense, input, *scale, |acc| {
+        let rows = scales.iter().zip(fed).zip(logits);
+        for (r, ((scale, fed), logits)) in rows.enumerate() {
+            let input = row(b.bytes, r, stride(width)).get(..width);
+            let input = input.unwrap_or_default();
+            let logit = head(self.isa, dense, input, *scale, fed, |acc| {
                 see.sums(Layer::Head { task }, r, 0, &[acc]);
             });
-            if let Some(score) = scores.get_mut(task) {
-                *score = link(t.kind, t.score_scale, logit);
+            if let Some(to) = logits.get_mut(task) {
+                *to = logit;
             }
         }
     }
@@ -336,12 +426,25 @@ impl Model<'_> {
     }
 }
 
-/// Score of a logit; see [`TaskKind`].
-fn link(kind: TaskKind, score_scale: f32, logit: f32) -> f32 {
-    match kind {
-        TaskKind::Binary => sigmoid(logit),
-        // e^20 s is 15 years: no duration is longer.
-        TaskKind::Duration => (exp(clamp(logit, 0.0, 20.0)) - 1.0) * score_scale,
+/// What a task's tower is fed, in the order of its inputs.
+fn feed(task: &Task<'_>, logits: &[f32; limits::TASKS], fed: &mut [f32; limits::TASKS]) {
+    for (to, from) in fed.iter_mut().zip(&task.inputs) {
+        let logit = logits.get(usize::from(from.task)).copied().unwrap_or(0.0);
+        let logit = clamp(logit, -30.0, 30.0);
+        *to = match from.value {
+            FedValue::Probability => sigmoid(logit),
+            // No product with a weight may be subnormal.
+            FedValue::Logit if logit > -ACTIVATION_MIN && logit < ACTIVATION_MIN => 0.0,
+            FedValue::Logit => logit,
+        };
+    }
+}
+
+/// Quantizes rows of `width` outputs; see [`quantize_padded`].
+fn quantize_rows(out: &[f32], width: usize, bytes: &mut [u8], scales: &mut [f32]) {
+    for (r, scale) in scales.iter_mut().enumerate() {
+        let outputs = row(out, r, padded(width)).get(..width);
+        *scale = quantize_padded(outputs.unwrap_or_default(), bytes, r);
     }
 }
 

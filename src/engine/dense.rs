@@ -5,7 +5,7 @@
 use super::{Dense, First};
 use crate::kernels::{self, Isa};
 use crate::math::relu;
-use crate::spec::{GROUP, PANEL};
+use crate::spec::{GROUP, PANEL, limits};
 
 /// Row `index` of rows `stride` apart; empty past the end.
 #[inline]
@@ -32,19 +32,20 @@ fn panel_of<T: Copy + Default>(bytes: &[u8], panel: usize, from: fn([u8; 4]) -> 
     values
 }
 
-/// Adds one side's part of the first layer to `sums` (`[rows, outputs]`, outputs a multiple of [`PANEL`]):
-/// sums += (weights x inputs + zero bias) x scale. `inputs` are `[rows, stride]` bytes, zero past the side's own.
+/// Adds one side's part of a group's first layer to the columns `column..` of `sums` (`[rows, columns]`, all multiples
+/// of [`PANEL`]): sums += (weights x inputs + zero bias) x scale. `inputs` are `[rows, stride]` bytes, zero past the
+/// side's own.
 pub(super) fn add_side(
     isa: Isa,
     layer: &First<'_>,
     inputs: &[u8],
     stride: usize,
     sums: &mut [f32],
-    outputs: usize,
+    (columns, column): (usize, usize),
     mut see: impl FnMut(usize, usize, &[i32; PANEL]),
 ) {
     let rows = inputs.len().checked_div(stride).unwrap_or(0);
-    for panel in 0..outputs / PANEL {
+    for panel in 0..layer.scale.len() / (4 * PANEL) {
         let weight = row(layer.weight, panel, PANEL * stride);
         let scale = panel_of(layer.scale, panel, f32::from_le_bytes);
         let start = panel_of(layer.zero_bias, panel, i32::from_le_bytes);
@@ -54,7 +55,7 @@ pub(super) fn add_side(
                 *acc = acc.wrapping_add(start);
             }
             see(r, panel, &acc);
-            let out = row_mut(row_mut(sums, r, outputs), panel, PANEL);
+            let out = row_mut(row_mut(sums, r, columns), column / PANEL + panel, PANEL);
             for ((sum, acc), scale) in out.iter_mut().zip(acc).zip(scale) {
                 *sum += acc as f32 * scale;
             }
@@ -62,48 +63,77 @@ pub(super) fn add_side(
     }
 }
 
-/// A hidden layer: out = relu(weights x bytes x (weight scale x row scale) + bias), `[rows, padded outputs]`.
-/// `inputs` are `[rows, stride]` bytes, zero past the layer's own; `row_scales` one a row.
-pub(super) fn hidden(
+/// Rows of quantized activations.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'b> {
+    /// `[rows, stride]` bytes, zero past the layer's own.
+    pub bytes: &'b [u8],
+    /// One a row.
+    pub scales: &'b [f32],
+    /// What other tasks feed, `[rows, TASKS]`, as many a row as the layer has weights for.
+    pub fed: &'b [[f32; limits::TASKS]],
+}
+
+/// A layer: out = weights x bytes x (weight scale x row scale) + bias + fed weights x fed values in their order,
+/// `[rows, padded outputs]`; negative ones are 0 if `hidden`.
+pub(super) fn layer(
     isa: Isa,
     layer: &Dense<'_>,
-    inputs: &[u8],
-    stride: usize,
-    row_scales: &[f32],
+    rows: Rows<'_>,
     out: &mut [f32],
+    hidden: bool,
     mut see: impl FnMut(usize, usize, &[i32; PANEL]),
 ) {
     let outputs = layer.outputs.next_multiple_of(PANEL);
+    let stride = stride(layer.inputs);
+    let num_fed = layer.fed.len() / (4 * outputs).max(1);
     for panel in 0..outputs / PANEL {
         let weight = row(layer.weight, panel, PANEL * stride);
         let scale = panel_of(layer.scale, panel, f32::from_le_bytes);
         let bias = panel_of(layer.bias, panel, f32::from_le_bytes);
-        for (r, row_scale) in row_scales.iter().enumerate() {
-            let acc = kernels::panel(isa, row(inputs, r, stride), weight);
+        for (r, row_scale) in rows.scales.iter().enumerate() {
+            let acc = kernels::panel(isa, row(rows.bytes, r, stride), weight);
             see(r, panel, &acc);
             let to = row_mut(out, r, outputs)
                 .get_mut(panel * PANEL..)
                 .unwrap_or_default();
             for (((out, acc), bias), scale) in to.iter_mut().zip(acc).zip(bias).zip(scale) {
-                *out = relu(acc as f32 * (scale * *row_scale) + bias);
+                *out = acc as f32 * (scale * *row_scale) + bias;
+            }
+            let fed = rows.fed.get(r).into_iter().flatten();
+            for (i, value) in fed.take(num_fed).enumerate() {
+                let weight = panel_of(row(layer.fed, i, 4 * outputs), panel, f32::from_le_bytes);
+                for (out, weight) in to.iter_mut().zip(weight) {
+                    *out += weight * *value;
+                }
+            }
+            if hidden {
+                for out in to.iter_mut().take(PANEL) {
+                    *out = relu(*out);
+                }
             }
         }
     }
 }
 
-/// A head: one logit = weights x bytes x (weight scale x row scale) + bias.
+/// A head: one logit, as an output of [`layer`] without ReLU.
 pub(super) fn head(
     isa: Isa,
     layer: &Dense<'_>,
     input: &[u8],
     row_scale: f32,
+    fed: &[f32],
     see: impl FnOnce(i32),
 ) -> f32 {
     let acc = kernels::dot(isa, input, layer.weight);
     see(acc);
     let [scale, ..] = panel_first(layer.scale);
     let [bias, ..] = panel_first(layer.bias);
-    acc as f32 * (scale * row_scale) + bias
+    let mut logit = acc as f32 * (scale * row_scale) + bias;
+    for (weight, value) in layer.fed.as_chunks::<4>().0.iter().zip(fed) {
+        logit += f32::from_le_bytes(*weight) * *value;
+    }
+    logit
 }
 
 fn panel_first(bytes: &[u8]) -> [f32; 1] {

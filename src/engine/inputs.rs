@@ -181,7 +181,14 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
     }
 
     /// Writes the input bytes of `side` for candidate `index` (0 for the user side).
-    pub fn fill(&self, side: Side, index: usize, mut bytes: &mut [u8], tally: &mut Tally) {
+    pub fn fill(
+        &self,
+        side: Side,
+        index: usize,
+        group: usize,
+        mut bytes: &mut [u8],
+        tally: &mut Tally,
+    ) {
         let spec = &self.model.spec;
         for (i, feature) in spec
             .features
@@ -199,7 +206,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             let Some((here, rest)) = bytes.split_at_mut_checked(len) else {
                 return;
             };
-            self.fill_feature(i, feature, index, here, tally);
+            self.fill_feature(i, feature, index, group, here, tally);
             bytes = rest;
         }
     }
@@ -209,13 +216,14 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         i: usize,
         feature: &Feature<'_>,
         index: usize,
+        group: usize,
         to: &mut [u8],
         tally: &mut Tally,
     ) {
         match feature.encoding {
             Encoding::Row { table, default_row } => {
                 let row = self.row(i, feature, table, default_row, index, tally);
-                copy(self.model.table_row(table, row), to);
+                copy(self.model.table_row(table, row, group), to);
             }
             Encoding::Rows {
                 table,
@@ -229,6 +237,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
                     .tables
                     .get(usize::from(table))
                     .map_or(&[][..], |t| t.zero_points);
+                let zero_points = super::dense::row(zero_points, group, to.len());
                 let mut pool = Pool::new(pooling, divisor);
                 let most = usize::from(max_len);
                 if let Source::LastIds { .. } = feature.source {
@@ -236,10 +245,10 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
                         features::last_ids(&self.model.spec, self.request.state, i).take(most)
                     {
                         let (row, _) = self.model.lookup(table, Some(key), 0);
-                        pool.add(self.model.table_row(table, row), None);
+                        pool.add(self.model.table_row(table, row, group), None);
                     }
                 } else {
-                    self.pool_column(i, table, most, index, &mut pool, tally);
+                    self.pool_column(i, table, most, index, group, &mut pool, tally);
                 }
                 pool.finish(zero_points, to);
             }
@@ -259,7 +268,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
                 }
                 if let Some(table) = buckets {
                     let row = self.bucket_row(i, raw);
-                    copy(self.model.table_row(table, row), to_bucket);
+                    copy(self.model.table_row(table, row, group), to_bucket);
                 }
             }
             Encoding::Vector { dim, grid } => {
@@ -349,6 +358,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         table: u8,
         most: usize,
         index: usize,
+        group: usize,
         pool: &mut Pool,
         tally: &mut Tally,
     ) {
@@ -372,7 +382,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             let row = self.resolve(i, table, 0, index, self.id(i, table, at), true, tally);
             let weight = lists.and_then(|l| l.weights).and_then(|w| w.get(at));
             pool.add(
-                self.model.table_row(table, row),
+                self.model.table_row(table, row, group),
                 weight.map(|w| features::weight_q15(*w)),
             );
         }

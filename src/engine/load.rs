@@ -9,7 +9,8 @@ use crate::features::{self, Vocabulary};
 use crate::format::{File, Reader, SectionKind};
 use crate::spec::{
     Dtype, Layer, Network, Side, Spec, Tensor, TensorSection, biases_are_valid,
-    boundaries_are_valid, limits, panel_edges_are_zero, scales_are_valid,
+    boundaries_are_valid, fed_weights_are_valid, knots_are_valid, limits, panel_edges_are_zero,
+    scales_are_valid,
 };
 
 /// The first record of the spec section: the model's name and how many records of each kind follow.
@@ -121,12 +122,19 @@ impl<'a> Model<'a> {
             first,
             first_bias,
             experts,
+            gates,
             towers,
             heads,
+            knots,
+            order,
             ..
         } = self;
-        for _ in Side::ALL {
+        *order = spec.order().ok_or(over())?;
+        for _ in 0..spec.groups() * Side::ALL.len() {
             first.push(First::default()).map_err(|_| over())?;
+        }
+        for _ in &spec.tasks {
+            knots.push(&[]).map_err(|_| over())?;
         }
         spec.tensors(TensorSection::Layers, &mut |tensor, dtype, rows, cols| {
             let start = reader.offset();
@@ -134,16 +142,22 @@ impl<'a> Model<'a> {
             let valid = match tensor {
                 Tensor::Scale(_) => scales_are_valid(data),
                 Tensor::Bias(_) => biases_are_valid(data),
+                Tensor::Fed(_) => fed_weights_are_valid(data),
+                Tensor::Knots(_) => knots_are_valid(data),
                 _ => true,
             };
             if !valid {
                 return Err(Error::at(Status::BadScale, start));
             }
             match tensor {
-                Tensor::Weight(Layer::First(side)) => first_of(first, side)?.weight = data,
-                Tensor::Scale(Layer::First(side)) => first_of(first, side)?.scale = data,
-                Tensor::ZeroBias(side) => first_of(first, side)?.zero_bias = data,
-                Tensor::Bias(Layer::First(_)) => *first_bias = data,
+                Tensor::Weight(Layer::First { group, side }) => {
+                    first_of(first, group, side)?.weight = data;
+                }
+                Tensor::Scale(Layer::First { group, side }) => {
+                    first_of(first, group, side)?.scale = data;
+                }
+                Tensor::ZeroBias { group, side } => first_of(first, group, side)?.zero_bias = data,
+                Tensor::Bias(Layer::First { .. }) => first_bias.push(data).map_err(|_| over())?,
                 Tensor::Weight(layer) => {
                     let dense = Dense {
                         weight: data,
@@ -153,6 +167,7 @@ impl<'a> Model<'a> {
                     };
                     match layer {
                         Layer::Expert { .. } => experts.push(dense).map_err(|_| over())?,
+                        Layer::Gate { .. } => gates.push(dense).map_err(|_| over())?,
                         Layer::Tower { .. } => towers.push(dense).map_err(|_| over())?,
                         _ => heads.push(dense).map_err(|_| over())?,
                     }
@@ -161,6 +176,7 @@ impl<'a> Model<'a> {
                     // Tensors come in file order, so scale and bias belong to the layer just pushed.
                     let dense = match layer {
                         Layer::Expert { .. } => experts.last_mut(),
+                        Layer::Gate { .. } => gates.last_mut(),
                         Layer::Tower { .. } => towers.last_mut(),
                         _ => heads.last_mut(),
                     };
@@ -171,6 +187,18 @@ impl<'a> Model<'a> {
                         dense.bias = data
                     }
                 }
+                Tensor::Fed(layer) => {
+                    let dense = match layer {
+                        Layer::Tower { task, .. } => {
+                            let before = spec.tasks.iter().take(task);
+                            towers.get_mut(before.map(|t| t.tower_layers.len()).sum::<usize>())
+                        }
+                        Layer::Head { task } => heads.get_mut(task),
+                        _ => None,
+                    };
+                    dense.ok_or(over())?.fed = data;
+                }
+                Tensor::Knots(task) => *knots.get_mut(task).ok_or(over())? = data,
                 _ => {}
             }
             Ok(())
@@ -185,9 +213,12 @@ fn over() -> Error {
 
 fn first_of<'m, 'a, const N: usize>(
     first: &'m mut Vec<First<'a>, N>,
+    group: usize,
     side: Side,
 ) -> Result<&'m mut First<'a>> {
-    first.get_mut(side as usize).ok_or(over())
+    first
+        .get_mut(group * Side::ALL.len() + side as usize)
+        .ok_or(over())
 }
 
 /// The next tensor, with its bytes in range.

@@ -9,8 +9,8 @@ use crate::spec::{Layer, Side};
 /// One step of [`Model::trace`].
 #[derive(Clone, Copy, Debug)]
 pub enum Trace<'t> {
-    /// Input bytes of a side, without padding.
-    Inputs(Side, &'t [u8]),
+    /// Input bytes of a group's side, without padding.
+    Inputs(usize, Side, &'t [u8]),
     /// i32 sums of the outputs `output..` of a layer, in parts of increasing `output`; of the first layer with its
     /// zero biases. The last part may go past the layer's outputs.
     Sums {
@@ -61,11 +61,13 @@ impl Model<'_> {
             Status::BufferTooSmall,
             need.floats * 4 + need.bytes,
         ))?;
-        for side in Side::ALL {
-            let bytes = b.input(&self.spec, side, 0);
-            let index = if side == Side::User { 0 } else { candidate };
-            inputs.fill(side, index, bytes, &mut Tally::default());
-            see(Trace::Inputs(side, bytes));
+        for group in 0..self.spec.groups() {
+            for side in Side::ALL {
+                let bytes = b.input(&self.spec, side, group, 0);
+                let index = if side == Side::User { 0 } else { candidate };
+                inputs.fill(side, index, group, bytes, &mut Tally::default());
+                see(Trace::Inputs(group, side, bytes));
+            }
         }
         self.user_sums(&mut b, &mut Report(see));
         let mut scores = [0.0; crate::spec::limits::TASKS];

@@ -1,8 +1,8 @@
 //! What must hold between the records of a model before anything trusts them.
 
 use super::{
-    Decay, Dtype, Encoding, Feature, GROUP, Grid, Lookup, NumberGrid, PANEL, Pooling, Side, Source,
-    Spec, TaskKind, Transform, limits,
+    Calibration, Decay, Dtype, Encoding, Feature, FedValue, GROUP, Gate, Grid, Lookup, NetworkKind,
+    NumberGrid, PANEL, Pooling, Side, Source, Spec, TaskKind, Transform, limits,
 };
 use crate::error::{Error, Result, Status};
 
@@ -190,10 +190,21 @@ impl Spec<'_> {
     }
 
     fn check_network(&self) -> Result<()> {
-        within(usize::from(self.network.num_experts), limits::EXPERTS)?;
-        within(self.network.expert_layers.len(), limits::LAYERS)?;
+        let n = &self.network;
+        let experts = usize::from(n.num_experts);
+        within(experts, limits::EXPERTS)?;
+        within(n.expert_layers.len(), limits::LAYERS)?;
+        match n.kind {
+            NetworkKind::Mmoe => {}
+            NetworkKind::SharedBottom => holds(experts == 1)?,
+            NetworkKind::SharedEmbedding | NetworkKind::Single => {
+                holds(experts == self.tasks.len())?;
+            }
+        }
+        // A model has one encoding: what means nothing is written one way.
+        holds(self.has_gates() || (n.gate == Gate::Softmax && n.gate_layers.is_empty()))?;
         let towers = self.tasks.iter().flat_map(|t| t.tower_layers.iter());
-        for width in self.network.expert_layers.iter().chain(towers) {
+        for width in n.expert_layers.iter().chain(&n.gate_layers).chain(towers) {
             within(usize::from(*width), limits::WIDTH)?;
         }
         Ok(())
@@ -203,17 +214,33 @@ impl Spec<'_> {
         within(self.tasks.len(), limits::TASKS)?;
         for (i, task) in self.tasks.iter().enumerate() {
             number_in(task.score_scale, 1e-6, 1e6)?;
+            let binary = |t: usize| {
+                let task = self.tasks.get(t);
+                task.is_some_and(|t| t.kind == TaskKind::Binary)
+            };
+            for (j, fed) in task.inputs.iter().enumerate() {
+                let of = usize::from(fed.task);
+                holds(of < self.tasks.len() && of != i)?;
+                holds(fed.value == FedValue::Logit || binary(of))?;
+                holds(task.inputs.iter().skip(j + 1).all(|f| f.task != fed.task))?;
+            }
+            match task.calibration {
+                Calibration::None => {}
+                Calibration::Platt { scale, offset } => {
+                    holds(binary(i))?;
+                    number_in(scale, 1e-3, 1e3)?;
+                    number_in(offset, -1e3, 1e3)?;
+                }
+                Calibration::Isotonic { knots } => {
+                    holds(binary(i) && (2..=limits::KNOTS).contains(&usize::from(knots)))?;
+                }
+            }
             if let Some(given) = task.given {
                 let given = usize::from(given);
-                holds(
-                    given < i
-                        && self
-                            .tasks
-                            .get(given)
-                            .is_some_and(|t| t.kind == TaskKind::Binary),
-                )?;
+                holds(given < i && binary(given))?;
             }
         }
+        holds(self.order().is_some())?;
         for term in &self.fusion {
             holds(usize::from(term.task) < self.tasks.len())?;
             holds(weight_is_valid(term.weight)).map_err(|_| Error::new(Status::BadNumber))?;
@@ -328,6 +355,32 @@ pub(crate) fn biases_are_valid(data: &[u8]) -> bool {
         .all(|b| b == 0.0 || (b.is_normal() && (-MOST..=MOST).contains(&b)))
 }
 
+/// Weights of what tasks feed each other are 0 or within `[2^-40, 2^20]` in magnitude: with values of at least 2^-44 no
+/// product is subnormal.
+pub(crate) fn fed_weights_are_valid(data: &[u8]) -> bool {
+    const LEAST: f32 = 1.0 / (1u64 << 40) as f32;
+    const MOST: f32 = (1 << 20) as f32;
+    let mut all = numbers(data).map(f32::from_le_bytes);
+    all.all(|w| w == 0.0 || (LEAST..=MOST).contains(&if w < 0.0 { -w } else { w }))
+}
+
+/// Knots of a calibration: logits within [-100, 100], each at least 2^-20 above the one before, then as many
+/// probabilities within [2^-40, 1] that never fall.
+pub(crate) fn knots_are_valid(data: &[u8]) -> bool {
+    const LEAST: f32 = 1.0 / (1u64 << 40) as f32;
+    const GAP: f32 = 1.0 / (1 << 20) as f32;
+    let rise = |data: &[u8], low: f32, high: f32, gap: f32| {
+        let mut least = low;
+        numbers(data).map(f32::from_le_bytes).all(|x| {
+            let ok = x >= least && x <= high && (x == 0.0 || x.is_normal());
+            least = x + gap;
+            ok
+        })
+    };
+    let (logits, probabilities) = data.split_at_checked(data.len() / 2).unwrap_or_default();
+    rise(logits, -100.0, 100.0, GAP) && rise(probabilities, LEAST, 1.0, 0.0)
+}
+
 /// Boundaries are finite and strictly increasing; a subnormal one is refused, since hosts may take it for 0.
 pub(crate) fn boundaries_are_valid(data: &[u8]) -> bool {
     let mut last = f32::NEG_INFINITY;
@@ -417,6 +470,8 @@ mod tests {
                 kind: TaskKind::Binary,
                 given: None,
                 tower_layers: Default::default(),
+                inputs: Default::default(),
+                calibration: Calibration::None,
                 score_scale: 1.0,
             })
             .unwrap();

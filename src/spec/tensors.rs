@@ -1,6 +1,6 @@
 //! Which tensors a model file holds, in which order, element type and shape.
 
-use super::{Encoding, Lookup, Side, Spec};
+use super::{Calibration, Encoding, Lookup, Side, Spec};
 
 /// Element type and packing of a tensor in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +41,24 @@ impl Dtype {
 /// A dense layer of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
-    /// First layer over the inputs of one side.
-    First(Side),
+    /// First layer over one side of a group's inputs.
+    First {
+        /// The group; see [`Spec::groups`].
+        group: usize,
+        /// The side.
+        side: Side,
+    },
     /// Layer `layer` (1 or more) of an expert.
     Expert {
         /// Expert index.
         expert: usize,
+        /// Layer index.
+        layer: usize,
+    },
+    /// Layer `layer` (1 or more) of a task's gate; the last one, without ReLU, makes its logits or query.
+    Gate {
+        /// Task index.
+        task: usize,
         /// Layer index.
         layer: usize,
     },
@@ -82,9 +94,18 @@ pub enum Tensor {
     /// Scale of each output of a layer.
     Scale(Layer),
     /// First layer only: -(sum of weight x zero point) of each output, the i32 sum's start.
-    ZeroBias(Side),
+    ZeroBias {
+        /// The group.
+        group: usize,
+        /// The side.
+        side: Side,
+    },
     /// f32 bias of each output of a layer; for the first layer of all sides together.
     Bias(Layer),
+    /// f32 weights `[inputs, padded outputs]` of what other tasks feed to a tower's first layer, or to a head.
+    Fed(Layer),
+    /// Knots of a task's isotonic calibration: increasing logits, then their probabilities.
+    Knots(usize),
 }
 
 /// The sections that hold tensors.
@@ -149,7 +170,7 @@ impl Spec<'_> {
         for (i, table) in self.tables.iter().enumerate() {
             let (rows, dim) = (
                 table.num_embeddings as usize,
-                usize::from(table.embedding_dim),
+                usize::from(table.embedding_dim) * self.groups(),
             );
             visit(Tensor::TableScale(i), Dtype::F32, 1, dim)?;
             visit(Tensor::TableZeroPoint(i), Dtype::U7, 1, dim)?;
@@ -163,30 +184,21 @@ impl Spec<'_> {
         visit: &mut dyn FnMut(Tensor, Dtype, usize, usize) -> Result<(), E>,
     ) -> Result<(), E> {
         let outputs = self.first_outputs();
-        for side in Side::ALL {
-            let inputs = self.side_inputs(side);
-            if inputs > 0 {
-                visit(
-                    Tensor::Weight(Layer::First(side)),
-                    Dtype::I8Panel,
-                    outputs,
-                    inputs,
-                )?;
-                visit(
-                    Tensor::Scale(Layer::First(side)),
-                    Dtype::F32,
-                    1,
-                    padded(outputs),
-                )?;
-                visit(Tensor::ZeroBias(side), Dtype::I32, 1, padded(outputs))?;
+        for group in 0..self.groups() {
+            for side in Side::ALL {
+                let inputs = self.side_inputs(side);
+                if inputs > 0 {
+                    let layer = Layer::First { group, side };
+                    visit(Tensor::Weight(layer), Dtype::I8Panel, outputs, inputs)?;
+                    visit(Tensor::Scale(layer), Dtype::F32, 1, padded(outputs))?;
+                    let zero_bias = Tensor::ZeroBias { group, side };
+                    visit(zero_bias, Dtype::I32, 1, padded(outputs))?;
+                }
             }
+            let side = Side::User;
+            let bias = Tensor::Bias(Layer::First { group, side });
+            visit(bias, Dtype::F32, 1, padded(outputs))?;
         }
-        visit(
-            Tensor::Bias(Layer::First(Side::User)),
-            Dtype::F32,
-            1,
-            padded(outputs),
-        )?;
         let mut dense = |layer, outputs, inputs| {
             visit(Tensor::Weight(layer), Dtype::I8Panel, outputs, inputs)?;
             visit(Tensor::Scale(layer), Dtype::F32, 1, padded(outputs))?;
@@ -199,6 +211,17 @@ impl Spec<'_> {
                     self.expert_width(layer),
                     self.expert_width(layer - 1),
                 )?;
+            }
+        }
+        let gates = if self.has_gates() {
+            self.tasks.len()
+        } else {
+            0
+        };
+        for task in 0..gates {
+            for layer in 1..=self.network.gate_layers.len() {
+                let (outputs, inputs) = (self.gate_width(layer), self.gate_width(layer - 1));
+                dense(Layer::Gate { task, layer }, outputs, inputs)?;
             }
         }
         for (task, t) in self.tasks.iter().enumerate() {
@@ -217,6 +240,18 @@ impl Spec<'_> {
             visit(Tensor::Weight(head), Dtype::I8, 1, inputs)?;
             visit(Tensor::Scale(head), Dtype::F32, 1, 1)?;
             visit(Tensor::Bias(head), Dtype::F32, 1, 1)?;
+        }
+        for (task, t) in self.tasks.iter().enumerate() {
+            let (layer, outputs) = match t.tower_layers.first() {
+                Some(width) => (Layer::Tower { task, layer: 0 }, padded(usize::from(*width))),
+                None => (Layer::Head { task }, 1),
+            };
+            if !t.inputs.is_empty() {
+                visit(Tensor::Fed(layer), Dtype::F32, t.inputs.len(), outputs)?;
+            }
+            if let Calibration::Isotonic { knots } = t.calibration {
+                visit(Tensor::Knots(task), Dtype::F32, 2, usize::from(knots))?;
+            }
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ mod requests;
 
 pub use requests::{request, request_for};
 
-use crate::spec::{NetworkKind, Spec, Task, TaskKind, Term};
+use crate::spec::{Calibration, Fed, FedValue, Gate, NetworkKind, Spec, Task, TaskKind, Term};
 use crate::train::parameters::{Dense, Parameters, num_inputs};
 use crate::train::quantize::{Lookups, quantize};
 use crate::train::random::Key;
@@ -66,8 +66,10 @@ pub fn model(seed: u64) -> GoldenModel {
 }
 
 fn build(draw: Draw, all_features: bool) -> GoldenModel {
-    let (mut spec, lookups) = features::spec(draw.at(0), all_features);
+    let (mut spec, mut lookups) = features::spec(draw.at(0), all_features);
     network(&mut spec, draw.at(1));
+    feed(&mut spec, draw.at(3));
+    lookups.knots = knots(&spec, draw.at(4));
     let parameters = parameters(&spec, draw.at(2));
     let bytes = quantize(&spec, &parameters, &lookups).expect("a golden model is valid");
     GoldenModel {
@@ -89,12 +91,31 @@ fn network(spec: &mut Spec<'static>, draw: Draw) {
         "share",
     ];
     let width = |draw: Draw| draw.int(1, 9) as u16;
-    spec.network.kind = NetworkKind::Mmoe;
-    spec.network.num_experts = draw.at(0).int(1, 4) as u8;
+    let tasks = draw.at(2).int(1, 7);
+    let kind = draw.at(3).int(0, 9);
+    spec.network.kind = match kind {
+        0 => NetworkKind::SharedBottom,
+        1 => NetworkKind::SharedEmbedding,
+        2 => NetworkKind::Single,
+        _ => NetworkKind::Mmoe,
+    };
+    spec.network.num_experts = match kind {
+        0 => 1,
+        1 | 2 => tasks as u8,
+        _ => draw.at(0).int(1, 4) as u8,
+    };
+    if spec.network.kind == NetworkKind::Mmoe && draw.at(4).chance(60) {
+        if draw.at(5).chance(50) {
+            spec.network.gate = Gate::Attention;
+        }
+        for layer in 0..draw.at(6).int(0, 2) {
+            let _ = spec.network.gate_layers.push(width(draw.at(30 + layer)));
+        }
+    }
     for layer in 0..draw.at(1).int(1, 4) {
         let _ = spec.network.expert_layers.push(width(draw.at(10 + layer)));
     }
-    for (i, name) in NAMES.iter().enumerate().take(draw.at(2).int(1, 7)) {
+    for (i, name) in NAMES.iter().enumerate().take(tasks) {
         let draw = draw.at(100 + i);
         let duration = draw.at(0).chance(30);
         let mut task = Task {
@@ -107,6 +128,8 @@ fn network(spec: &mut Spec<'static>, draw: Draw) {
             },
             given: None,
             tower_layers: Default::default(),
+            inputs: Default::default(),
+            calibration: Calibration::None,
             score_scale: if duration {
                 0.5 + draw.at(1).int(0, 8) as f32 / 8.0
             } else {
@@ -122,6 +145,18 @@ fn network(spec: &mut Spec<'static>, draw: Draw) {
         for layer in 0..draw.at(4).int(0, 3) {
             let _ = task.tower_layers.push(width(draw.at(20 + layer)));
         }
+        if !duration && draw.at(8).chance(40) {
+            task.calibration = if draw.at(9).chance(50) {
+                let (scale, offset) = (draw.at(10).int(1, 24), draw.at(11).int(0, 16));
+                Calibration::Platt {
+                    scale: scale as f32 / 8.0,
+                    offset: offset as f32 / 4.0 - 2.0,
+                }
+            } else {
+                let knots = draw.at(10).int(2, 9) as u8;
+                Calibration::Isotonic { knots }
+            };
+        }
         let _ = spec.tasks.push(task);
         if i == 0 || draw.at(5).chance(70) {
             let _ = spec.fusion.push(Term {
@@ -134,9 +169,51 @@ fn network(spec: &mut Spec<'static>, draw: Draw) {
     }
 }
 
+/// Tasks are fed forwards or backwards, so never in a circle.
+fn feed(spec: &mut Spec<'static>, draw: Draw) {
+    let (tasks, backwards) = (spec.tasks.len(), draw.at(0).chance(50));
+    for (from, to) in (0..tasks).flat_map(|i| (0..i).map(move |j| (j, i))) {
+        let (from, to) = if backwards { (to, from) } else { (from, to) };
+        let draw = draw.at(1 + from * tasks + to);
+        if draw.at(0).chance(15) {
+            let probability = spec.tasks[from].kind == TaskKind::Binary && draw.at(1).chance(50);
+            let value = if probability {
+                FedValue::Probability
+            } else {
+                FedValue::Logit
+            };
+            let task = from as u8;
+            let _ = spec.tasks[to].inputs.push(Fed { task, value });
+        }
+    }
+}
+
+/// Knots of the isotonic calibrations by task.
+fn knots(spec: &Spec<'_>, draw: Draw) -> Vec<Vec<f32>> {
+    let of = |(task, t): (usize, &Task<'_>)| {
+        let Calibration::Isotonic { knots } = t.calibration else {
+            return Vec::new();
+        };
+        let draw = draw.at(task);
+        let rise = |draw: Draw, first: f32, unit: f32| {
+            (0..usize::from(knots)).scan(first, move |x, i| {
+                let now = *x;
+                *x += draw.at(i).int(1, 8) as f32 * unit;
+                Some(now)
+            })
+        };
+        let logits = rise(draw.at(0), -3.0, 0.125);
+        logits
+            .chain(rise(draw.at(1), 0.0625, 1.0 / 128.0))
+            .collect()
+    };
+    spec.tasks.iter().enumerate().map(of).collect()
+}
+
 fn parameters(spec: &Spec<'_>, draw: Draw) -> Parameters<f32> {
-    let tables = spec.tables.iter().enumerate().map(|(t, table)| {
-        let draw = draw.at(t);
+    let groups = spec.groups();
+    let tables = (0..spec.tables.len() * groups).map(|t| {
+        let (draw, table) = (draw.at(t), &spec.tables[t / groups]);
         let (rows, dim) = (
             table.num_embeddings as usize,
             usize::from(table.embedding_dim),
@@ -165,23 +242,35 @@ fn parameters(spec: &Spec<'_>, draw: Draw) -> Parameters<f32> {
         layers.collect::<Vec<_>>()
     };
     let tasks = || spec.tasks.iter().enumerate();
+    let gate_layers: Vec<u16> = (0..=spec.network.gate_layers.len())
+        .map(|layer| spec.gate_width(layer) as u16)
+        .collect();
     Parameters {
         tables: tables.collect(),
         experts: (0..experts)
             .map(|e| stack(draw.at(100 + e), &spec.network.expert_layers, inputs))
             .collect(),
-        gates: tasks()
-            .map(|(t, _)| dense(draw.at(200 + t), experts, inputs))
+        gates: (0..if spec.has_gates() {
+            spec.tasks.len()
+        } else {
+            0
+        })
+            .map(|t| stack(draw.at(200 + t), &gate_layers, inputs))
             .collect(),
         towers: tasks()
-            .map(|(t, task)| stack(draw.at(300 + t), &task.tower_layers, spec.mixture_width()))
+            .map(|(t, task)| {
+                let inputs = spec.mixture_width() + task.inputs.len();
+                stack(draw.at(300 + t), &task.tower_layers, inputs)
+            })
             .collect(),
         heads: tasks()
             .map(|(t, task)| {
                 let inputs = task
                     .tower_layers
                     .last()
-                    .map_or(spec.mixture_width(), |w| usize::from(*w));
+                    .map_or(spec.mixture_width() + task.inputs.len(), |w| {
+                        usize::from(*w)
+                    });
                 dense(draw.at(400 + t), 1, inputs)
             })
             .collect(),
@@ -248,15 +337,32 @@ mod tests {
                 };
                 kinds.insert(format!("{:?} {source} {encoding}", f.side));
             }
-            depths.insert((0, golden.spec.network.expert_layers.len()));
+            let network = &golden.spec.network;
+            depths.insert((0, network.expert_layers.len()));
+            depths.insert((4, network.kind as usize));
+            depths.insert((5, network.gate as usize));
+            depths.insert((6, network.gate_layers.len()));
             for task in &golden.spec.tasks {
+                let calibration = match task.calibration {
+                    Calibration::None => 0,
+                    Calibration::Platt { .. } => 1,
+                    Calibration::Isotonic { .. } => 2,
+                };
+                depths.insert((7, calibration));
+                for fed in &task.inputs {
+                    depths.insert((8, fed.value as usize));
+                }
                 depths.insert((1, task.tower_layers.len()));
                 depths.insert((2, usize::from(task.given.is_some())));
             }
             depths.insert((3, golden.spec.tasks.len()));
         }
         assert!(kinds.len() >= 22, "{kinds:?}");
-        assert_eq!(depths.len(), 4 + 4 + 2 + 7, "{depths:?}");
+        assert_eq!(
+            depths.len(),
+            4 + 4 + 2 + 7 + 4 + 2 + 3 + 3 + 2,
+            "{depths:?}"
+        );
         assert_eq!(model(7).bytes, model(7).bytes);
     }
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::train::dataset::Dataset;
 use crate::train::loss::loss;
-use crate::train::network::backward::ShardGradients;
+use crate::train::network::backward::{Factors, ShardGradients};
 use crate::train::network::forward::{Activations, SHARD_ROWS};
 use crate::train::network::gather::{Dropout, TableGradient};
 use crate::train::network::{Network, Weights};
@@ -23,7 +23,13 @@ struct Shard<R> {
     gradients: ShardGradients<R>,
     /// Per task, summed over rows.
     losses: Vec<f64>,
+    /// Inner products of the tasks' gradients, `[tasks, tasks]`.
+    gram: Vec<f64>,
 }
+
+/// From the inner products `[tasks, tasks]` of the tasks' gradients at the shared representation, and which tasks have
+/// rows, to a factor on each.
+pub(crate) type Balance<'b> = dyn FnMut(&[f64], &[bool]) -> Vec<f64> + 'b;
 
 /// The gradient of the summed task losses, and the room to compute it.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +55,7 @@ impl<R: Real> Gradients<R> {
         rows: &[u32],
         tasks: &[TaskOptions],
         dropout: Option<&Dropout>,
+        balance: Option<&mut Balance<'_>>,
     ) -> bool {
         let sum = |t: usize| {
             rows.iter()
@@ -65,6 +72,8 @@ impl<R: Real> Gradients<R> {
         };
         let scales: Vec<f64> = (0..tasks.len()).map(scale).collect();
         let lr: Vec<R> = tasks.iter().map(|t| R::from_f64(t.lr)).collect();
+        let stopped: Vec<u16> = tasks.iter().map(|t| t.stopped_inputs).collect();
+        let balanced = balance.is_some();
         let keep = dropout.filter(|d| d.rates.hidden > 0.0);
         let keep = R::from_f64(keep.map_or(1.0, |d| 1.0 / (1.0 - d.rates.hidden)));
 
@@ -98,8 +107,33 @@ impl<R: Real> Gradients<R> {
                         g.logits.push(d * R::from_f64(weight));
                     }
                 }
-                network.backward(weights, a, &lr, keep, g);
+                network.towers_backward(weights, a, keep, &lr, &stopped, g);
+                if balanced {
+                    shard.gram.clear();
+                    shard.gram.resize(tasks.len() * tasks.len(), 0.0);
+                    network.gram(weights, a, keep, g, &mut shard.gram);
+                }
             });
+        let mut factors = Factors {
+            shared: lr.clone(),
+            gate: lr,
+        };
+        if let Some(balance) = balance {
+            let mut gram = vec![0.0; tasks.len() * tasks.len()];
+            for shard in self.shards[..num_shards].iter() {
+                gram.iter_mut().zip(&shard.gram).for_each(|(g, x)| *g += x);
+            }
+            let present: Vec<bool> = self.weights.iter().map(|w| *w > 0.0).collect();
+            let balance = balance(&gram, &present);
+            for (factor, balance) in factors.shared.iter_mut().zip(balance) {
+                *factor *= R::from_f64(balance);
+            }
+        }
+        let shards = &mut self.shards[..num_shards];
+        shards.par_iter_mut().for_each(|shard| {
+            let (a, g) = (&shard.activations, &mut shard.gradients);
+            network.shared_backward(weights, a, &factors, keep, g);
+        });
 
         let shards = &self.shards[..num_shards];
         self.losses = (0..tasks.len())
@@ -131,7 +165,7 @@ impl<R: Real> Gradients<R> {
                     let dx = shards.iter().flat_map(|s| {
                         s.gradients
                             .x
-                            .chunks(network.num_inputs)
+                            .chunks(network.input_stride())
                             .take(s.activations.rows)
                     });
                     table.scatter(network, t, data, rows, dropout, dx);

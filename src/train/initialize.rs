@@ -15,7 +15,7 @@ pub const NEW_ROW: u32 = u32::MAX;
 
 impl Network {
     /// Values before the first step, functions of `seed`: weights normal with variance 2 / inputs before a ReLU
-    /// (He et al. 2015) and 2 / (inputs + outputs) in gates and heads (Glorot & Bengio 2010), every layer with draws
+    /// (He et al. 2015) and 2 / (inputs + outputs) in last layers of gates and in heads (Glorot & Bengio 2010), every layer with draws
     /// of its own; embeddings normal with deviation `embedding_init`; biases 0, but a head's, which is the prior logit
     /// of its task in `rows`: the log-odds of the mean label, or the median of ln(1 + label).
     pub fn initialize<R: Real>(
@@ -42,19 +42,23 @@ impl Network {
         };
         let he = |span: &Span| 2.0 / span.inputs.max(1) as f64;
         let glorot = |span: &Span| 2.0 / (span.inputs + span.outputs) as f64;
+        let gates = p.gates.iter_mut().zip(&self.gates);
+        let (mut ends, mut hidden) = (Vec::new(), Vec::new());
+        for (layers, spans) in gates {
+            let mut layers: Vec<_> = layers.iter_mut().zip(spans).collect();
+            ends.extend(layers.pop());
+            hidden.extend(layers);
+        }
         let stacks = p
             .experts
             .iter_mut()
             .zip(&self.experts)
             .chain(p.towers.iter_mut().zip(&self.towers));
-        for (layer, span) in stacks.flat_map(|(layers, spans)| layers.iter_mut().zip(spans)) {
+        hidden.extend(stacks.flat_map(|(layers, spans)| layers.iter_mut().zip(spans)));
+        ends.extend(p.heads.iter_mut().zip(&self.heads));
+        for (layer, span) in hidden {
             fill(layer, span, he(span));
         }
-        let ends = p
-            .gates
-            .iter_mut()
-            .zip(&self.gates)
-            .chain(p.heads.iter_mut().zip(&self.heads));
         for (layer, span) in ends {
             fill(layer, span, glorot(span));
         }

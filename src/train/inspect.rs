@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::engine::{Model, OpenOptions};
 use crate::error::Result;
 use crate::format::{ENTRY_BYTES, ENVELOPE_BYTES, File, SectionKind, VERSION};
-use crate::spec::{Encoding, Side, Source, Spec, TensorSection};
+use crate::spec::{Calibration, Encoding, Gate, NetworkKind, Side, Source, Spec, TensorSection};
 
 /// A file, looked at.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -91,13 +91,19 @@ pub struct TableInfo {
 /// The shared network.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NetworkInfo {
+    /// As the description calls it.
+    pub kind: &'static str,
     /// Experts.
     pub experts: u8,
     /// Widths of an expert's layers.
     pub expert_layers: Vec<u16>,
-    /// Input bytes by side: user, item, candidate, cross.
+    /// "softmax" or "attention", of an MMoE.
+    pub gate: Option<&'static str>,
+    /// Widths of a gate's hidden layers.
+    pub gate_layers: Vec<u16>,
+    /// Input bytes by side: user, item, candidate, cross; of one task, if each has inputs of its own.
     pub inputs: [usize; 4],
-    /// Outputs of the first layer, gates included.
+    /// Outputs of the first layer, gates included; of one task, if each has inputs of its own.
     pub first_outputs: usize,
 }
 
@@ -114,6 +120,10 @@ pub struct TaskInfo {
     pub given: Option<String>,
     /// Widths of its tower's layers.
     pub tower_layers: Vec<u16>,
+    /// Tasks whose logit or probability its tower reads.
+    pub inputs: Vec<String>,
+    /// "none", "platt" or "isotonic".
+    pub calibration: &'static str,
     /// Factor on the score.
     pub score_scale: f32,
 }
@@ -161,7 +171,7 @@ pub fn multiply_adds(spec: &Spec<'_>) -> MultiplyAdds {
     };
     let first = |sides: &[Side]| {
         let inputs: usize = sides.iter().map(|s| spec.side_inputs(*s)).sum();
-        inputs * spec.first_outputs()
+        inputs * spec.first_outputs() * spec.groups()
     };
     let experts = usize::from(spec.network.num_experts);
     let later = spec
@@ -169,9 +179,23 @@ pub fn multiply_adds(spec: &Spec<'_>) -> MultiplyAdds {
         .expert_layers
         .get(1..)
         .map_or(0, |w| stack(w, spec.expert_width(0)).0);
+    let mixture = spec.mixture_width();
+    // Gates behind their first layer, the query's products, and the mixture.
+    let gate = if spec.has_gates() {
+        let depth = spec.network.gate_layers.len();
+        let layers = (1..=depth).map(|l| spec.gate_width(l) * spec.gate_width(l - 1));
+        let products = match spec.network.gate {
+            Gate::Softmax => 0,
+            Gate::Attention => experts * mixture,
+        };
+        layers.sum::<usize>() + products + experts * mixture
+    } else {
+        0
+    };
     let towers = spec.tasks.iter().map(|t| {
-        let (hidden, last) = stack(&t.tower_layers, spec.mixture_width());
-        experts * spec.mixture_width() + hidden + last
+        let (hidden, last) = stack(&t.tower_layers, mixture);
+        let fed = t.tower_layers.first().map_or(1, |w| usize::from(*w));
+        gate + hidden + last + t.inputs.len() * fed
     });
     MultiplyAdds {
         request: first(&[Side::User]),
@@ -234,6 +258,12 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
         unit: t.unit.to_string(),
         given: t.given.map(task_name),
         tower_layers: t.tower_layers.to_vec(),
+        inputs: t.inputs.iter().map(|fed| task_name(fed.task)).collect(),
+        calibration: match t.calibration {
+            Calibration::None => "none",
+            Calibration::Platt { .. } => "platt",
+            Calibration::Isotonic { .. } => "isotonic",
+        },
         score_scale: t.score_scale,
     });
     let fusion = spec.fusion.iter().map(|t| TermInfo {
@@ -260,6 +290,17 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
         tables: tables.collect(),
         labels: spec.labels.iter().map(|l| l.name.to_string()).collect(),
         network: NetworkInfo {
+            kind: match spec.network.kind {
+                NetworkKind::Mmoe => "mmoe",
+                NetworkKind::SharedBottom => "shared-bottom",
+                NetworkKind::SharedEmbedding => "shared-embedding",
+                NetworkKind::Single => "single",
+            },
+            gate: spec.has_gates().then_some(match spec.network.gate {
+                Gate::Softmax => "softmax",
+                Gate::Attention => "attention",
+            }),
+            gate_layers: spec.network.gate_layers.to_vec(),
             experts: spec.network.num_experts,
             expert_layers: spec.network.expert_layers.to_vec(),
             inputs: Side::ALL.map(|s| spec.side_inputs(s)),
@@ -306,10 +347,17 @@ fn parameters(spec: &Spec<'_>) -> usize {
             sum += match tensor {
                 Tensor::TableRows(_) => rows * cols,
                 // A number is one weight in f32, however many bytes it has.
-                Tensor::Weight(Layer::First(side)) => rows * spec.side_values(side),
+                Tensor::Weight(Layer::First { side, .. }) => rows * spec.side_values(side),
                 // One bias an output.
                 Tensor::Weight(_) => rows * cols + rows,
-                Tensor::Bias(Layer::First(_)) => spec.first_outputs(),
+                Tensor::Bias(Layer::First { .. }) => spec.first_outputs(),
+                Tensor::Fed(Layer::Head { .. }) => rows,
+                Tensor::Fed(Layer::Tower { task, .. }) => {
+                    rows * spec.tasks[task]
+                        .tower_layers
+                        .first()
+                        .map_or(0, |w| usize::from(*w))
+                }
                 _ => 0,
             };
             Ok(())
@@ -385,9 +433,12 @@ impl fmt::Display for Inspection {
         let [user, item, candidate, cross] = n.inputs;
         writeln!(
             f,
-            "\nnetwork  {} experts of {:?}",
-            n.experts, n.expert_layers
+            "\nnetwork  {}, {} experts of {:?}",
+            n.kind, n.experts, n.expert_layers
         )?;
+        if let Some(gate) = n.gate {
+            writeln!(f, "gates    {gate}, hidden layers {:?}", n.gate_layers)?;
+        }
         writeln!(
             f,
             "inputs   user {user}, item {item}, candidate {candidate}, cross {cross}"
@@ -456,8 +507,8 @@ mod tests {
             .experts
             .iter()
             .chain(&p.towers)
-            .flatten()
             .chain(&p.gates)
+            .flatten()
             .chain(&p.heads);
         let values: usize = dense.map(|d| d.weight.len() + d.bias.len()).sum();
         let rows: usize = p.tables.iter().map(Vec::len).sum();

@@ -1,14 +1,14 @@
-//! The plan of an MMoE: where each input, layer and parameter lies. Forward is in [`forward`], backward in
+//! The plan of a network: where each input, layer and parameter lies. Forward is in [`forward`], backward in
 //! [`backward`].
 //!
-//! Dense parameters live in one flat vector in which the first layers of all experts, then all gates, are the rows
+//! Dense parameters live in one flat vector in which the first layers of all experts, then of all gates, are the rows
 //! of one matrix `[first_outputs, num_inputs]`, so that one GEMM computes them; [`Parameters`] holds the same values
-//! layer by layer.
+//! layer by layer. A network without anything shared has such a matrix, and tables, for each task.
 use std::prelude::v1::*;
 
 use core::ops::Range;
 
-use crate::spec::{Encoding, Pooling, Side, Spec, TaskKind};
+use crate::spec::{Encoding, Fed, Gate, NetworkKind, Pooling, Side, Spec, TaskKind};
 use crate::train::parameters::{Dense, Parameters};
 use crate::train::real::Real;
 
@@ -46,6 +46,8 @@ pub(crate) struct InputPlan {
     pub feature: usize,
     /// Stored once a request.
     pub user: bool,
+    /// The task that alone reads it; `None`: all do.
+    pub owner: Option<usize>,
     pub offset: usize,
     pub dim: usize,
     pub kind: InputKind,
@@ -86,22 +88,37 @@ pub(crate) struct TablePlan {
     pub dim: usize,
     /// Row 0 stands for ids outside the vocabulary.
     pub vocabulary: bool,
+    /// The task that owns it; `None`: shared.
+    pub owner: Option<usize>,
 }
 
 /// The plan of one model's network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
+    pub(crate) kind: NetworkKind,
+    pub(crate) gate: Gate,
+    /// Of all groups, one behind the other.
     pub(crate) inputs: Vec<InputPlan>,
+    /// Of one group.
     pub(crate) num_inputs: usize,
+    pub(crate) groups: usize,
     pub(crate) num_experts: usize,
     pub(crate) expert_widths: Vec<usize>,
+    /// A table of the spec is as many as there are groups here: `table x groups + group`.
     pub(crate) tables: Vec<TablePlan>,
     pub(crate) kinds: Vec<TaskKind>,
     pub(crate) score_scales: Vec<f64>,
-    /// All experts' first layers, then all gates.
-    pub(crate) first: Span,
+    /// What each tower is fed of other tasks.
+    pub(crate) feeds: Vec<Vec<Fed>>,
+    /// By task: what to add to its logit before it is fed, because its rows were sampled.
+    pub(crate) offsets: Vec<f64>,
+    /// Tasks, each behind those that it is fed.
+    pub(crate) order: Vec<usize>,
+    /// By group: all experts' first layers, then the first layers of all gates.
+    pub(crate) first: Vec<Span>,
     pub(crate) experts: Vec<Vec<Span>>,
-    pub(crate) gates: Vec<Span>,
+    /// Empty without gates.
+    pub(crate) gates: Vec<Vec<Span>>,
     pub(crate) towers: Vec<Vec<Span>>,
     pub(crate) heads: Vec<Span>,
     pub(crate) segments: Vec<Segment>,
@@ -139,80 +156,102 @@ fn stack(next: &mut usize, mut inputs: usize, widths: &[usize]) -> Vec<Span> {
     spans
 }
 
+/// The runs of inputs of every group.
+fn input_plans(spec: &Spec<'_>) -> Vec<InputPlan> {
+    let mut plans = Vec::new();
+    let groups = spec.groups();
+    let mut offset = 0;
+    for group in 0..groups {
+        for input in Side::ALL.into_iter().flat_map(|side| spec.inputs(side)) {
+            let encoding = spec.features[input.feature].encoding;
+            let table = input.table.map(|table| table * groups + group);
+            let kind = match (encoding, table) {
+                (Encoding::Rows { pooling, .. }, Some(table)) => InputKind::Rows { table, pooling },
+                (Encoding::Number { .. }, Some(table)) => InputKind::Bucket { table },
+                (_, Some(table)) => InputKind::Row { table },
+                (Encoding::Vector { grid, .. }, None) => InputKind::Vector {
+                    zero_point: f64::from(grid.zero_point),
+                    step: 1.0 / f64::from(grid.inv_scale),
+                },
+                (_, None) => InputKind::Value,
+            };
+            plans.push(InputPlan {
+                feature: input.feature,
+                user: input.side == Side::User,
+                owner: (groups > 1).then_some(group),
+                offset,
+                dim: input.values,
+                kind,
+            });
+            offset += input.values;
+        }
+    }
+    plans
+}
+
 impl Network {
     /// The plan of `spec`, which must hold to its own documentation (at least one expert layer, indices in range).
     pub fn new(spec: &Spec<'_>) -> Self {
-        let mut inputs = Vec::new();
-        let mut num_inputs = 0;
-        for side in Side::ALL {
-            for input in spec.inputs(side) {
-                let encoding = spec.features[input.feature].encoding;
-                let kind = match (encoding, input.table) {
-                    (Encoding::Rows { pooling, .. }, Some(table)) => {
-                        InputKind::Rows { table, pooling }
-                    }
-                    (Encoding::Number { .. }, Some(table)) => InputKind::Bucket { table },
-                    (_, Some(table)) => InputKind::Row { table },
-                    (Encoding::Vector { grid, .. }, None) => InputKind::Vector {
-                        zero_point: f64::from(grid.zero_point),
-                        step: 1.0 / f64::from(grid.inv_scale),
-                    },
-                    (_, None) => InputKind::Value,
-                };
-                let user = side == Side::User;
-                inputs.push(InputPlan {
-                    feature: input.feature,
-                    user,
-                    offset: num_inputs,
-                    dim: input.values,
-                    kind,
-                });
-                num_inputs += input.values;
-            }
-        }
+        let groups = spec.groups();
+        let num_inputs: usize = Side::ALL.iter().map(|side| spec.side_values(*side)).sum();
         let num_experts = usize::from(spec.network.num_experts);
-        let expert_widths: Vec<usize> = spec
-            .network
-            .expert_layers
-            .iter()
-            .map(|w| usize::from(*w))
-            .collect();
+        let wide = |layers: &[u16]| layers.iter().map(|w| usize::from(*w)).collect::<Vec<_>>();
+        let expert_widths = wide(&spec.network.expert_layers);
         let mixture = spec.mixture_width();
-        let tables = spec.tables.iter().map(|t| TablePlan {
-            num_embeddings: t.num_embeddings as usize,
-            dim: usize::from(t.embedding_dim),
-            vocabulary: matches!(t.lookup, crate::spec::Lookup::Vocabulary(_)),
+        let owner = |group: usize| (spec.network.kind == NetworkKind::Single).then_some(group);
+        let tables = spec.tables.iter().flat_map(|t| {
+            (0..groups).map(move |group| TablePlan {
+                num_embeddings: t.num_embeddings as usize,
+                dim: usize::from(t.embedding_dim),
+                vocabulary: matches!(t.lookup, crate::spec::Lookup::Vocabulary(_)),
+                owner: owner(group),
+            })
         });
 
         let mut next = 0;
-        let first = allot(&mut next, spec.first_outputs(), num_inputs);
-        let first_rows = |row: usize, outputs: usize| Span {
-            weight: first.weight + row * num_inputs,
-            bias: first.bias + row,
+        let first: Vec<Span> = (0..groups)
+            .map(|_| allot(&mut next, spec.first_outputs(), num_inputs))
+            .collect();
+        let first_rows = |group: usize, row: usize, outputs: usize| Span {
+            weight: first[group].weight + row * num_inputs,
+            bias: first[group].bias + row,
             outputs,
             inputs: num_inputs,
         };
         let (width, rest) = expert_widths.split_first().expect("an expert has a layer");
         let experts: Vec<Vec<Span>> = (0..num_experts)
             .map(|e| {
-                let mut spans = vec![first_rows(e * width, *width)];
+                let (group, row) = if groups > 1 { (e, 0) } else { (0, e * width) };
+                let mut spans = vec![first_rows(group, row, *width)];
                 spans.extend(stack(&mut next, *width, rest));
                 spans
             })
             .collect();
-        let gates: Vec<Span> = (0..spec.tasks.len())
-            .map(|t| first_rows(num_experts * (width + t), num_experts))
+        let gate_widths: Vec<usize> = (0..=spec.network.gate_layers.len())
+            .map(|layer| spec.gate_width(layer))
+            .collect();
+        let (gate_width, gate_rest) = gate_widths.split_first().expect("a gate has a layer");
+        let gated = if spec.has_gates() {
+            spec.tasks.len()
+        } else {
+            0
+        };
+        let gates: Vec<Vec<Span>> = (0..gated)
+            .map(|t| {
+                let row = num_experts * width + t * gate_width;
+                let mut spans = vec![first_rows(0, row, *gate_width)];
+                spans.extend(stack(&mut next, *gate_width, gate_rest));
+                spans
+            })
             .collect();
         let mut towers = Vec::new();
         let mut heads = Vec::new();
         for task in &spec.tasks {
-            let widths: Vec<usize> = task.tower_layers.iter().map(|w| usize::from(*w)).collect();
-            towers.push(stack(&mut next, mixture, &widths));
-            heads.push(allot(
-                &mut next,
-                1,
-                widths.last().copied().unwrap_or(mixture),
-            ));
+            let widths = wide(&task.tower_layers);
+            let inputs = mixture + task.inputs.len();
+            towers.push(stack(&mut next, inputs, &widths));
+            let head_inputs = widths.last().copied().unwrap_or(inputs);
+            heads.push(allot(&mut next, 1, head_inputs));
         }
 
         let mut segments = Vec::new();
@@ -228,25 +267,34 @@ impl Network {
                 decays: false,
             });
         };
-        experts.iter().flatten().for_each(|s| add(s, None));
+        for (e, spans) in experts.iter().enumerate() {
+            let owner = spec.has_own_experts().then_some(e);
+            spans.iter().for_each(|s| add(s, owner));
+        }
+        for (task, spans) in gates.iter().enumerate() {
+            spans.iter().for_each(|s| add(s, Some(task)));
+        }
         for task in 0..spec.tasks.len() {
-            add(&gates[task], Some(task));
             towers[task].iter().for_each(|s| add(s, Some(task)));
             add(&heads[task], Some(task));
         }
         segments.sort_by_key(|s| s.range.start);
+        let order = spec.order().unwrap_or_default();
+        let tasks = spec.tasks.iter();
         Self {
-            inputs,
+            kind: spec.network.kind,
+            gate: spec.network.gate,
+            inputs: input_plans(spec),
             num_inputs,
+            groups,
             num_experts,
             expert_widths,
             tables: tables.collect(),
-            kinds: spec.tasks.iter().map(|t| t.kind).collect(),
-            score_scales: spec
-                .tasks
-                .iter()
-                .map(|t| f64::from(t.score_scale))
-                .collect(),
+            kinds: tasks.clone().map(|t| t.kind).collect(),
+            score_scales: tasks.clone().map(|t| f64::from(t.score_scale)).collect(),
+            feeds: tasks.clone().map(|t| t.inputs.to_vec()).collect(),
+            offsets: vec![0.0; spec.tasks.len()],
+            order: order.iter().map(|t| usize::from(*t)).collect(),
             first,
             experts,
             gates,
@@ -260,6 +308,20 @@ impl Network {
     /// Tasks.
     pub fn num_tasks(&self) -> usize {
         self.kinds.len()
+    }
+
+    /// Columns of the input vector.
+    pub(crate) fn input_stride(&self) -> usize {
+        self.groups * self.num_inputs
+    }
+
+    /// The expert that a task reads alone; `None`: it mixes them.
+    pub(crate) fn expert_of(&self, task: usize) -> Option<usize> {
+        match self.kind {
+            NetworkKind::Mmoe => None,
+            NetworkKind::SharedBottom => Some(0),
+            NetworkKind::SharedEmbedding | NetworkKind::Single => Some(task),
+        }
     }
 
     pub(crate) fn mixture_width(&self) -> usize {
@@ -284,14 +346,14 @@ impl Network {
             .experts
             .iter()
             .flatten()
-            .chain(&self.gates)
+            .chain(self.gates.iter().flatten())
             .chain(self.towers.iter().flatten());
         let spans = spans.chain(&self.heads).copied();
         let layers = p
             .experts
             .iter_mut()
             .flatten()
-            .chain(&mut p.gates)
+            .chain(p.gates.iter_mut().flatten())
             .chain(p.towers.iter_mut().flatten());
         spans.zip(layers.chain(&mut p.heads)).collect()
     }
@@ -313,7 +375,7 @@ impl Network {
         Parameters {
             tables: self.zeros().tables,
             experts: stacks(&self.experts),
-            gates: self.gates.iter().map(dense).collect(),
+            gates: stacks(&self.gates),
             towers: stacks(&self.towers),
             heads: self.heads.iter().map(dense).collect(),
         }
@@ -337,7 +399,7 @@ impl Network {
                 .zip(&self.tables)
                 .all(|(v, t)| v.len() == t.num_embeddings * t.dim)
             && stacks(&p.experts, &self.experts)
-            && all(&p.gates, &self.gates)
+            && stacks(&p.gates, &self.gates)
             && stacks(&p.towers, &self.towers)
             && all(&p.heads, &self.heads)
     }

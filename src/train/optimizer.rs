@@ -96,7 +96,7 @@ pub(crate) struct State<R> {
     pub second: Weights<R>,
     /// Exponential sums of the values from 0 on (divide by 1 - decay^steps); empty if off.
     pub average: Weights<R>,
-    /// Per table and row, the shared step up to which its average is current; empty if averages are off.
+    /// Per table and row, the step of its owner (the shared one, if it has none) up to which its average is current; empty if averages are off.
     pub averaged_to: Vec<Vec<u32>>,
     /// Updates of shared parameters.
     pub shared_steps: u64,
@@ -261,20 +261,24 @@ impl<R: Real> State<R> {
                 rule.average(&mut self.average.dense[range()], w);
             }
         }
-        let rule = Rule::new(
-            options.embedding_optimizer,
-            options.embedding_lr * factor,
-            options.embedding_weight_decay,
-            self.shared_steps,
-            options.average,
-        );
-        let step = self.shared_steps;
-        let tables = self
-            .tables(network)
-            .zip(&gradients.tables)
-            .collect::<Vec<_>>();
+        let rule = |owner: Option<usize>, step: u64| {
+            Rule::new(
+                options.embedding_optimizer,
+                options.embedding_lr * factor * owner.map_or(1.0, |t| tasks[t].lr),
+                options.embedding_weight_decay,
+                step,
+                options.average,
+            )
+        };
+        let steps: Vec<u64> = network.tables.iter().map(|t| self.steps(t.owner)).collect();
+        let tables = self.tables(network).zip(&gradients.tables).zip(steps);
+        let learning = |t: &TableState<'_, R>| t.plan.owner.is_none_or(|task| learns[task]);
+        let tables: Vec<_> = tables.filter(|((t, _), _)| learning(t)).collect();
         let tables = tables.into_par_iter().with_max_len(1);
-        let updated = tables.map(|(mut table, g)| table.update(&rule, g, step, options.average));
+        let updated = tables.map(|((mut table, g), step)| {
+            let rule = rule(table.plan.owner, step);
+            table.update(&rule, g, step, options.average)
+        });
         updated.reduce(|| true, |a, b| a & b) && finite
     }
 
@@ -323,10 +327,11 @@ impl<R: Real> State<R> {
             let averages = self.average.tables[table]
                 .chunks_exact(plan.dim)
                 .zip(&self.averaged_to[table]);
+            let steps = self.steps(plan.owner);
             for (p, (a, to)) in out.tables[table].chunks_exact_mut(plan.dim).zip(averages) {
                 if *to > 0 {
-                    let kept = libm::pow(decay, (self.shared_steps - u64::from(*to)) as f64);
-                    let scale = 1.0 / corrected(self.shared_steps);
+                    let kept = libm::pow(decay, (steps - u64::from(*to)) as f64);
+                    let scale = 1.0 / corrected(steps);
                     let (kept, rest) =
                         (R::from_f64(kept * scale), R::from_f64((1.0 - kept) * scale));
                     p.iter_mut()

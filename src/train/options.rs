@@ -125,6 +125,8 @@ pub struct TaskOptions {
     pub weight: f64,
     /// Factor on the updates of the task's gate, tower and head, and on its gradient on shared parameters.
     pub lr: f64,
+    /// Bit `f` cuts the gradient to the task that feeds this one as its input number `f`.
+    pub stopped_inputs: u16,
     /// `Duration`: the loss is quadratic within this distance in ln(1 + value), linear beyond.
     pub huber: f64,
 }
@@ -134,6 +136,7 @@ impl Default for TaskOptions {
         Self {
             weight: 1.0,
             lr: 1.0,
+            stopped_inputs: 0,
             huber: 1.0,
         }
     }

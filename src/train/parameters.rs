@@ -16,17 +16,19 @@ pub struct Dense<R> {
     pub bias: Vec<R>,
 }
 
-/// All parameters of an MMoE. The input vector is the sides in [`Side::ALL`] order, each in the order of
+/// All parameters of a network. A group's input vector is the sides in [`Side::ALL`] order, each in the order of
 /// [`Spec::inputs`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parameters<R> {
-    /// `[num_embeddings, embedding_dim]` per table.
+    /// `[num_embeddings, embedding_dim]` per table and group: number `table x groups + group`.
     pub tables: Vec<Vec<R>>,
     /// Per expert, its layers; each is followed by ReLU.
     pub experts: Vec<Vec<Dense<R>>>,
-    /// Per task: logits over the experts.
-    pub gates: Vec<Dense<R>>,
-    /// Per task, its hidden layers, each followed by ReLU.
+    /// Per task, its gate: hidden layers, each followed by ReLU, then logits over the experts or the query. Empty
+    /// without gates.
+    pub gates: Vec<Vec<Dense<R>>>,
+    /// Per task, its hidden layers, each followed by ReLU. The first one's inputs (without layers the head's) are the
+    /// mixture, then what the task is fed.
     pub towers: Vec<Vec<Dense<R>>>,
     /// Per task: one logit.
     pub heads: Vec<Dense<R>>,

@@ -11,13 +11,15 @@
 //! Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018, section 2.3).
 //!
 //! Invariant: tensors follow each other as [`Spec::tensors`] walks them; no order or shape is written down here.
+use std::borrow::Cow;
 use std::prelude::v1::*;
 
 use crate::engine::load::SpecHead;
 use crate::error::{Error, Result, Status};
 use crate::format::{self, REQUIRED, SectionKind, Writer};
 use crate::spec::{
-    Dtype, Encoding, GROUP, Layer, PANEL, Pooling, Side, Spec, Tensor, TensorSection, padded,
+    Calibration, Dtype, Encoding, GROUP, Gate, Layer, PANEL, Pooling, Side, Spec, Tensor,
+    TensorSection, padded,
 };
 use crate::train::parameters::{Dense, Parameters, num_inputs};
 
@@ -35,6 +37,8 @@ pub struct Lookups {
     pub vocabularies: Vec<Vec<u8>>,
     /// By feature: increasing bucket boundaries, empty for features without buckets.
     pub boundaries: Vec<Vec<f32>>,
+    /// By task: knots of an isotonic calibration, logits and then their probabilities; may be empty without any.
+    pub knots: Vec<Vec<f32>>,
 }
 
 /// The u7 grid of each dimension of a table.
@@ -73,9 +77,11 @@ pub fn quantize(
 ) -> Result<Vec<u8>> {
     spec.check()?;
     check_shapes(spec, parameters, lookups)?;
-    let mut grids = Vec::with_capacity(spec.tables.len());
-    for (table, rows) in spec.tables.iter().zip(&parameters.tables) {
-        grids.push(TableGrid::of(rows, usize::from(table.embedding_dim))?);
+    let groups = spec.groups();
+    let mut grids = Vec::with_capacity(parameters.tables.len());
+    for (i, rows) in parameters.tables.iter().enumerate() {
+        let dim = usize::from(spec.tables[i / groups].embedding_dim);
+        grids.push(TableGrid::of(rows, dim)?);
     }
     let mut sections = Vec::new();
     for kind in SectionKind::ALL {
@@ -83,7 +89,7 @@ pub fn quantize(
             SectionKind::Spec => records(spec)?,
             SectionKind::Lookups => write_lookups(spec, lookups)?,
             SectionKind::Embeddings => embeddings(spec, parameters, &grids)?,
-            SectionKind::Layers => layers(spec, parameters, &grids)?,
+            SectionKind::Layers => layers(spec, parameters, &lookups.knots, &grids)?,
         };
         sections.push((kind as u16, REQUIRED, section));
     }
@@ -112,12 +118,21 @@ fn check_shapes(spec: &Spec<'_>, p: &Parameters<f32>, lookups: &Lookups) -> Resu
         )
     };
     let (inputs, experts) = (num_inputs(spec), usize::from(spec.network.num_experts));
-    fits(p.tables.len() == spec.tables.len() && lookups.vocabularies.len() == spec.tables.len())?;
-    for (table, rows) in spec.tables.iter().zip(&p.tables) {
+    let groups = spec.groups();
+    fits(p.tables.len() == spec.tables.len() * groups)?;
+    fits(lookups.vocabularies.len() == spec.tables.len())?;
+    for (i, rows) in p.tables.iter().enumerate() {
+        let table = &spec.tables[i / groups];
         fits(rows.len() == table.num_embeddings as usize * usize::from(table.embedding_dim))?;
         holds(rows.iter().all(|x| x.is_finite()), Status::BadScale)?;
     }
     fits(lookups.boundaries.len() == spec.features.len())?;
+    for (task, t) in spec.tasks.iter().enumerate() {
+        if let Calibration::Isotonic { knots } = t.calibration {
+            let given = lookups.knots.get(task).map_or(0, Vec::len);
+            fits(given == 2 * usize::from(knots))?;
+        }
+    }
     fits(p.experts.len() == experts)?;
     for layers in &p.experts {
         fits(layers.len() == spec.network.expert_layers.len())?;
@@ -128,11 +143,19 @@ fn check_shapes(spec: &Spec<'_>, p: &Parameters<f32>, lookups: &Lookups) -> Resu
         }
     }
     let tasks = spec.tasks.len();
-    fits([p.gates.len(), p.towers.len(), p.heads.len()] == [tasks; 3])?;
+    fits(p.gates.len() == if spec.has_gates() { tasks } else { 0 })?;
+    for layers in &p.gates {
+        fits(layers.len() == spec.network.gate_layers.len() + 1)?;
+        let mut before = inputs;
+        for (i, layer) in layers.iter().enumerate() {
+            dense(layer, spec.gate_width(i), before)?;
+            before = layer.outputs;
+        }
+    }
+    fits([p.towers.len(), p.heads.len()] == [tasks; 2])?;
     for (task, t) in spec.tasks.iter().enumerate() {
-        dense(&p.gates[task], experts, inputs)?;
         fits(p.towers[task].len() == t.tower_layers.len())?;
-        let mut before = spec.mixture_width();
+        let mut before = spec.mixture_width() + t.inputs.len();
         for (layer, width) in p.towers[task].iter().zip(&t.tower_layers) {
             dense(layer, usize::from(*width), before)?;
             before = layer.outputs;
@@ -225,20 +248,34 @@ impl TableGrid {
 
 fn embeddings(spec: &Spec<'_>, p: &Parameters<f32>, grids: &[TableGrid]) -> Result<Writer> {
     let mut to = Writer::default();
+    let groups = spec.groups();
+    let of = |table: usize| table * groups..(table + 1) * groups;
     spec.tensors(
         TensorSection::Embeddings,
         &mut |tensor, dtype, rows, cols| match tensor {
-            Tensor::TableScale(i) => to.tensor(dtype, rows, cols, &f32_bytes(&grids[i].scales)),
-            Tensor::TableZeroPoint(i) => to.tensor(dtype, rows, cols, &grids[i].zero_points),
-            Tensor::TableRows(i) => to.tensor(dtype, rows, cols, &grids[i].quantize(&p.tables[i])),
+            Tensor::TableScale(i) => {
+                let scales = of(i).flat_map(|t| grids[t].scales.iter().copied());
+                to.tensor(dtype, rows, cols, &f32_bytes(&scales.collect::<Vec<_>>()))
+            }
+            Tensor::TableZeroPoint(i) => {
+                let zero_points = of(i).flat_map(|t| grids[t].zero_points.iter().copied());
+                to.tensor(dtype, rows, cols, &zero_points.collect::<Vec<_>>())
+            }
+            Tensor::TableRows(i) => {
+                let parts: Vec<Vec<u8>> = of(i).map(|t| grids[t].quantize(&p.tables[t])).collect();
+                let dim = cols / groups;
+                let row = |r: usize| parts.iter().flat_map(move |part| &part[r * dim..][..dim]);
+                let data: Vec<u8> = (0..rows).flat_map(row).copied().collect();
+                to.tensor(dtype, rows, cols, &data)
+            }
             _ => Ok(()),
         },
     )?;
     Ok(to)
 }
 
-/// The grids of a side's input bytes, in order; values count from the side's first.
-fn input_grids(spec: &Spec<'_>, side: Side, grids: &[TableGrid]) -> Vec<InputGrid> {
+/// The grids of the input bytes of a group's side, in order; values count from the side's first.
+fn input_grids(spec: &Spec<'_>, group: usize, side: Side, grids: &[TableGrid]) -> Vec<InputGrid> {
     let mut all = Vec::new();
     let mut first = 0;
     for input in spec.inputs(side) {
@@ -253,7 +290,7 @@ fn input_grids(spec: &Spec<'_>, side: Side, grids: &[TableGrid]) -> Vec<InputGri
                     } => f64::from(divisor),
                     _ => 1.0,
                 };
-                let grid = &grids[table];
+                let grid = &grids[table * spec.groups() + group];
                 let dims = grid.scales.iter().zip(&grid.zero_points);
                 all.extend(dims.enumerate().map(|(d, (s, z))| InputGrid {
                     value: first + d,
@@ -286,18 +323,43 @@ fn input_grids(spec: &Spec<'_>, side: Side, grids: &[TableGrid]) -> Vec<InputGri
     all
 }
 
-/// Weights and biases of the first layer's outputs in file order: experts, then gates.
-fn first_rows(p: &Parameters<f32>) -> impl Iterator<Item = (&[f32], f32)> {
-    p.experts
-        .iter()
-        .filter_map(|layers| layers.first())
-        .chain(&p.gates)
-        .flat_map(|d| d.weight.chunks_exact(d.inputs).zip(d.bias.iter().copied()))
+/// Weights and biases of a group's first layer, output by output in file order: experts, then gates.
+fn first_rows(
+    spec: &Spec<'_>,
+    p: &Parameters<f32>,
+    group: usize,
+) -> impl Iterator<Item = (Vec<f32>, f32)> {
+    let experts = if spec.groups() > 1 {
+        &p.experts[group..=group]
+    } else {
+        &p.experts[..]
+    };
+    let experts = experts.iter().filter_map(|layers| layers.first());
+    let gates = p.gates.iter().filter_map(|layers| layers.first());
+    let factor = query_factor(spec, 0);
+    experts
+        .map(|d| (d, 1.0))
+        .chain(gates.map(move |d| (d, factor)))
+        .flat_map(|(d, factor)| {
+            let rows = d.weight.chunks_exact(d.inputs).zip(&d.bias);
+            rows.map(move |(row, bias)| (row.iter().map(|w| w * factor).collect(), bias * factor))
+        })
+}
+
+/// The file's queries carry the 1 / sqrt(width) of their dot products.
+fn query_factor(spec: &Spec<'_>, layer: usize) -> f32 {
+    let last = layer == spec.network.gate_layers.len();
+    if last && spec.network.gate == Gate::Attention {
+        (1.0 / libm::sqrt(spec.mixture_width() as f64)) as f32
+    } else {
+        1.0
+    }
 }
 
 fn first_layer(
     spec: &Spec<'_>,
     p: &Parameters<f32>,
+    group: usize,
     side: Side,
     grids: &[TableGrid],
 ) -> Result<Quantized> {
@@ -306,8 +368,8 @@ fn first_layer(
         .take(side as usize)
         .map(|s| spec.side_values(*s))
         .sum();
-    let inputs = input_grids(spec, side, grids);
-    let rows = first_rows(p).map(|(row, _)| {
+    let inputs = input_grids(spec, group, side, grids);
+    let rows = first_rows(spec, p, group).map(|(row, _)| {
         inputs
             .iter()
             .map(|input| f64::from(row[start + input.value]) * input.scale)
@@ -349,16 +411,21 @@ impl Quantized {
         Ok(layer)
     }
 
-    fn dense(d: &Dense<f32>) -> Result<Self> {
-        Self::of(
-            d.weight
-                .chunks_exact(d.inputs)
-                .map(|row| row.iter().map(|w| f64::from(*w)).collect()),
-        )
+    /// The first `inputs` columns of a layer.
+    fn dense(d: &Dense<f32>, inputs: usize) -> Result<Self> {
+        Self::of(d.weight.chunks_exact(d.inputs).map(|row| {
+            let row = row[..inputs].iter();
+            row.map(|w| f64::from(*w)).collect()
+        }))
     }
 }
 
-fn layers(spec: &Spec<'_>, p: &Parameters<f32>, grids: &[TableGrid]) -> Result<Writer> {
+fn layers(
+    spec: &Spec<'_>,
+    p: &Parameters<f32>,
+    knots: &[Vec<f32>],
+    grids: &[TableGrid],
+) -> Result<Writer> {
     let mut to = Writer::default();
     let mut layer = Quantized::default();
     spec.tensors(
@@ -367,8 +434,8 @@ fn layers(spec: &Spec<'_>, p: &Parameters<f32>, grids: &[TableGrid]) -> Result<W
             // A layer's weights come before its scales and biases.
             Tensor::Weight(name) => {
                 layer = match name {
-                    Layer::First(side) => first_layer(spec, p, side, grids)?,
-                    later => Quantized::dense(dense_of(p, later))?,
+                    Layer::First { group, side } => first_layer(spec, p, group, side, grids)?,
+                    later => Quantized::dense(&dense_of(spec, p, later), cols)?,
                 };
                 let data = match dtype {
                     Dtype::I8Panel => panels(&layer.weight, rows, cols),
@@ -377,7 +444,7 @@ fn layers(spec: &Spec<'_>, p: &Parameters<f32>, grids: &[TableGrid]) -> Result<W
                 to.tensor(dtype, rows, cols, &data)
             }
             Tensor::Scale(_) => to.tensor(dtype, rows, cols, &f32_bytes(&layer.scale[..cols])),
-            Tensor::ZeroBias(_) => {
+            Tensor::ZeroBias { .. } => {
                 let data: Vec<u8> = layer
                     .zero_bias
                     .iter()
@@ -387,8 +454,10 @@ fn layers(spec: &Spec<'_>, p: &Parameters<f32>, grids: &[TableGrid]) -> Result<W
             }
             Tensor::Bias(name) => {
                 let bias: Vec<f32> = match name {
-                    Layer::First(_) => first_rows(p).map(|(_, bias)| bias).collect(),
-                    later => dense_of(p, later).bias.clone(),
+                    Layer::First { group, .. } => {
+                        first_rows(spec, p, group).map(|(_, bias)| bias).collect()
+                    }
+                    later => dense_of(spec, p, later).bias.clone(),
                 };
                 let mut bias = bias
                     .into_iter()
@@ -397,20 +466,54 @@ fn layers(spec: &Spec<'_>, p: &Parameters<f32>, grids: &[TableGrid]) -> Result<W
                 bias.resize(cols, 0.0);
                 to.tensor(dtype, rows, cols, &f32_bytes(&bias))
             }
+            Tensor::Fed(name) => {
+                let dense = dense_of(spec, p, name);
+                let mut data = Vec::with_capacity(rows * cols);
+                for input in dense.inputs - rows..dense.inputs {
+                    let column = dense.weight.iter().skip(input).step_by(dense.inputs);
+                    let column: Result<Vec<f32>> = column.map(|w| fed_weight(*w)).collect();
+                    let start = data.len();
+                    data.extend(column?);
+                    data.resize(start + cols, 0.0);
+                }
+                to.tensor(dtype, rows, cols, &f32_bytes(&data))
+            }
+            Tensor::Knots(task) => to.tensor(dtype, rows, cols, &f32_bytes(&knots[task])),
             _ => Ok(()),
         },
     )?;
     Ok(to)
 }
 
-fn dense_of(p: &Parameters<f32>, layer: Layer) -> &Dense<f32> {
-    match layer {
+/// A later layer, gates with [`query_factor`].
+fn dense_of<'p>(spec: &Spec<'_>, p: &'p Parameters<f32>, layer: Layer) -> Cow<'p, Dense<f32>> {
+    Cow::Borrowed(match layer {
         // The first layer's own rows are those of all experts and gates: `first_rows`.
-        Layer::First(_) => &p.experts[0][0],
+        Layer::First { group, .. } => &p.experts[group][0],
         Layer::Expert { expert, layer } => &p.experts[expert][layer],
+        Layer::Gate { task, layer } => {
+            let (dense, factor) = (&p.gates[task][layer], query_factor(spec, layer));
+            if factor != 1.0 {
+                let mut dense = dense.clone();
+                let values = dense.weight.iter_mut().chain(&mut dense.bias);
+                values.for_each(|w| *w *= factor);
+                return Cow::Owned(dense);
+            }
+            dense
+        }
         Layer::Tower { task, layer } => &p.towers[task][layer],
         Layer::Head { task } => &p.heads[task],
-    }
+    })
+}
+
+/// A weight of what another task feeds: too small ones are 0.
+fn fed_weight(weight: f32) -> Result<f32> {
+    holds(weight.abs() <= (1 << 20) as f32, Status::BadScale)?;
+    Ok(if weight.abs() < SCALE_MIN {
+        0.0
+    } else {
+        weight
+    })
 }
 
 /// `[outputs, inputs]` row-major to `[ceil(outputs / 16)][ceil(inputs / 4)][16][4]`, zero past the edges.

@@ -237,7 +237,7 @@ pub fn train(
         .experts
         .iter()
         .flatten()
-        .chain(&p.gates)
+        .chain(p.gates.iter().flatten())
         .chain(p.towers.iter().flatten())
         .chain(&p.heads);
     let report = Report {
@@ -366,6 +366,7 @@ pub fn export(folder: &Path, output: &Path, data: Option<&Path>) -> Result<expor
     let lookups = Lookups {
         vocabularies: fit.tables.iter().map(|t| t.vocabulary.clone()).collect(),
         boundaries: fit.features.iter().map(|f| f.boundaries.clone()).collect(),
+        knots: Vec::new(),
     };
     let boundaries: Vec<Vec<u8>> = (0..spec.features.len())
         .map(|i| fit.boundaries(i))

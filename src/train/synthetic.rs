@@ -2,8 +2,8 @@
 use std::prelude::v1::*;
 
 use crate::spec::{
-    Encoding, Feature, Grid, IdType, Layers, Lookup, Network, NetworkKind, NumberGrid, Pooling,
-    Side, Source, Spec, Table, Task, TaskKind, Transform,
+    Calibration, Encoding, Feature, Grid, IdType, Layers, Lookup, Network, NetworkKind, NumberGrid,
+    Pooling, Side, Source, Spec, Table, Task, TaskKind, Transform,
 };
 use crate::train::dataset::{Dataset, FeatureData, Split, TaskData};
 use crate::train::loss::sigmoid;
@@ -24,6 +24,8 @@ fn task(name: &'static str, kind: TaskKind, given: Option<u8>, widths: &[u16]) -
         kind,
         given,
         tower_layers: layers(widths),
+        inputs: Default::default(),
+        calibration: Calibration::None,
         score_scale: 1.0,
     }
 }
@@ -107,6 +109,7 @@ pub(crate) fn spec() -> Spec<'static> {
         kind: NetworkKind::Mmoe,
         num_experts: 2,
         expert_layers: layers(&[5, 4]),
+        ..Network::default()
     };
     for task in [
         task("click", TaskKind::Binary, None, &[4, 3]),

@@ -364,7 +364,8 @@ impl<'a> Run<'a> {
         let (network, state, step) = (&self.network, &mut self.state, self.position.step);
         let dropout = Dropout::of(options.dropout, options.seed, step);
         pool.install(|| {
-            if !gradients.compute(network, &state.weights, data, rows, tasks, dropout.as_ref()) {
+            let dropout = dropout.as_ref();
+            if !gradients.compute(network, &state.weights, data, rows, tasks, dropout, None) {
                 return Err(TrainError::NotFinite {
                     step,
                     what: "loss or gradient",

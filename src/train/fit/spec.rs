@@ -4,10 +4,10 @@ use std::prelude::v1::*;
 use super::number::number_bytes;
 use super::{Fit, FittedFeature};
 use crate::spec::{
-    Decay, Encoding, Feature, Grid, Label, Layers, Network, NetworkKind, NumberGrid, Pooling, Side,
-    Source, Spec, Task, TaskKind, Term, limits,
+    Calibration, Decay, Encoding, Feature, Fed, Gate, Grid, Label, Layers, Network, NetworkKind,
+    NumberGrid, Pooling, Side, Source, Spec, Task, TaskKind, Term, limits,
 };
-use crate::train::description::{Description, Feature as Described, FeatureKind};
+use crate::train::description::{Description, Feature as Described, FeatureKind, TaskInput};
 use crate::train::error::{Error, Kind, Result};
 
 impl Fit {
@@ -42,11 +42,7 @@ impl Fit {
         }
         let n = &d.toml.network;
         let layers = |widths: &[u16]| Layers::from_slice(widths).map_err(|_| full("layers"));
-        spec.network = Network {
-            kind: NetworkKind::Mmoe,
-            num_experts: n.experts,
-            expert_layers: layers(&n.expert_layers)?,
-        };
+        spec.network = network(d).map_err(|()| full("layers"))?;
         for t in &d.toml.task {
             let unit = match (t.unit.as_deref(), t.kind) {
                 (Some(unit), _) => unit,
@@ -63,6 +59,8 @@ impl Fit {
                     .and_then(|s| d.task(s.get_ref()))
                     .and_then(|i| u8::try_from(i).ok()),
                 tower_layers: layers(t.tower_layers.as_ref().unwrap_or(&n.tower_layers))?,
+                inputs: t.inputs.iter().map(|input| fed(d, input)).collect(),
+                calibration: Calibration::None,
                 score_scale: 1.0,
             };
             spec.tasks.push(task).map_err(|_| full("tasks"))?;
@@ -119,6 +117,32 @@ impl Fit {
             },
             _ => Side::User,
         }
+    }
+}
+
+/// What the kind of network does not have stays out, so that a description changes its kind by one line.
+fn network(d: &Description) -> core::result::Result<Network, ()> {
+    let n = &d.toml.network;
+    let kind = n.kind().unwrap_or(NetworkKind::Mmoe);
+    let gated = kind == NetworkKind::Mmoe;
+    let gate_layers = if gated { &n.gate_layers[..] } else { &[] };
+    Ok(Network {
+        kind,
+        num_experts: match kind {
+            NetworkKind::Mmoe => n.experts,
+            NetworkKind::SharedBottom => 1,
+            NetworkKind::SharedEmbedding | NetworkKind::Single => d.toml.task.len() as u8,
+        },
+        expert_layers: Layers::from_slice(&n.expert_layers).map_err(|_| ())?,
+        gate: if gated { n.gate } else { Gate::Softmax },
+        gate_layers: heapless::Vec::from_slice(gate_layers).map_err(|_| ())?,
+    })
+}
+
+fn fed(d: &Description, input: &TaskInput) -> Fed {
+    Fed {
+        task: d.task(input.task().get_ref()).unwrap_or(0) as u8,
+        value: input.value(),
     }
 }
 

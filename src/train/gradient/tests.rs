@@ -1,5 +1,6 @@
 //! Gradients against finite differences, and what rows without weight must not do.
 use super::*;
+use crate::spec::{Fed, FedValue, Gate, NetworkKind, Spec};
 use crate::train::options::DropoutRates;
 use crate::train::synthetic::{log, spec};
 
@@ -7,8 +8,8 @@ fn tasks() -> Vec<TaskOptions> {
     [(1.0, 0.6), (0.7, 0.9), (2.0, 1.0)]
         .map(|(weight, huber)| TaskOptions {
             weight,
-            lr: 1.0,
             huber,
+            ..TaskOptions::default()
         })
         .to_vec()
 }
@@ -21,7 +22,7 @@ fn weights<R: Real>(network: &Network, data: &Dataset) -> Weights<R> {
         .experts
         .iter_mut()
         .flatten()
-        .chain(&mut p.gates)
+        .chain(p.gates.iter_mut().flatten())
         .chain(p.towers.iter_mut().flatten());
     for (i, b) in biases.flat_map(|l| &mut l.bias).enumerate() {
         *b = R::from_f64(0.3 * crate::train::random::Key::new(8).at(i as u64).normal());
@@ -55,15 +56,17 @@ fn all_gradients<R: Real>(network: &Network, g: &Gradients<R>) -> Weights<R> {
 
 /// Every parameter of every kind: experts' first and later layers, gates, towers, heads, tables read as single rows,
 /// buckets and pooled lists of each kind.
-fn check_differences(rates: DropoutRates) {
-    let (spec, data) = (spec(), log(48, 3));
-    let network = Network::new(&spec);
+fn check_differences(spec: &Spec<'_>, rates: DropoutRates) {
+    assert_eq!(spec.check(), Ok(()));
+    let data = log(48, 3);
+    let mut network = Network::new(spec);
+    network.offsets = vec![-0.7, 0.0, 0.3];
     let rows: Vec<u32> = (0..48).rev().collect();
     let dropout = Dropout::of(rates, 5, 9);
     let mut w: Weights<f64> = weights(&network, &data);
     let total = |w: &Weights<f64>| {
         let mut g = Gradients::default();
-        assert!(g.compute(&network, w, &data, &rows, &tasks(), dropout.as_ref()));
+        assert!(g.compute(&network, w, &data, &rows, &tasks(), dropout.as_ref(), None));
         (g.losses.iter().sum::<f64>(), g)
     };
     let want = all_gradients(&network, &total(&w).1);
@@ -103,17 +106,174 @@ fn check_differences(rates: DropoutRates) {
 
 #[test]
 fn every_gradient_is_that_of_finite_differences() {
-    check_differences(DropoutRates::default());
+    check_differences(&spec(), DropoutRates::default());
 }
 
 #[test]
 fn gradients_under_dropout_are_those_of_the_same_draws() {
-    check_differences(DropoutRates {
-        hidden: 0.2,
-        embedding: 0.2,
-        gate: 0.2,
-        id: 0.2,
-    });
+    check_differences(&spec(), DROPPING);
+}
+
+const DROPPING: DropoutRates = DropoutRates {
+    hidden: 0.2,
+    embedding: 0.2,
+    gate: 0.2,
+    id: 0.2,
+};
+
+/// Every kind of network, gate and relation.
+fn variants() -> Vec<(&'static str, Spec<'static>)> {
+    let of = |change: &dyn Fn(&mut Spec<'static>)| {
+        let mut spec = spec();
+        change(&mut spec);
+        spec
+    };
+    let kind = |kind: NetworkKind, experts: u8| {
+        of(&|s| (s.network.kind, s.network.num_experts) = (kind, experts))
+    };
+    let gate = |gate: Gate, layers: &[u16]| {
+        of(&|s| {
+            s.network.gate = gate;
+            s.network.gate_layers = heapless::Vec::from_slice(layers).expect("few layers");
+        })
+    };
+    let fed = |s: &mut Spec<'static>, to: usize, task: u8, value: FedValue| {
+        s.tasks[to].inputs.push(Fed { task, value }).expect("few");
+    };
+    vec![
+        ("shared bottom", kind(NetworkKind::SharedBottom, 1)),
+        ("shared embedding", kind(NetworkKind::SharedEmbedding, 3)),
+        ("single", kind(NetworkKind::Single, 3)),
+        ("deep gates", gate(Gate::Softmax, &[3])),
+        ("deeper gates", gate(Gate::Softmax, &[3, 4])),
+        ("attention", gate(Gate::Attention, &[])),
+        ("deep attention", gate(Gate::Attention, &[3, 2])),
+        (
+            "attention on one layer",
+            of(&|s| {
+                s.network.gate = Gate::Attention;
+                s.network.expert_layers.truncate(1);
+            }),
+        ),
+        ("fed logit", of(&|s| fed(s, 1, 0, FedValue::Logit))),
+        (
+            "fed probability",
+            of(&|s| fed(s, 2, 0, FedValue::Probability)),
+        ),
+        (
+            "fed in a chain, against the order of the tasks",
+            of(&|s| {
+                fed(s, 0, 1, FedValue::Logit);
+                fed(s, 0, 2, FedValue::Probability);
+                fed(s, 2, 1, FedValue::Logit);
+            }),
+        ),
+        (
+            "fed between single models",
+            of(&|s| {
+                (s.network.kind, s.network.num_experts) = (NetworkKind::Single, 3);
+                fed(s, 1, 0, FedValue::Probability);
+                fed(s, 2, 1, FedValue::Logit);
+            }),
+        ),
+    ]
+}
+
+#[test]
+fn every_variant_has_the_gradients_of_finite_differences() {
+    for (name, spec) in variants() {
+        std::eprintln!("{name}");
+        check_differences(&spec, DropoutRates::default());
+    }
+    for (name, spec) in variants().into_iter().skip(2).step_by(4) {
+        std::eprintln!("{name}, dropping");
+        check_differences(&spec, DROPPING);
+    }
+}
+
+#[test]
+fn a_stopped_input_changes_no_gradient_of_the_task_that_feeds_it() {
+    let (mut spec, data) = (spec(), log(200, 3));
+    let fed = Fed {
+        task: 0,
+        value: FedValue::Logit,
+    };
+    spec.tasks[1].inputs.push(fed).expect("few");
+    let network = Network::new(&spec);
+    let w: Weights<f64> = weights(&network, &data);
+    let rows: Vec<u32> = (0..200).collect();
+    let of = |stopped: u16, weight: f64| {
+        let mut tasks = tasks();
+        (tasks[1].stopped_inputs, tasks[1].weight) = (stopped, weight);
+        let mut g = Gradients::default();
+        assert!(g.compute(&network, &w, &data, &rows, &tasks, None, None));
+        g.dense[network.heads[0].weights()].to_vec()
+    };
+    assert_eq!(of(1, 1.0), of(1, 5.0));
+    assert_ne!(of(0, 1.0), of(0, 5.0));
+}
+
+/// Factors on the tasks' gradients at the shared representation, against gradients of each task alone.
+#[test]
+fn a_factor_on_the_shared_representation_leaves_gates_and_towers_alone() {
+    for (name, spec) in variants().into_iter().take(7) {
+        if name == "single" {
+            continue;
+        }
+        let (network, data) = (Network::new(&spec), log(300, 3));
+        let w: Weights<f64> = weights(&network, &data);
+        let rows: Vec<u32> = (0..300).collect();
+        let mut seen = Vec::new();
+        let mut compute = |factors: [f64; 3]| {
+            let mut g = Gradients::default();
+            let mut balance = |gram: &[f64], present: &[bool]| {
+                seen.push((gram.to_vec(), present.to_vec()));
+                factors.to_vec()
+            };
+            assert!(g.compute(
+                &network,
+                &w,
+                &data,
+                &rows,
+                &tasks(),
+                None,
+                Some(&mut balance)
+            ));
+            all_gradients(&network, &g)
+        };
+        let parts = [0, 1, 2, 9].map(|only| {
+            let mut factors = [0.0; 3];
+            if let Some(f) = factors.get_mut(only) {
+                *f = 1.0;
+            }
+            compute(factors)
+        });
+        let (whole, mixed) = (compute([1.0; 3]), compute([0.5, 2.0, -1.0]));
+        for i in 0..whole.dense.len() {
+            // The last part has what does not go through the shared representation.
+            let own = |t: usize| parts[t].dense[i] - parts[3].dense[i];
+            let sum = parts[3].dense[i] + own(0) + own(1) + own(2);
+            assert!((sum - whole.dense[i]).abs() < 1e-9, "{name}");
+            let sum = parts[3].dense[i] + 0.5 * own(0) + 2.0 * own(1) - own(2);
+            assert!((sum - mixed.dense[i]).abs() < 1e-9, "{name}");
+        }
+        for segment in network.segments.iter().filter(|s| s.owner.is_some()) {
+            assert_eq!(
+                mixed.dense[segment.range.clone()],
+                whole.dense[segment.range.clone()]
+            );
+        }
+        let (gram, present) = &seen[0];
+        assert_eq!(present, &[true; 3]);
+        for s in 0..3 {
+            assert!(gram[s * 3 + s] > 0.0);
+            for t in 0..3 {
+                assert_eq!(gram[s * 3 + t], gram[t * 3 + s]);
+                let most = libm::sqrt(gram[s * 3 + s] * gram[t * 3 + t]);
+                assert!(gram[s * 3 + t].abs() <= most * (1.0 + 1e-12), "{name}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -126,7 +286,7 @@ fn a_network_of_one_layer_experts_has_the_gradients_of_finite_differences() {
     let mut w: Weights<f64> = weights(&network, &data);
     let compute = |w: &Weights<f64>| {
         let mut g = Gradients::default();
-        assert!(g.compute(&network, w, &data, &rows, &tasks(), None));
+        assert!(g.compute(&network, w, &data, &rows, &tasks(), None, None));
         g
     };
     let want = compute(&w).dense;
@@ -167,7 +327,7 @@ fn of_task(
         .filter(|(t, _)| *t != only)
         .for_each(|(_, t)| t.weights.fill(0.0));
     let mut g = Gradients::default();
-    assert!(g.compute(network, w, data, rows, &tasks(), None));
+    assert!(g.compute(network, w, data, rows, &tasks(), None, None));
     data.tasks
         .iter_mut()
         .zip(before)
@@ -252,7 +412,7 @@ fn the_gradient_is_the_sum_of_the_tasks_gradients() {
         .map(|t| of_task(&network, &w, &mut data, &rows, t))
         .collect();
     let mut g = Gradients::default();
-    assert!(g.compute(&network, &w, &data, &rows, &tasks(), None));
+    assert!(g.compute(&network, &w, &data, &rows, &tasks(), None, None));
     for (i, whole) in g.dense.iter().enumerate() {
         let sum: f32 = parts.iter().map(|p| p.dense[i]).sum();
         assert!((whole - sum).abs() < 1e-5, "{i}: {whole} {sum}");
@@ -271,7 +431,7 @@ fn a_tasks_lr_scales_its_gradient_on_shared_parameters_alone() {
         let mut tasks = tasks();
         tasks[0].lr = lr;
         let mut g = Gradients::default();
-        assert!(g.compute(&network, &w, &data, &rows, &tasks, None));
+        assert!(g.compute(&network, &w, &data, &rows, &tasks, None, None));
         all_gradients(&network, &g)
     };
     let (one, half) = (of(1.0), of(0.5));
@@ -325,8 +485,8 @@ fn the_softmax_of_dropped_experts_is_over_the_others_and_never_empty() {
         &mut a,
     );
     let (mut dropped, mut whole) = (0, 0);
-    for row in a.hidden[0].chunks(network.first.outputs) {
-        for gate in row[network.gate_column()..].chunks(4) {
+    for shares in &a.shares {
+        for gate in shares.chunks(4) {
             assert!((gate.iter().sum::<f32>() - 1.0).abs() < 1e-5);
             let zeros = gate.iter().filter(|g| **g == 0.0).count();
             dropped += zeros;

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::spec::{
-    Encoding, Feature, IdType, Layers, Lookup, NetworkKind, NumberGrid, Pooling, Side, Source,
-    Spec, Table, Task, TaskKind, Transform,
+    Calibration, Encoding, Feature, IdType, Layers, Lookup, NetworkKind, NumberGrid, Pooling, Side,
+    Source, Spec, Table, Task, TaskKind, Transform,
 };
 use crate::train::dataset::{FeatureData, TaskData};
 use crate::train::network::Span;
@@ -103,6 +103,7 @@ fn network() -> Network {
         kind: NetworkKind::Mmoe,
         num_experts: 3,
         expert_layers,
+        ..crate::spec::Network::default()
     };
     for name in TASKS {
         let kind = if name == "duration" {
@@ -118,6 +119,8 @@ fn network() -> Network {
                 kind,
                 given: None,
                 tower_layers,
+                inputs: Default::default(),
+                calibration: Calibration::None,
                 score_scale: 1.0,
             })
             .unwrap();
@@ -200,7 +203,7 @@ fn layers(network: &Network) -> Vec<(String, Span)> {
         );
     }
     for (t, task) in TASKS.iter().enumerate() {
-        all.push((format!("gate.{task}"), network.gates[t]));
+        all.push((format!("gate.{task}"), network.gates[t][0]));
         all.push((format!("tower.{task}.0"), network.towers[t][0]));
         all.push((format!("head.{task}"), network.heads[t]));
     }
@@ -259,8 +262,7 @@ fn tasks(file: &Value) -> Vec<TaskOptions> {
         .iter()
         .map(|t| TaskOptions {
             weight: weight(t),
-            lr: 1.0,
-            huber: 1.0,
+            ..TaskOptions::default()
         })
         .collect()
 }
@@ -273,7 +275,7 @@ fn compute(
 ) -> Gradients<f64> {
     let rows: Vec<u32> = (0..data.request.len() as u32).collect();
     let mut g = Gradients::default();
-    assert!(g.compute(network, w, data, &rows, tasks, None));
+    assert!(g.compute(network, w, data, &rows, tasks, None, None));
     g
 }
 

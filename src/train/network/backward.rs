@@ -1,11 +1,16 @@
 //! Gradients of the logits to gradients of every dense parameter and of the inputs, derived by hand from
 //! [`super::forward`].
 //!
-//! A task's factor on the learning rate enters where its own layers meet shared ones: mixture to experts, and gate
-//! logits to inputs.
+//! In two halves, so that factors can depend on the tasks' gradients at the shared representation: towers first
+//! ([`Network::towers_backward`]), then everything below ([`Network::shared_backward`]). A task's factors enter where its
+//! own layers meet shared ones: mixture to experts, gate to experts and inputs, own experts to inputs.
 use std::prelude::v1::*;
 
-use crate::train::network::forward::Activations;
+use core::ops::Range;
+
+use crate::spec::{FedValue, Gate, NetworkKind};
+use crate::train::loss::sigmoid;
+use crate::train::network::forward::{Activations, FED_LIMIT};
 use crate::train::network::{Network, Span, Weights};
 use crate::train::real::{Real, add_scaled, column_sums, dot, gemm, matrix, matrix_mut};
 
@@ -19,9 +24,21 @@ pub(crate) struct ShardGradients<R> {
     /// `[rows, num_inputs]`.
     pub x: Vec<R>,
     hidden: Vec<Vec<R>>,
-    mixture: Vec<R>,
+    /// Per task `[rows, mixture_width + fed]`.
+    mixtures: Vec<Vec<R>>,
     tower: Vec<R>,
+    /// Of a gate's layers.
+    gate: [Vec<R>; 2],
     below: Vec<R>,
+}
+
+/// Factors on each task's gradient where it meets what is shared.
+#[derive(Clone, Debug)]
+pub(crate) struct Factors<R> {
+    /// Through mixtures: the task's factor on the learning rate, times its balance at the shared representation.
+    pub shared: Vec<R>,
+    /// Through gates: the task's factor on the learning rate.
+    pub gate: Vec<R>,
 }
 
 /// d = 0 where the output was 0 (ReLU, or dropped), else d x keep.
@@ -53,20 +70,66 @@ fn parameters_gradient<R: Real>(
     column_sums(d.0, rows, d.1, &mut out[span.biases()]);
 }
 
+/// d_input = d x W. All but `span` are values and row stride.
+fn input_gradient<R: Real>(
+    w: &[R],
+    span: &Span,
+    d: Columns<'_, R>,
+    out: (&mut [R], usize),
+    rows: usize,
+) {
+    gemm(
+        matrix(d.0, rows, span.outputs, d.1),
+        matrix(&w[span.weights()], span.outputs, span.inputs, span.inputs),
+        matrix_mut(out.0, rows, span.inputs, out.1),
+    );
+}
+
 impl Network {
-    /// From `g.logits` to `g.dense` and `g.x`. `keep` is the factor on hidden outputs that dropout kept.
-    pub(crate) fn backward<R: Real>(
+    /// From `g.logits` to the parameters of heads and towers and the gradients of the mixtures. `keep` is the factor on
+    /// hidden outputs that dropout kept; bit `f` of `stopped[t]` cuts the gradient of what task `t` is fed as number `f`.
+    pub(crate) fn towers_backward<R: Real>(
         &self,
         weights: &Weights<R>,
         a: &Activations<R>,
-        task_lr: &[R],
+        keep: R,
+        lr: &[R],
+        stopped: &[u16],
+        g: &mut ShardGradients<R>,
+    ) {
+        g.dense.resize(self.num_dense, R::ZERO);
+        g.mixtures.resize_with(self.num_tasks(), Vec::new);
+        // What is fed comes before what it is fed to, so its gradient is whole when its turn comes.
+        for task in self.order.iter().rev().copied() {
+            self.tower_backward(weights, a, task, keep, g);
+            self.feed_backward(a, task, lr[task], stopped[task], g);
+        }
+    }
+
+    /// From the gradients of the mixtures to everything below.
+    pub(crate) fn shared_backward<R: Real>(
+        &self,
+        weights: &Weights<R>,
+        a: &Activations<R>,
+        factors: &Factors<R>,
+        keep: R,
+        g: &mut ShardGradients<R>,
+    ) {
+        self.experts_backward(weights, a, factors, keep, g);
+        self.first_backward(weights, a, factors, g);
+    }
+
+    /// From the gradients of the mixtures to the first layer's outputs, in `g.hidden[0]`.
+    fn experts_backward<R: Real>(
+        &self,
+        weights: &Weights<R>,
+        a: &Activations<R>,
+        factors: &Factors<R>,
         keep: R,
         g: &mut ShardGradients<R>,
     ) {
         let n = a.rows;
         let layers = self.expert_widths.len();
-        g.dense.resize(self.num_dense, R::ZERO);
-        g.x.resize(n * self.num_inputs, R::ZERO);
         g.hidden.resize_with(layers, Vec::new);
         for (l, v) in g.hidden.iter_mut().enumerate() {
             v.resize(n * self.hidden_stride(l), R::ZERO);
@@ -75,11 +138,9 @@ impl Network {
         for row in g.hidden[layers - 1].chunks_mut(stride) {
             row[..self.num_experts * self.mixture_width()].fill(R::ZERO);
         }
-        for (task, lr) in task_lr.iter().enumerate() {
-            self.tower_backward(weights, a, task, keep, g);
-            self.mixture_backward(a, task, *lr, g);
+        for task in 0..self.num_tasks() {
+            self.mixture_backward(weights, a, task, factors, g);
         }
-
         let w = &weights.dense[..];
         for l in (1..layers).rev() {
             let (below, above) = g.hidden.split_at_mut(l);
@@ -95,51 +156,147 @@ impl Network {
                 let d = (&d[e * width..], stride);
                 let input = (&a.hidden[l - 1][e * span.inputs..], below_stride);
                 parameters_gradient(span, d, input, n, &mut g.dense);
-                gemm(
-                    matrix(d.0, n, width, stride),
-                    matrix(&w[span.weights()], width, span.inputs, span.inputs),
-                    matrix_mut(
-                        &mut d_below[e * span.inputs..],
-                        n,
-                        span.inputs,
-                        below_stride,
-                    ),
-                );
+                let out = (&mut d_below[e * span.inputs..], below_stride);
+                input_gradient(w, span, d, out, n);
             }
         }
-
-        let (f, d) = (self.first.outputs, &mut g.hidden[0]);
-        through_relu(d, &a.hidden[0], f, self.gate_column(), keep);
-        parameters_gradient(
-            &self.first,
-            (&d[..], f),
-            (&a.x[..], self.num_inputs),
-            n,
-            &mut g.dense,
+        let stride = self.hidden_stride(0);
+        through_relu(
+            &mut g.hidden[0],
+            &a.hidden[0],
+            stride,
+            self.gate_column(),
+            keep,
         );
-        if task_lr.iter().any(|lr| *lr != R::ONE) {
-            for row in d.chunks_mut(f) {
-                for (z, lr) in row[self.gate_column()..]
-                    .chunks_mut(self.num_experts)
-                    .zip(task_lr)
-                {
-                    z.iter_mut().for_each(|z| *z *= *lr);
+        if self.gate_depth() > 0 {
+            let gates = self.gate_column();
+            for (d, y) in g.hidden[0]
+                .chunks_mut(stride)
+                .zip(a.hidden[0].chunks(stride))
+            {
+                through_relu(&mut d[gates..], &y[gates..], stride, stride, R::ONE);
+            }
+        }
+    }
+
+    /// From the first layer's outputs to its parameters and the inputs.
+    fn first_backward<R: Real>(
+        &self,
+        weights: &Weights<R>,
+        a: &Activations<R>,
+        factors: &Factors<R>,
+        g: &mut ShardGradients<R>,
+    ) {
+        let (n, stride, inputs) = (a.rows, self.hidden_stride(0), self.input_stride());
+        g.x.resize(n * inputs, R::ZERO);
+        let d = &mut g.hidden[0];
+        for (group, span) in self.first.iter().enumerate() {
+            let d = (&d[group * span.outputs..], stride);
+            let x = (&a.x[group * self.num_inputs..], inputs);
+            parameters_gradient(span, d, x, n, &mut g.dense);
+        }
+        for (columns, factor) in self.first_factors(factors) {
+            if factor != R::ONE {
+                for row in d.chunks_mut(stride) {
+                    row[columns.clone()].iter_mut().for_each(|d| *d *= factor);
                 }
             }
         }
-        gemm(
-            matrix(d, n, f, f),
-            matrix(
-                &w[self.first.weights()],
-                f,
-                self.num_inputs,
-                self.num_inputs,
-            ),
-            matrix_mut(&mut g.x, n, self.num_inputs, self.num_inputs),
-        );
+        for (group, span) in self.first.iter().enumerate() {
+            let d = (&d[group * span.outputs..], stride);
+            let out = (&mut g.x[group * self.num_inputs..], inputs);
+            input_gradient(&weights.dense, span, d, out, n);
+        }
     }
 
-    /// Head and tower: leaves the gradient of the mixture in `g.mixture`.
+    /// Columns of the first layer that belong to one task, with the factor on what they add to shared inputs.
+    fn first_factors<R: Real>(&self, factors: &Factors<R>) -> Vec<(Range<usize>, R)> {
+        let width = self.expert_widths[0];
+        let tasks = 0..self.num_tasks();
+        match self.kind {
+            NetworkKind::Mmoe => tasks
+                .map(|t| (self.gate_columns(t), factors.gate[t]))
+                .collect(),
+            NetworkKind::SharedEmbedding => tasks
+                .map(|t| (t * width..(t + 1) * width, factors.shared[t]))
+                .collect(),
+            // Nothing below belongs to one task, or everything does.
+            NetworkKind::SharedBottom | NetworkKind::Single => Vec::new(),
+        }
+    }
+
+    /// Adds the inner products of the tasks' gradients at the shared representation, summed over rows, to `gram`
+    /// `[tasks, tasks]`: at the experts' outputs through the mixtures, or at the inputs where each task has an expert.
+    /// Overwrites `g.hidden`, and with own experts their parameters' gradients, which [`Self::shared_backward`] finds
+    /// again.
+    pub(crate) fn gram<R: Real>(
+        &self,
+        weights: &Weights<R>,
+        a: &Activations<R>,
+        keep: R,
+        g: &mut ShardGradients<R>,
+        gram: &mut [f64],
+    ) {
+        let tasks = self.num_tasks();
+        let mut add = |s: usize, t: usize, x: f64| {
+            gram[s * tasks + t] += x;
+            if s != t {
+                gram[t * tasks + s] += x;
+            }
+        };
+        if self.kind == NetworkKind::SharedEmbedding {
+            let ones = Factors {
+                shared: vec![R::ONE; tasks],
+                gate: vec![R::ONE; tasks],
+            };
+            self.experts_backward(weights, a, &ones, keep, g);
+            let d = &g.hidden[0];
+            let mut dx = vec![vec![R::ZERO; a.rows * self.num_inputs]; tasks];
+            for (dx, spans) in dx
+                .iter_mut()
+                .zip(&self.experts)
+                .enumerate()
+                .map(|(t, (x, s))| ((t, x), s))
+            {
+                let (task, dx) = dx;
+                let d = (&d[task * spans[0].outputs..], self.hidden_stride(0));
+                input_gradient(&weights.dense, &spans[0], d, (dx, self.num_inputs), a.rows);
+            }
+            for s in 0..tasks {
+                for t in s..tasks {
+                    let rows = dx[s]
+                        .chunks(self.num_inputs)
+                        .zip(dx[t].chunks(self.num_inputs));
+                    add(s, t, rows.map(|(a, b)| dot(a, b).to_f64()).sum());
+                }
+            }
+            return;
+        }
+        let width = self.mixture_width();
+        for s in 0..tasks {
+            for t in s..tasks {
+                let row = |task: usize, i: usize| {
+                    let stride = self.mixture_stride(task);
+                    &g.mixtures[task][i * stride..i * stride + width]
+                };
+                let shares = |task: usize, i: usize| {
+                    let shares = a.shares.get(task).map_or(&[][..], |v| v);
+                    shares.chunks(self.num_experts).nth(i).unwrap_or_default()
+                };
+                let products = (0..a.rows).map(|i| {
+                    let together = match (self.expert_of(s), self.expert_of(t)) {
+                        (None, _) => dot(shares(s, i), shares(t, i)),
+                        (a, b) if a == b => R::ONE,
+                        _ => R::ZERO,
+                    };
+                    (together * dot(row(s, i), row(t, i))).to_f64()
+                });
+                add(s, t, products.sum());
+            }
+        }
+    }
+
+    /// Head and tower: leaves the gradient of the mixture in `g.mixtures[task]`.
     fn tower_backward<R: Real>(
         &self,
         weights: &Weights<R>,
@@ -152,12 +309,13 @@ impl Network {
         let head = &self.heads[task];
         let top = a.towers[task].last().unwrap_or(&a.mixtures[task]);
         let d_logit = || g.logits.chunks(tasks).map(|d| d[task]);
-        g.mixture.resize(n * head.inputs, R::ZERO);
+        let mut below = core::mem::take(&mut g.mixtures[task]);
+        below.resize(n * head.inputs, R::ZERO);
         let dw = &mut g.dense[head.weights()];
         dw.fill(R::ZERO);
         for ((d, h), out) in d_logit()
             .zip(top.chunks(head.inputs))
-            .zip(g.mixture.chunks_mut(head.inputs))
+            .zip(below.chunks_mut(head.inputs))
         {
             add_scaled(dw, d, h);
             for (out, v) in out.iter_mut().zip(&w[head.weights()]) {
@@ -167,7 +325,7 @@ impl Network {
         g.dense[head.bias] = d_logit().fold(R::ZERO, |s, d| s + d);
 
         for (l, span) in self.towers[task].iter().enumerate().rev() {
-            core::mem::swap(&mut g.mixture, &mut g.tower);
+            core::mem::swap(&mut below, &mut g.tower);
             let input = if l == 0 {
                 &a.mixtures[task]
             } else {
@@ -180,48 +338,155 @@ impl Network {
                 span.outputs,
                 keep,
             );
-            parameters_gradient(
-                span,
-                (&g.tower, span.outputs),
-                (input, span.inputs),
-                n,
-                &mut g.dense,
-            );
-            g.mixture.resize(n * span.inputs, R::ZERO);
-            gemm(
-                matrix(&g.tower, n, span.outputs, span.outputs),
-                matrix(&w[span.weights()], span.outputs, span.inputs, span.inputs),
-                matrix_mut(&mut g.mixture, n, span.inputs, span.inputs),
-            );
+            let d = (&g.tower[..], span.outputs);
+            parameters_gradient(span, d, (input, span.inputs), n, &mut g.dense);
+            below.resize(n * span.inputs, R::ZERO);
+            input_gradient(w, span, d, (&mut below, span.inputs), n);
         }
+        g.mixtures[task] = below;
     }
 
-    /// From `g.mixture` to the task's gate logits (in the first layer's gradient) and, times `lr`, to the experts.
-    fn mixture_backward<R: Real>(
+    /// Adds what a task's tower wants of the logits that it is fed, times `lr`, to their gradients.
+    fn feed_backward<R: Real>(
         &self,
         a: &Activations<R>,
         task: usize,
         lr: R,
+        stopped: u16,
+        g: &mut ShardGradients<R>,
+    ) {
+        let (width, stride, tasks) = (
+            self.mixture_width(),
+            self.mixture_stride(task),
+            self.num_tasks(),
+        );
+        let most = R::from_f64(FED_LIMIT);
+        for (f, feed) in self.feeds[task].iter().enumerate() {
+            if stopped >> f & 1 == 1 {
+                continue;
+            }
+            let from = usize::from(feed.task);
+            let offset = R::from_f64(self.offsets[from]);
+            let d = g.mixtures[task].chunks(stride);
+            let logits = a.logits.chunks(tasks);
+            for ((d, z), to) in d.zip(logits).zip(g.logits.chunks_mut(tasks)) {
+                let z = z[from] + offset;
+                let slope = match feed.value {
+                    _ if z.abs() > most => R::ZERO,
+                    FedValue::Logit => R::ONE,
+                    FedValue::Probability => {
+                        let p = sigmoid(z);
+                        p * (R::ONE - p)
+                    }
+                };
+                to[from] += lr * d[width + f] * slope;
+            }
+        }
+    }
+
+    /// From `g.mixtures[task]` to the task's gate and the experts' outputs.
+    fn mixture_backward<R: Real>(
+        &self,
+        weights: &Weights<R>,
+        a: &Activations<R>,
+        task: usize,
+        factors: &Factors<R>,
         g: &mut ShardGradients<R>,
     ) {
         let (width, experts) = (self.mixture_width(), self.num_experts);
         let last = self.expert_widths.len() - 1;
-        let (stride, f) = (self.hidden_stride(last), self.first.outputs);
-        let gate = self.gate_column() + task * experts;
+        let (stride, m_stride) = (self.hidden_stride(last), self.mixture_stride(task));
+        if let Some(expert) = self.expert_of(task) {
+            let factor = match self.kind {
+                NetworkKind::SharedBottom => factors.shared[task],
+                _ => R::ONE,
+            };
+            let rows = g.hidden[last].chunks_mut(stride);
+            for (dh, dm) in rows.zip(g.mixtures[task].chunks(m_stride)) {
+                let dh = &mut dh[expert * width..(expert + 1) * width];
+                add_scaled(dh, factor, &dm[..width]);
+            }
+            return;
+        }
+        let columns = self.gate_columns(task);
+        let depth = self.gate_depth();
+        let outputs = self.gates[task][depth].outputs;
+        let scale = R::from_f64(1.0 / libm::sqrt(width as f64));
+        let [d_gate, _] = &mut g.gate;
+        d_gate.resize(a.rows * outputs, R::ZERO);
         for i in 0..a.rows {
-            let dm = &g.mixture[i * width..(i + 1) * width];
-            let share = &a.hidden[0][i * f + gate..i * f + gate + experts];
+            let dm = &g.mixtures[task][i * m_stride..i * m_stride + width];
+            let share = &a.shares[task][i * experts..(i + 1) * experts];
             let h = a.hidden[last][i * stride..].chunks(width).take(experts);
             g.below.clear();
-            g.below.extend(h.map(|h| dot(dm, h)));
-            for (dh, share) in g.hidden[last][i * stride..].chunks_mut(width).zip(share) {
-                add_scaled(dh, lr * *share, dm);
+            g.below.extend(h.clone().map(|h| dot(dm, h)));
+            let dh = &mut g.hidden[last][i * stride..];
+            for (dh, share) in dh.chunks_mut(width).zip(share) {
+                add_scaled(dh, factors.shared[task] * *share, dm);
             }
             let mean = dot(share, &g.below);
-            let dz = &mut g.hidden[0][i * f + gate..i * f + gate + experts];
-            for ((dz, share), dg) in dz.iter_mut().zip(share).zip(&g.below) {
-                *dz = *share * (*dg - mean);
+            let dz = g
+                .below
+                .iter()
+                .zip(share)
+                .map(|(d, share)| *share * (*d - mean));
+            let d_gate = &mut d_gate[i * outputs..(i + 1) * outputs];
+            match self.gate {
+                Gate::Softmax => d_gate.iter_mut().zip(dz).for_each(|(d, dz)| *d = dz),
+                Gate::Attention => {
+                    let query = match a.gates[task].last() {
+                        Some(q) => &q[i * outputs..(i + 1) * outputs],
+                        None => {
+                            let first = self.hidden_stride(0);
+                            &a.hidden[0][i * first..][columns.clone()]
+                        }
+                    };
+                    d_gate.fill(R::ZERO);
+                    for ((dz, h), dh) in dz.zip(h).zip(dh.chunks_mut(width)) {
+                        add_scaled(d_gate, dz * scale, h);
+                        add_scaled(dh, factors.gate[task] * dz * scale, query);
+                    }
+                }
             }
+        }
+        self.gate_backward(weights, a, task, g);
+    }
+
+    /// From the gradient of a gate's last layer in `g.gate[0]` to its parameters and the outputs of its first layer.
+    fn gate_backward<R: Real>(
+        &self,
+        weights: &Weights<R>,
+        a: &Activations<R>,
+        task: usize,
+        g: &mut ShardGradients<R>,
+    ) {
+        let (n, first) = (a.rows, self.hidden_stride(0));
+        let (columns, depth) = (self.gate_columns(task), self.gate_depth());
+        let [d, below] = &mut g.gate;
+        for (l, span) in self.gates[task].iter().enumerate().skip(1).rev() {
+            if l < depth {
+                let y = &a.gates[task][l - 1];
+                through_relu(d, y, span.outputs, span.outputs, R::ONE);
+            }
+            let input = match l {
+                1 => (&a.hidden[0][columns.start..], first),
+                _ => (&a.gates[task][l - 2][..], span.inputs),
+            };
+            parameters_gradient(span, (d, span.outputs), input, n, &mut g.dense);
+            below.resize(n * span.inputs, R::ZERO);
+            input_gradient(
+                &weights.dense,
+                span,
+                (d, span.outputs),
+                (below, span.inputs),
+                n,
+            );
+            core::mem::swap(d, below);
+        }
+        let width = self.gates[task][0].outputs;
+        let rows = g.hidden[0].chunks_mut(first);
+        for (to, d) in rows.zip(d.chunks(width)).take(n) {
+            to[columns.clone()].copy_from_slice(d);
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Inputs to logits:
 //!
-//! x -> h = relu(W x + b), layer by layer, per expert; g_t = softmax(W_t x + b_t); m_t = sum of g_te h_e;
-//! tower and head per task.
+//! x -> h = relu(W x + b), layer by layer, per expert; g_t = softmax(z_t), where z_t is the gate's last layer or, with
+//! attention, z_te = q_t . h_e / sqrt(width); m_t = sum of g_te h_e, or the output of the task's own or only expert;
+//! tower and head per task, on m_t and what other tasks feed.
 use std::prelude::v1::*;
 
+use crate::spec::{FedValue, Gate};
 use crate::train::dataset::Dataset;
+use crate::train::loss::sigmoid;
 use crate::train::network::gather::{Draw, Dropout};
 use crate::train::network::{Network, Span, Weights};
 use crate::train::random::Key;
@@ -19,10 +22,13 @@ pub(crate) struct Activations<R> {
     pub rows: usize,
     /// `[rows, num_inputs]`.
     pub x: Vec<R>,
-    /// Per expert layer `[rows, experts x width]`; the first also holds the gates' weights behind the experts:
-    /// `[rows, first_outputs]`.
+    /// Per expert layer `[rows, experts x width]`; the first also holds the first layers of the gates behind the experts.
     pub hidden: Vec<Vec<R>>,
-    /// Per task `[rows, mixture_width]`.
+    /// Per task and layer of its gate after the first `[rows, width]`.
+    pub gates: Vec<Vec<Vec<R>>>,
+    /// Per task `[rows, experts]`: its gate's weights.
+    pub shares: Vec<Vec<R>>,
+    /// Per task `[rows, mixture_width + fed]`: the mixture, then what other tasks feed.
     pub mixtures: Vec<Vec<R>>,
     /// Per task and tower layer `[rows, width]`.
     pub towers: Vec<Vec<Vec<R>>>,
@@ -39,6 +45,21 @@ struct HiddenDropout<'a, R> {
     keep: R,
 }
 
+/// max(z, 0). NaN must come through: a network that diverged is an error, not a zero.
+fn relu<R: Real>(z: R) -> R {
+    if z <= R::ZERO { R::ZERO } else { z }
+}
+
+/// out = input x W^T. Both are values and row stride.
+fn dense<R: Real>(w: &[R], span: &Span, input: (&[R], usize), out: (&mut [R], usize), rows: usize) {
+    let weight = matrix(&w[span.weights()], span.outputs, span.inputs, span.inputs);
+    gemm(
+        matrix(input.0, rows, span.inputs, input.1),
+        weight.reversed_axes(),
+        matrix_mut(out.0, rows, span.outputs, out.1),
+    );
+}
+
 /// y = relu(y + b) in the first `bias.len()` of every `stride` columns; dropped outputs are 0, kept ones scaled.
 fn bias_relu<R: Real>(
     y: &mut [R],
@@ -49,8 +70,7 @@ fn bias_relu<R: Real>(
     for (i, row) in y.chunks_mut(stride).enumerate() {
         for (y, b) in row.iter_mut().zip(bias) {
             let z = *y + *b;
-            // NaN must come through: a network that diverged is an error, not a zero.
-            *y = if z <= R::ZERO { R::ZERO } else { z };
+            *y = relu(z);
         }
         if let Some(d) = dropout {
             let key: Key = d.dropout.row(Draw::Hidden, d.layer, d.position + i);
@@ -94,42 +114,85 @@ impl<R: Real> Activations<R> {
     /// Makes room for `rows` rows.
     fn resize(&mut self, network: &Network, rows: usize) {
         let fit = |v: &mut Vec<R>, cols: usize| v.resize(rows * cols, R::ZERO);
-        fit(&mut self.x, network.num_inputs);
+        let fit_stacks = |to: &mut Vec<Vec<Vec<R>>>, stacks: &[Vec<Span>], skip: usize| {
+            to.resize_with(stacks.len(), Vec::new);
+            for (to, spans) in to.iter_mut().zip(stacks) {
+                to.resize_with(spans.len() - skip, Vec::new);
+                let layers = to.iter_mut().zip(&spans[skip..]);
+                layers.for_each(|(v, s)| fit(v, s.outputs));
+            }
+        };
+        fit(&mut self.x, network.input_stride());
         self.hidden
             .resize_with(network.expert_widths.len(), Vec::new);
         for (l, v) in self.hidden.iter_mut().enumerate() {
             fit(v, network.hidden_stride(l));
         }
-        self.mixtures.resize_with(network.num_tasks(), Vec::new);
-        self.mixtures
+        fit_stacks(&mut self.gates, &network.gates, 1);
+        self.shares.resize_with(network.gates.len(), Vec::new);
+        self.shares
             .iter_mut()
-            .for_each(|v| fit(v, network.mixture_width()));
-        self.towers.resize_with(network.num_tasks(), Vec::new);
-        for (tower, spans) in self.towers.iter_mut().zip(&network.towers) {
-            tower.resize_with(spans.len(), Vec::new);
-            tower
-                .iter_mut()
-                .zip(spans)
-                .for_each(|(v, s)| fit(v, s.outputs));
+            .for_each(|v| fit(v, network.num_experts));
+        self.mixtures.resize_with(network.num_tasks(), Vec::new);
+        for (task, v) in self.mixtures.iter_mut().enumerate() {
+            fit(v, network.mixture_stride(task));
         }
+        fit_stacks(&mut self.towers, &network.towers, 0);
         fit(&mut self.logits, network.num_tasks());
         self.rows = rows;
     }
 }
 
+/// The value that a task's tower is fed of a logit.
+pub(crate) fn fed<R: Real>(value: FedValue, logit: R) -> R {
+    let most = R::from_f64(FED_LIMIT);
+    // NaN must come through.
+    let logit = if logit > most {
+        most
+    } else if logit < -most {
+        -most
+    } else {
+        logit
+    };
+    match value {
+        FedValue::Logit => logit,
+        FedValue::Probability => sigmoid(logit),
+    }
+}
+
+/// Logits are fed within so many of 0, as on the device.
+pub(crate) const FED_LIMIT: f64 = 30.0;
+
 impl Network {
     /// Columns of an expert layer's activations.
     pub(crate) fn hidden_stride(&self, layer: usize) -> usize {
         if layer == 0 {
-            self.first.outputs
+            self.first.iter().map(|s| s.outputs).sum()
         } else {
             self.num_experts * self.expert_widths[layer]
         }
     }
 
+    /// Columns of a task's mixture with what the task is fed.
+    pub(crate) fn mixture_stride(&self, task: usize) -> usize {
+        self.mixture_width() + self.feeds[task].len()
+    }
+
     /// Column of the first layer where the gates begin.
     pub(crate) fn gate_column(&self) -> usize {
         self.num_experts * self.expert_widths[0]
+    }
+
+    /// Columns of the first layer of a task's gate.
+    pub(crate) fn gate_columns(&self, task: usize) -> core::ops::Range<usize> {
+        let width = self.gates[task][0].outputs;
+        let first = self.gate_column() + task * width;
+        first..first + width
+    }
+
+    /// Layers of a gate behind its first.
+    pub(crate) fn gate_depth(&self) -> usize {
+        self.gates.first().map_or(0, |g| g.len() - 1)
     }
 
     /// Computes the logits of `rows`, at most [`SHARD_ROWS`], the first of which is at `position` of the batch.
@@ -142,9 +205,10 @@ impl Network {
         dropout: Option<&Dropout>,
         a: &mut Activations<R>,
     ) {
-        let n = rows.len();
-        a.resize(self, n);
+        a.resize(self, rows.len());
         self.gather(weights, data, rows, position, dropout, &mut a.x);
+        let w = &weights.dense[..];
+        self.first_forward(w, a);
         let hidden_dropout = dropout.filter(|d| d.rates.hidden > 0.0);
         let dropped = |layer: usize| {
             hidden_dropout.map(|dropout| HiddenDropout {
@@ -154,31 +218,9 @@ impl Network {
                 keep: R::from_f64(1.0 / (1.0 - dropout.rates.hidden)),
             })
         };
-        let w = &weights.dense[..];
-        let weight =
-            |s: &Span| matrix(&w[s.weights()], s.outputs, s.inputs, s.inputs).reversed_axes();
-
-        let (d, f) = (self.num_inputs, self.first.outputs);
-        gemm(
-            matrix(&a.x, n, d, d),
-            weight(&self.first),
-            matrix_mut(&mut a.hidden[0], n, f, f),
-        );
-        let bias = &w[self.first.biases()];
-        let gates = self.gate_column();
-        bias_relu(&mut a.hidden[0], f, &bias[..gates], dropped(0));
-        let gate_dropout = dropout.filter(|d| d.rates.gate > 0.0);
-        for (i, row) in a.hidden[0].chunks_mut(f).enumerate() {
-            let z = &mut row[gates..];
-            add_scaled(z, R::ONE, &bias[gates..]);
-            for (task, z) in z.chunks_mut(self.num_experts).enumerate() {
-                softmax(
-                    z,
-                    gate_dropout.map(|d| (d.row(Draw::Gate, task, position + i), d.rates.gate)),
-                );
-            }
-        }
-
+        let bias: Vec<R> = self.biases(w, 0);
+        let stride = self.hidden_stride(0);
+        bias_relu(&mut a.hidden[0], stride, &bias, dropped(0));
         for l in 1..self.expert_widths.len() {
             let (below, above) = a.hidden.split_at_mut(l);
             let (from, to) = (&below[l - 1], &mut above[0]);
@@ -188,64 +230,142 @@ impl Network {
                 self.expert_widths[l],
             );
             for (e, spans) in self.experts.iter().enumerate() {
-                let span = &spans[l];
-                let input = matrix(&from[e * span.inputs..], n, span.inputs, from_stride);
-                gemm(
-                    input,
-                    weight(span),
-                    matrix_mut(&mut to[e * width..], n, width, stride),
-                );
+                let from = (&from[e * spans[l].inputs..], from_stride);
+                dense(w, &spans[l], from, (&mut to[e * width..], stride), a.rows);
             }
-            let bias: Vec<R> = self
-                .experts
-                .iter()
-                .flat_map(|spans| w[spans[l].biases()].iter().copied())
-                .collect();
-            bias_relu(to, stride, &bias, dropped(l));
+            bias_relu(to, stride, &self.biases(w, l), dropped(l));
         }
-
-        let layers = self.expert_widths.len();
-        let (width, stride) = (self.mixture_width(), self.hidden_stride(layers - 1));
-        for task in 0..self.num_tasks() {
-            let gate = gates + task * self.num_experts;
-            let last = a.hidden[layers - 1].chunks(stride);
-            for ((m, h), g) in a.mixtures[task]
-                .chunks_mut(width)
-                .zip(last)
-                .zip(a.hidden[0].chunks(f))
-            {
-                m.fill(R::ZERO);
-                for (g, h) in g[gate..gate + self.num_experts].iter().zip(h.chunks(width)) {
-                    add_scaled(m, *g, h);
-                }
-            }
-            let mut input = &a.mixtures[task];
-            for (l, (out, span)) in a.towers[task]
-                .iter_mut()
-                .zip(&self.towers[task])
-                .enumerate()
-            {
-                gemm(
-                    matrix(input, n, span.inputs, span.inputs),
-                    weight(span),
-                    matrix_mut(out, n, span.outputs, span.outputs),
-                );
-                bias_relu(
-                    out,
-                    span.outputs,
-                    &w[span.biases()],
-                    dropped(self.tower_layer(task, l)),
-                );
-                input = out;
+        let gate_dropout = dropout.filter(|d| d.rates.gate > 0.0);
+        for task in 0..self.gates.len() {
+            self.gate_forward(w, a, task, position, gate_dropout);
+        }
+        for task in self.order.iter().copied() {
+            self.mix(a, task);
+            self.feed(a, task);
+            for (l, span) in self.towers[task].iter().enumerate() {
+                let (below, above) = a.towers[task].split_at_mut(l);
+                let input = below.last().unwrap_or(&a.mixtures[task]);
+                let out = &mut above[0];
+                let to = (&mut out[..], span.outputs);
+                dense(w, span, (input, span.inputs), to, a.rows);
+                let dropped = dropped(self.tower_layer(task, l));
+                bias_relu(out, span.outputs, &w[span.biases()], dropped);
             }
             let head = &self.heads[task];
+            let input = a.towers[task].last().unwrap_or(&a.mixtures[task]);
             let (v, b) = (&w[head.weights()], w[head.bias]);
-            for (z, h) in a
-                .logits
-                .chunks_mut(self.kinds.len())
-                .zip(input.chunks(head.inputs))
-            {
+            let logits = a.logits.chunks_mut(self.kinds.len());
+            for (z, h) in logits.zip(input.chunks(head.inputs)) {
                 z[task] = dot(v, h) + b;
+            }
+        }
+    }
+
+    /// The first layers of all groups, and the biases of the gates' first layers with their ReLU.
+    fn first_forward<R: Real>(&self, w: &[R], a: &mut Activations<R>) {
+        let (stride, inputs) = (self.hidden_stride(0), self.input_stride());
+        for (group, span) in self.first.iter().enumerate() {
+            let to = &mut a.hidden[0][group * span.outputs..];
+            let from = &a.x[group * self.num_inputs..];
+            dense(w, span, (from, inputs), (to, stride), a.rows);
+        }
+        if self.gates.is_empty() {
+            return;
+        }
+        let gates = self.gate_column();
+        let bias = &w[self.first[0].biases()][gates..];
+        for row in a.hidden[0].chunks_mut(stride) {
+            let z = &mut row[gates..];
+            add_scaled(z, R::ONE, bias);
+            if self.gate_depth() > 0 {
+                z.iter_mut().for_each(|z| *z = relu(*z));
+            }
+        }
+    }
+
+    /// Biases of one layer of all experts.
+    fn biases<R: Real>(&self, w: &[R], layer: usize) -> Vec<R> {
+        let spans = self.experts.iter().map(|spans| spans[layer].biases());
+        spans.flat_map(|range| w[range].iter().copied()).collect()
+    }
+
+    /// The later layers of a task's gate, and its weights.
+    fn gate_forward<R: Real>(
+        &self,
+        w: &[R],
+        a: &mut Activations<R>,
+        task: usize,
+        position: usize,
+        dropout: Option<&Dropout>,
+    ) {
+        let (columns, stride) = (self.gate_columns(task), self.hidden_stride(0));
+        let depth = self.gate_depth();
+        for l in 0..depth {
+            let span = &self.gates[task][l + 1];
+            let (below, above) = a.gates[task].split_at_mut(l);
+            let from = match below.last() {
+                Some(from) => (&from[..], span.inputs),
+                None => (&a.hidden[0][columns.start..], stride),
+            };
+            dense(w, span, from, (&mut above[0], span.outputs), a.rows);
+            let bias = &w[span.biases()];
+            for row in above[0].chunks_mut(span.outputs) {
+                add_scaled(row, R::ONE, bias);
+                if l + 1 < depth {
+                    row.iter_mut().for_each(|z| *z = relu(*z));
+                }
+            }
+        }
+        let last = self.expert_widths.len() - 1;
+        let (width, last_stride) = (self.mixture_width(), self.hidden_stride(last));
+        let scale = R::from_f64(1.0 / libm::sqrt(width as f64));
+        for (i, shares) in a.shares[task].chunks_mut(self.num_experts).enumerate() {
+            let z = match a.gates[task].last() {
+                Some(z) => z.chunks(z.len() / a.rows).nth(i).unwrap_or_default(),
+                None => &a.hidden[0][i * stride..][columns.clone()],
+            };
+            match self.gate {
+                Gate::Softmax => shares.copy_from_slice(z),
+                Gate::Attention => {
+                    let h = a.hidden[last][i * last_stride..].chunks(width);
+                    for (share, h) in shares.iter_mut().zip(h) {
+                        *share = dot(z, h) * scale;
+                    }
+                }
+            }
+            let dropped = dropout.map(|d| (d.row(Draw::Gate, task, position + i), d.rates.gate));
+            softmax(shares, dropped);
+        }
+    }
+
+    /// A task's mixture.
+    fn mix<R: Real>(&self, a: &mut Activations<R>, task: usize) {
+        let last = self.expert_widths.len() - 1;
+        let (width, stride) = (self.mixture_width(), self.hidden_stride(last));
+        let mixtures = a.mixtures[task].chunks_mut(self.mixture_stride(task));
+        for (i, (m, h)) in mixtures.zip(a.hidden[last].chunks(stride)).enumerate() {
+            let m = &mut m[..width];
+            if let Some(expert) = self.expert_of(task) {
+                m.copy_from_slice(&h[expert * width..(expert + 1) * width]);
+                continue;
+            }
+            m.fill(R::ZERO);
+            let shares = &a.shares[task][i * self.num_experts..];
+            for (g, h) in shares.iter().zip(h.chunks(width)).take(self.num_experts) {
+                add_scaled(m, *g, h);
+            }
+        }
+    }
+
+    /// Puts what a task is fed behind its mixture.
+    fn feed<R: Real>(&self, a: &mut Activations<R>, task: usize) {
+        let (width, stride) = (self.mixture_width(), self.mixture_stride(task));
+        for (f, feed) in self.feeds[task].iter().enumerate() {
+            let from = usize::from(feed.task);
+            let offset = R::from_f64(self.offsets[from]);
+            let logits = a.logits.chunks(self.kinds.len());
+            for (m, z) in a.mixtures[task].chunks_mut(stride).zip(logits) {
+                m[width + f] = fed(feed.value, z[from] + offset);
             }
         }
     }

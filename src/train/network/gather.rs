@@ -120,7 +120,7 @@ fn entries<R: Real>(
 }
 
 impl Network {
-    /// Fills x `[rows, num_inputs]`; the first of `rows` is at `position` of the batch.
+    /// Fills x `[rows, groups x num_inputs]`; the first of `rows` is at `position` of the batch.
     pub(crate) fn gather<R: Real>(
         &self,
         weights: &Weights<R>,
@@ -132,7 +132,7 @@ impl Network {
     ) {
         // Input by input: the cache misses of one column's rows do not wait for each other.
         for (index, input) in self.inputs.iter().enumerate() {
-            let x = x.chunks_exact_mut(self.num_inputs);
+            let x = x.chunks_exact_mut(self.input_stride());
             for (i, (row, x)) in rows.iter().zip(x).enumerate() {
                 let InputPlan {
                     feature,
@@ -140,6 +140,7 @@ impl Network {
                     offset,
                     dim,
                     kind,
+                    ..
                 } = *input;
                 let at = if user {
                     data.request[*row as usize] as usize
@@ -189,7 +190,8 @@ pub(crate) struct TableGradient<R> {
 }
 
 impl<R: Real> TableGradient<R> {
-    /// Collects the gradient of `table` from dx, `[num_inputs]` per row: input by input, each in row order.
+    /// Collects the gradient of `table` from dx, `[groups x num_inputs]` per row: input by input, each in row order.
+    /// Rows outside the space of the task that owns the table are not read.
     pub(crate) fn scatter<'x>(
         &mut self,
         network: &Network,
@@ -210,7 +212,11 @@ impl<R: Real> TableGradient<R> {
                 continue;
             }
             let offset = input.offset;
+            let owner = plan.owner.map(|task| &data.tasks[task].weights);
             for (position, (row, dx)) in rows.iter().zip(dx.clone()).enumerate() {
+                if owner.is_some_and(|weights| weights[*row as usize] == 0.0) {
+                    continue;
+                }
                 let dx = &dx[offset..offset + plan.dim];
                 entries(network, i, data, *row, position, dropout, |row, factor| {
                     let slot = &mut self.slots[row];

@@ -26,6 +26,7 @@ fn gradients(
         data,
         rows,
         &[TaskOptions::default(); 3],
+        None,
         None
     ));
     g

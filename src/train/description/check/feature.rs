@@ -1,0 +1,412 @@
+//! Tables and features.
+use std::prelude::v1::*;
+
+use crate::spec::{Side, limits};
+use crate::train::description::{
+    Description, Feature, FeatureKind, Named, OneOrMore, Table, TransformStep, VocabularyOptions,
+};
+use crate::train::error::{Result, near_misses};
+
+impl Description {
+    pub(super) fn check_table(&self, table: &Table) -> Result<()> {
+        self.check_rows(&table.name, table.vocabulary, table.hash)?;
+        if table.vocabulary.is_some() == table.hash.is_some() {
+            return Err(self.mistake(&table.name, "a table takes either vocabulary or hash"));
+        }
+        self.dim(&table.name, Some(table.dim))
+    }
+
+    fn check_rows(
+        &self,
+        at: &Named,
+        vocabulary: Option<VocabularyOptions>,
+        hash: Option<u32>,
+    ) -> Result<()> {
+        let most = limits::NUM_EMBEDDINGS - 1;
+        let fits = |rows: u64| (1..=most as u64).contains(&rows);
+        if let Some(hash) = hash.filter(|hash| !fits(u64::from(*hash))) {
+            return Err(self.mistake(at, format!("hash is {hash}; 1 to {most} rows")));
+        }
+        if let Some(max) = vocabulary.and_then(|v| v.max).filter(|max| !fits(*max)) {
+            return Err(self.mistake(at, format!("max is {max}; 1 to {most} ids")));
+        }
+        Ok(())
+    }
+
+    fn dim(&self, at: &Named, dim: Option<u16>) -> Result<()> {
+        match dim {
+            Some(dim) if (1..=limits::EMBEDDING_DIM).contains(&usize::from(dim)) => Ok(()),
+            Some(dim) => {
+                Err(self.mistake(at, format!("dim is {dim}; 1 to {}", limits::EMBEDDING_DIM)))
+            }
+            None => Err(self.mistake(at, format!("\"{}\" needs dim", at.get_ref()))),
+        }
+    }
+
+    pub(super) fn check_feature(&self, index: usize, f: &Feature) -> Result<()> {
+        use FeatureKind::{Cross, Id, Ids, KeyRate, LastIds, Number, Vector};
+        let wrong = |message: String| Err(self.mistake(&f.name, message));
+        let name = f.name.get_ref();
+        self.check_keys(f)?;
+        match (f.side, f.kind) {
+            (Some(Side::Cross), Id | Ids | Number | Vector) => {
+                return wrong(format!(
+                    "\"{name}\" is a column; its side is \"user\", \"item\" or \"candidate\""
+                ));
+            }
+            (None, Id | Ids | Number | Vector) => return wrong(format!("\"{name}\" needs side")),
+            (Some(side), KeyRate) if side != Side::Cross => {
+                return wrong(format!(
+                    "\"{name}\" is a rate by key; its side is \"cross\""
+                ));
+            }
+            (Some(side), kind) if kind.is_derived() && kind != KeyRate && side != Side::User => {
+                return wrong(format!(
+                    "\"{name}\" is derived from the user's events; its side is \"user\""
+                ));
+            }
+            _ => {}
+        }
+        if matches!(f.kind, Id | Ids | Cross) {
+            self.check_own_table(f)?;
+        }
+        if let Some(len) = f
+            .max_len
+            .filter(|l| !(1..=limits::IDS).contains(&usize::from(*l)))
+        {
+            return wrong(format!("max_len is {len}; 1 to {}", limits::IDS));
+        }
+        if f.kind.is_number() {
+            if let Some(bytes) = f
+                .bytes
+                .filter(|b| !(1..=limits::NUMBER_BYTES).contains(&usize::from(*b)))
+            {
+                return wrong(format!("bytes is {bytes}; 1 to {}", limits::NUMBER_BYTES));
+            }
+            if let Some(buckets) = f.buckets {
+                if !(2..=limits::BUCKETS).contains(&usize::from(buckets)) {
+                    return wrong(format!("buckets is {buckets}; 2 to {}", limits::BUCKETS));
+                }
+                self.dim(&f.name, f.dim)?;
+            } else if f.value == Some(false) {
+                return wrong(format!(
+                    "\"{name}\" is neither a value nor buckets; it would be no input"
+                ));
+            }
+            self.check_transform(f)?;
+            if let Some([low, high]) = f
+                .clip
+                .filter(|[low, high]| low.is_nan() || high.is_nan() || low >= high)
+            {
+                return wrong(format!(
+                    "clip is [{low}, {high}]; the first must be below the second"
+                ));
+            }
+        }
+        if f.kind == Vector {
+            self.dim(&f.name, f.dim)?;
+        }
+        if f.kind == Cross {
+            let of = f.of.as_ref().map(OneOrMore::list).unwrap_or_default();
+            let [left, right] = of else {
+                return wrong(format!("\"{name}\" is a cross; of takes two features"));
+            };
+            let left = self.key_feature(&f.name, left, index)?.side;
+            let right = self.key_feature(&f.name, right, index)?.side;
+            let joined = if left == right {
+                left
+            } else {
+                Some(Side::Cross)
+            };
+            if f.side
+                .is_some_and(|side| side != Side::Cross && Some(side) != joined)
+            {
+                return wrong(format!(
+                    "\"{name}\" is of the side of its parts; leave side out"
+                ));
+            }
+        }
+        if f.kind.is_derived() {
+            let Some(label) = &f.label else {
+                return wrong(format!("\"{name}\" needs label"));
+            };
+            self.exists(
+                label,
+                "label",
+                self.label(label.get_ref()),
+                self.toml.label.iter().map(|l| &l.name),
+            )?;
+            if f.half_life_events.is_some() && f.half_life_seconds.is_some() {
+                return wrong(format!(
+                    "\"{name}\" takes half_life_events or half_life_seconds, not both"
+                ));
+            }
+        }
+        if f.kind == LastIds {
+            let Some([of]) = f.of.as_ref().map(OneOrMore::list) else {
+                return wrong(format!(
+                    "\"{name}\" needs of: one id feature of the candidate"
+                ));
+            };
+            let other = self.key_feature(&f.name, of, usize::MAX)?;
+            if other.kind != Id || other.side == Some(Side::User) {
+                return wrong(format!(
+                    "\"{of}\" is no id of the candidate; last_ids keeps those"
+                ));
+            }
+        }
+        if f.kind == KeyRate {
+            let Some(key) = &f.key else {
+                return wrong(format!(
+                    "\"{name}\" needs key: an id or a bucketed number of the candidate"
+                ));
+            };
+            let other = self.key_feature(key, key.get_ref(), usize::MAX)?;
+            if other.side == Some(Side::User) {
+                let message = format!(
+                    "\"{}\" is of side \"user\"; a key is of the candidate",
+                    key.get_ref()
+                );
+                return Err(self.mistake(key, message));
+            }
+            if let Some(n) = f
+                .key_buckets
+                .filter(|n| !(1..=limits::KEY_BUCKETS).contains(&usize::from(*n)))
+            {
+                return wrong(format!("key_buckets is {n}; 1 to {}", limits::KEY_BUCKETS));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses keys that mean nothing for the feature's kind.
+    fn check_keys(&self, f: &Feature) -> Result<()> {
+        const NUMBER: [&str; 7] = [
+            "transform",
+            "clip",
+            "value",
+            "bytes",
+            "buckets",
+            "dim",
+            "default",
+        ];
+        use FeatureKind::{
+            Count, Cross, Id, Ids, KeyRate, LastIds, Number, Previous, Rate, Since, Vector,
+        };
+        let (own, number): (&[&str], bool) = match f.kind {
+            Id => (
+                &[
+                    "column",
+                    "id_type",
+                    "table",
+                    "dim",
+                    "vocabulary",
+                    "hash",
+                    "default",
+                ],
+                false,
+            ),
+            Ids => (
+                &[
+                    "column",
+                    "id_type",
+                    "table",
+                    "dim",
+                    "vocabulary",
+                    "hash",
+                    "separator",
+                    "max_len",
+                    "pooling",
+                    "weights",
+                ],
+                false,
+            ),
+            Number => (&["column"], true),
+            Vector => (
+                &["column", "dim", "scale", "zero_point", "separator"],
+                false,
+            ),
+            Cross => (&["of", "table", "dim", "vocabulary", "hash"], false),
+            LastIds => (&["of", "label", "max_len", "pooling"], false),
+            Count | Since | Previous => (&["label"], true),
+            Rate => (
+                &[
+                    "label",
+                    "half_life_events",
+                    "half_life_seconds",
+                    "prior",
+                    "strength",
+                ],
+                true,
+            ),
+            KeyRate => (
+                &[
+                    "label",
+                    "key",
+                    "key_buckets",
+                    "half_life_events",
+                    "half_life_seconds",
+                    "prior",
+                    "strength",
+                ],
+                true,
+            ),
+        };
+        let given = [
+            ("column", f.column.is_some()),
+            ("id_type", f.id_type.is_some()),
+            ("table", f.table.is_some()),
+            ("dim", f.dim.is_some()),
+            ("vocabulary", f.vocabulary.is_some()),
+            ("hash", f.hash.is_some()),
+            ("default", f.default.is_some()),
+            ("separator", f.separator.is_some()),
+            ("max_len", f.max_len.is_some()),
+            ("pooling", f.pooling.is_some()),
+            ("weights", f.weights.is_some()),
+            ("transform", f.transform.is_some()),
+            ("clip", f.clip.is_some()),
+            ("value", f.value.is_some()),
+            ("bytes", f.bytes.is_some()),
+            ("buckets", f.buckets.is_some()),
+            ("scale", f.scale.is_some()),
+            ("zero_point", f.zero_point.is_some()),
+            ("of", f.of.is_some()),
+            ("label", f.label.is_some()),
+            ("key", f.key.is_some()),
+            ("key_buckets", f.key_buckets.is_some()),
+            ("half_life_events", f.half_life_events.is_some()),
+            ("half_life_seconds", f.half_life_seconds.is_some()),
+            ("prior", f.prior.is_some()),
+            ("strength", f.strength.is_some()),
+        ];
+        let fits = |key: &str| own.contains(&key) || (number && NUMBER.contains(&key));
+        if let Some((key, _)) = given.iter().find(|(key, given)| *given && !fits(key)) {
+            let mut all = own.to_vec();
+            all.extend(NUMBER.iter().filter(|_| number));
+            let message = format!(
+                "\"{}\" has {key}, which its kind has not; that has {}",
+                f.name.get_ref(),
+                all.join(", ")
+            );
+            return Err(self.mistake(&f.name, message));
+        }
+        let empty = f.separator.as_ref().is_some_and(String::is_empty);
+        if empty {
+            return Err(self.mistake(&f.name, "separator is empty; the text between two ids"));
+        }
+        Ok(())
+    }
+
+    /// `log1p` at most, then `standardize` or `minmax` at most; and numbers that log1p can take.
+    fn check_transform(&self, f: &Feature) -> Result<()> {
+        use TransformStep::{Log1p, Minmax, Standardize};
+        let steps = f.transform.as_deref().unwrap_or_default();
+        if !matches!(
+            steps,
+            [] | [Log1p] | [Standardize | Minmax] | [Log1p, Standardize | Minmax]
+        ) {
+            let message =
+                "transform is \"log1p\", then \"standardize\" or \"minmax\"; each may be left out";
+            return Err(self.mistake(&f.name, message));
+        }
+        if let (Some([low, _]), Some(Log1p)) = (f.clip, steps.first())
+            && low <= -1.0
+        {
+            let message = format!("clip begins at {low}; log1p needs more than -1");
+            return Err(self.mistake(&f.name, message));
+        }
+        Ok(())
+    }
+
+    /// A feature whose ids can key others; `before` bounds its index.
+    fn key_feature(&self, at: &Named, name: &str, before: usize) -> Result<&Feature> {
+        let names = self.toml.feature.iter().map(|f| f.name.get_ref().as_str());
+        let Some(index) = self.feature(name) else {
+            return Err(self.mistake(
+                at,
+                format!("unknown feature \"{name}\"{}", near_misses(name, names)),
+            ));
+        };
+        let other = &self.toml.feature[index];
+        let keyed = other.kind == FeatureKind::Id
+            || (other.kind == FeatureKind::Number && other.buckets.is_some());
+        if !keyed {
+            return Err(self.mistake(
+                at,
+                format!("\"{name}\" is neither an id nor a number with buckets"),
+            ));
+        }
+        if index >= before {
+            return Err(self.mistake(at, format!("\"{name}\" must stand before what uses it")));
+        }
+        Ok(other)
+    }
+
+    /// The table keys of a feature against a declared table, or as a declaration of their own.
+    fn check_own_table(&self, f: &Feature) -> Result<()> {
+        let declared = self
+            .toml
+            .table
+            .iter()
+            .find(|t| t.name.get_ref() == f.table());
+        let at = f.table.as_ref().unwrap_or(&f.name);
+        if f.kind != FeatureKind::Cross {
+            let own = f.id_type.or(declared.and_then(|t| t.id_type));
+            let sharing = self.toml.feature.iter().filter(|g| {
+                matches!(g.kind, FeatureKind::Id | FeatureKind::Ids) && g.table() == f.table()
+            });
+            let types = sharing
+                .filter_map(|g| g.id_type)
+                .chain(declared.and_then(|t| t.id_type));
+            if own.is_some() && types.into_iter().any(|other| Some(other) != own) {
+                let message = format!(
+                    "the features of table \"{}\" have two id_types; one is possible",
+                    f.table()
+                );
+                return Err(self.mistake(at, message));
+            }
+        }
+        self.check_rows(at, f.vocabulary, f.hash)?;
+        if let Some(table) = declared {
+            if f.vocabulary.is_some()
+                || f.hash.is_some()
+                || f.dim.is_some_and(|dim| dim != table.dim)
+            {
+                let message = format!(
+                    "table \"{}\" is declared with its own dim, vocabulary or hash",
+                    f.table()
+                );
+                return Err(self.mistake(at, message));
+            }
+            return Ok(());
+        }
+        let declares = |g: &Feature| g.vocabulary.is_some() || g.hash.is_some();
+        let others = self
+            .toml
+            .feature
+            .iter()
+            .filter(|g| g.table() == f.table() && declares(g));
+        let count = others.clone().count();
+        match (count, declares(f)) {
+            (0, _) => {
+                let message = format!("table \"{}\" needs vocabulary or hash", f.table());
+                Err(self.mistake(at, message))
+            }
+            (1, true) => {
+                if f.vocabulary.is_some() && f.hash.is_some() {
+                    return Err(self.mistake(at, "a table takes either vocabulary or hash"));
+                }
+                self.dim(&f.name, f.dim)
+            }
+            (1, false) => Ok(()),
+            _ => Err(self.mistake(
+                at,
+                format!(
+                    "table \"{}\" is described twice; share it by name",
+                    f.table()
+                ),
+            )),
+        }
+    }
+}

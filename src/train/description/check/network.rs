@@ -1,0 +1,220 @@
+//! Network, tasks, fusion and training.
+use std::prelude::v1::*;
+
+use crate::spec::{FedValue, NetworkKind, TaskKind, limits};
+use crate::train::description::{Description, Named, Network, StopOn, Task};
+use crate::train::error::{Result, near_misses};
+
+impl Description {
+    pub(super) fn check_network(&self) -> Result<()> {
+        let n = &self.toml.network;
+        let at = &n.kind;
+        if n.kind().is_none() {
+            let words = Network::KINDS.map(|(word, _)| word);
+            let near = near_misses(at.get_ref(), words.into_iter());
+            let message = format!(
+                "unknown network \"{}\"{near}; one of \"{}\"",
+                at.get_ref(),
+                words.join("\", \"")
+            );
+            return Err(self.mistake(at, message));
+        }
+        let experts = usize::from(n.experts);
+        if !(1..=limits::EXPERTS).contains(&experts) {
+            let message = format!("experts is {experts}; 1 to {}", limits::EXPERTS);
+            return Err(self.mistake(at, message));
+        }
+        if n.expert_layers.is_empty() {
+            let message = "expert_layers is empty; an expert has at least one layer";
+            return Err(self.mistake(at, message));
+        }
+        let own = matches!(
+            n.kind(),
+            Some(NetworkKind::SharedEmbedding | NetworkKind::Single)
+        );
+        if own && self.toml.task.len() > limits::EXPERTS {
+            let message = format!(
+                "{} tasks; at most {}",
+                self.toml.task.len(),
+                limits::EXPERTS
+            );
+            return Err(self.mistake(at, message));
+        }
+        if n.gate_layers.len() > limits::GATE_LAYERS {
+            let message = format!(
+                "gate_layers has {}; at most {}",
+                n.gate_layers.len(),
+                limits::GATE_LAYERS
+            );
+            return Err(self.mistake(at, message));
+        }
+        self.layers(at, &n.gate_layers)?;
+        self.layers(at, &n.expert_layers)?;
+        self.layers(at, &n.tower_layers)
+    }
+
+    fn layers(&self, at: &Named, layers: &[u16]) -> Result<()> {
+        let fits = |w: &u16| (1..=limits::WIDTH).contains(&usize::from(*w));
+        if layers.len() > limits::LAYERS || !layers.iter().all(fits) {
+            let message = format!(
+                "layers are {layers:?}; at most {} of 1 to {}",
+                limits::LAYERS,
+                limits::WIDTH
+            );
+            return Err(self.mistake(at, message));
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_tasks(&self) -> Result<()> {
+        let toml = &self.toml;
+        if toml.task.is_empty() {
+            return Err(self.mistake(
+                &toml.network.kind,
+                "there is no [[task]]; a model needs at least one",
+            ));
+        }
+        for (i, task) in toml.task.iter().enumerate() {
+            let label = task.label();
+            self.exists(
+                label,
+                "label",
+                self.label(label.get_ref()),
+                toml.label.iter().map(|l| &l.name),
+            )?;
+            self.layers(&task.name, task.tower_layers.as_deref().unwrap_or_default())?;
+            self.check_inputs(i, task)?;
+            if let Some(space) = &task.space {
+                match self.task(space.get_ref()) {
+                    Some(j) if j == i => {
+                        return Err(self.mistake(space, "a task cannot be its own sample space"));
+                    }
+                    Some(j) if j > i => {
+                        let message = format!(
+                            "task \"{}\" must stand before the tasks given it",
+                            space.get_ref()
+                        );
+                        return Err(self.mistake(space, message));
+                    }
+                    Some(j) if toml.task[j].kind != TaskKind::Binary => {
+                        let message = format!(
+                            "task \"{}\" is not binary; a space is its positives",
+                            space.get_ref()
+                        );
+                        return Err(self.mistake(space, message));
+                    }
+                    Some(_) => {}
+                    None if space.get_ref() == "valid" => {}
+                    None => {
+                        self.expression(space)?;
+                    }
+                }
+            }
+        }
+        self.check_cycles()?;
+        for term in &toml.fusion.term {
+            self.exists(
+                &term.task,
+                "task",
+                self.task(term.task.get_ref()),
+                toml.task.iter().map(|t| &t.name),
+            )?;
+            if !crate::spec::weight_is_valid(term.weight) {
+                let message = format!("weight is {}; 0, or 1e-12 to 1e6 in magnitude", term.weight);
+                return Err(self.mistake(&term.task, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tasks that feed a tower: there, each once, binary where a probability is asked for.
+    fn check_inputs(&self, i: usize, task: &Task) -> Result<()> {
+        let tasks = &self.toml.task;
+        for (f, input) in task.inputs.iter().enumerate() {
+            let at = input.task();
+            let from = self.exists(
+                at,
+                "task",
+                self.task(at.get_ref()),
+                tasks.iter().map(|t| &t.name),
+            )?;
+            if from == i {
+                return Err(self.mistake(at, "a task cannot be its own input"));
+            }
+            let mut before = task.inputs[..f].iter();
+            if before.any(|other| other.task().get_ref() == at.get_ref()) {
+                let message = format!("task \"{}\" is an input twice", at.get_ref());
+                return Err(self.mistake(at, message));
+            }
+            if input.value() == FedValue::Probability && tasks[from].kind != TaskKind::Binary {
+                let message = format!(
+                    "task \"{}\" is not binary; it has a logit, but no probability",
+                    at.get_ref()
+                );
+                return Err(self.mistake(at, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Inputs that lead from a task back to it.
+    fn check_cycles(&self) -> Result<()> {
+        let tasks = &self.toml.task;
+        let feeds = |i: usize| {
+            let inputs = tasks[i].inputs.iter();
+            inputs.filter_map(|input| Some((self.task(input.task().get_ref())?, input)))
+        };
+        let mut ready = vec![false; tasks.len()];
+        while let Some(next) =
+            (0..tasks.len()).find(|i| !ready[*i] && feeds(*i).all(|(j, _)| ready[j]))
+        {
+            ready[next] = true;
+        }
+        let Some(start) = ready.iter().position(|r| !r) else {
+            return Ok(());
+        };
+        // Each task left has an input that is left, so going from one to the next comes back somewhere.
+        let mut path = vec![start];
+        loop {
+            let last = path[path.len() - 1];
+            let Some((next, input)) = feeds(last).find(|(j, _)| !ready[*j]) else {
+                return Ok(());
+            };
+            if let Some(first) = path.iter().position(|i| *i == next) {
+                path.push(next);
+                let names = path[first..]
+                    .iter()
+                    .map(|i| tasks[*i].name.get_ref().as_str());
+                let message = format!(
+                    "tasks feed each other in a circle: {}; take one of these inputs out",
+                    names.collect::<Vec<_>>().join(" <- ")
+                );
+                return Err(self.mistake(input.task(), message));
+            }
+            path.push(next);
+        }
+    }
+
+    pub(super) fn check_train(&self) -> Result<()> {
+        let at = &self.toml.network.kind;
+        match &self.toml.train.stop_on {
+            StopOn::Last { last } if !(*last > 0.0 && *last < 1.0) => {
+                let message = format!("stop_on last is {last}; a share above 0 and below 1");
+                return Err(self.mistake(at, message));
+            }
+            StopOn::Name(name) if name != "validation" && name != "none" => {
+                let message = format!(
+                    "unknown stop_on \"{name}\"; {{ last = share }}, \"validation\" or \"none\""
+                );
+                return Err(self.mistake(at, message));
+            }
+            _ => {}
+        }
+        let options = self.train_options();
+        let tasks = self
+            .task_options()
+            .and_then(|tasks| tasks.iter().try_for_each(|t| t.check()));
+        let checked = options.and_then(|o| o.check()).and(tasks);
+        checked.map_err(|message| self.mistake(&self.toml.network.kind, message))
+    }
+}

@@ -1,0 +1,245 @@
+//! `[network]`, `[[task]]` and `[train]`.
+use std::prelude::v1::*;
+
+use serde::Deserialize;
+
+use super::{Named, choice, one};
+use crate::spec::{FedValue, Gate, NetworkKind, TaskKind};
+
+/// `[network]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// One of [`Network::KINDS`].
+    pub kind: Named,
+    /// Experts of an MMoE.
+    #[serde(default = "four")]
+    pub experts: u8,
+    /// Widths of an expert's layers.
+    pub expert_layers: Vec<u16>,
+    /// Widths of a tower's layers.
+    #[serde(default)]
+    pub tower_layers: Vec<u16>,
+    /// Kind of an MMoE's gates.
+    #[serde(default = "softmax", deserialize_with = "gate")]
+    pub gate: Gate,
+    /// Widths of an MMoE's gates' hidden layers.
+    #[serde(default)]
+    pub gate_layers: Vec<u16>,
+    /// Of hidden outputs.
+    #[serde(default)]
+    pub dropout: f64,
+    /// Of whole embeddings.
+    #[serde(default)]
+    pub embedding_dropout: f64,
+    /// Of experts in a gate.
+    #[serde(default)]
+    pub gate_dropout: f64,
+}
+
+impl Network {
+    /// What `kind` may say.
+    pub const KINDS: [(&'static str, NetworkKind); 4] = [
+        ("single", NetworkKind::Single),
+        ("shared-embedding", NetworkKind::SharedEmbedding),
+        ("shared-bottom", NetworkKind::SharedBottom),
+        ("mmoe", NetworkKind::Mmoe),
+    ];
+
+    /// Its kind; `None` for an unknown word, which [`Description::parse`](super::Description::parse) refuses.
+    pub fn kind(&self) -> Option<NetworkKind> {
+        let word = self.kind.get_ref();
+        let mut kinds = Self::KINDS.iter();
+        kinds.find(|(w, _)| w == word).map(|(_, kind)| *kind)
+    }
+}
+
+/// One of `inputs = [..]` of a task.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum TaskInput {
+    /// The logit of a task, which is not changed by it.
+    Task(Named),
+    /// All said.
+    Options(TaskInputOptions),
+}
+
+/// `{ task = "click", .. }`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskInputOptions {
+    /// The task that feeds.
+    pub task: Named,
+    /// What of it.
+    #[serde(default = "logit", deserialize_with = "fed_value")]
+    pub value: FedValue,
+    /// Whether the fed task does not change the one that feeds.
+    #[serde(default = "super::yes")]
+    pub stop_gradient: bool,
+}
+
+impl TaskInput {
+    /// The task that feeds.
+    pub fn task(&self) -> &Named {
+        match self {
+            TaskInput::Task(task) | TaskInput::Options(TaskInputOptions { task, .. }) => task,
+        }
+    }
+
+    /// What of it.
+    pub fn value(&self) -> FedValue {
+        match self {
+            TaskInput::Task(_) => FedValue::Logit,
+            TaskInput::Options(options) => options.value,
+        }
+    }
+
+    /// Whether the gradient to it is cut.
+    pub fn stops_gradient(&self) -> bool {
+        match self {
+            TaskInput::Task(_) => true,
+            TaskInput::Options(options) => options.stop_gradient,
+        }
+    }
+}
+
+/// `[[task]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// Unique name.
+    pub name: Named,
+    /// "binary" or "duration".
+    #[serde(deserialize_with = "task_kind")]
+    pub kind: TaskKind,
+    /// Its label; the name if absent.
+    pub label: Option<Named>,
+    /// "valid", an earlier binary task, or a filter.
+    pub space: Option<Named>,
+    /// On the loss.
+    #[serde(default = "one")]
+    pub weight: f64,
+    /// On the learning rate.
+    #[serde(default = "one")]
+    pub lr: f64,
+    /// Tasks that feed its tower.
+    #[serde(default)]
+    pub inputs: Vec<TaskInput>,
+    /// Widths of its tower, if not the network's.
+    pub tower_layers: Option<Vec<u16>>,
+    /// Of a duration's loss.
+    #[serde(default = "one")]
+    pub huber: f64,
+    /// Of the score.
+    pub unit: Option<String>,
+}
+
+impl Task {
+    /// The name of its label.
+    pub fn label(&self) -> &Named {
+        self.label.as_ref().unwrap_or(&self.name)
+    }
+}
+
+/// Part of the training rows that stops training.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum StopOn {
+    /// `{ last = share }`
+    Last {
+        /// Share of the training requests, by time.
+        last: f64,
+    },
+    /// "validation" or "none".
+    Name(String),
+}
+
+/// `evaluate_every`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum EvaluateEvery {
+    /// Steps.
+    Steps(u64),
+    /// "epoch".
+    Name(String),
+}
+
+/// `[train]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)] // docs/description.md has them, with defaults; `TrainOptions` has the units.
+pub struct Train {
+    pub batch: usize,
+    pub epochs: u32,
+    pub optimizer: String,
+    pub lr: f64,
+    pub embedding_optimizer: String,
+    pub embedding_lr: f64,
+    pub weight_decay: f64,
+    pub embedding_weight_decay: f64,
+    pub warmup_steps: u64,
+    pub decay: String,
+    pub average: f64,
+    pub id_dropout: f64,
+    pub patience: u32,
+    pub evaluate_every: EvaluateEvery,
+    pub stop_on: StopOn,
+    pub seed: u64,
+    pub embedding_init: f64,
+    pub gauc_key: String,
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self {
+            batch: 1024,
+            epochs: 5,
+            optimizer: "adam".into(),
+            lr: 0.001,
+            embedding_optimizer: "adam".into(),
+            embedding_lr: 0.001,
+            weight_decay: 0.0,
+            embedding_weight_decay: 0.0,
+            warmup_steps: 0,
+            decay: "none".into(),
+            average: 0.0,
+            id_dropout: 0.0,
+            patience: 2,
+            evaluate_every: EvaluateEvery::Name("epoch".into()),
+            stop_on: StopOn::Last { last: 0.1 },
+            seed: 1,
+            embedding_init: 0.05,
+            gauc_key: "user".into(),
+        }
+    }
+}
+
+fn task_kind<'de, D: serde::Deserializer<'de>>(d: D) -> Result<TaskKind, D::Error> {
+    choice(
+        d,
+        &[
+            ("binary", TaskKind::Binary),
+            ("duration", TaskKind::Duration),
+        ],
+    )
+}
+fn gate<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Gate, D::Error> {
+    let words = [("softmax", Gate::Softmax), ("attention", Gate::Attention)];
+    choice(d, &words)
+}
+fn fed_value<'de, D: serde::Deserializer<'de>>(d: D) -> Result<FedValue, D::Error> {
+    let words = [
+        ("logit", FedValue::Logit),
+        ("probability", FedValue::Probability),
+    ];
+    choice(d, &words)
+}
+fn four() -> u8 {
+    4
+}
+fn softmax() -> Gate {
+    Gate::Softmax
+}
+fn logit() -> FedValue {
+    FedValue::Logit
+}
