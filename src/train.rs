@@ -1,5 +1,6 @@
 //! The desktop side: from logs to one model file.
 
+pub mod balance;
 pub mod check;
 pub mod checkpoint;
 pub mod dataset;
