@@ -325,6 +325,9 @@ fn bins_hold_equal_counts_and_keep_ties_together() {
         3,
     );
     assert_eq!(tied.iter().map(|b| b.rows).collect::<Vec<_>>(), [2, 3, 1]);
+    // A tie that reaches over the next bin's end.
+    let long = bins(&[0.5, 0.5, 0.5, 0.5, 0.5, 0.9], &[0.0; 6], &[1.0; 6], 3);
+    assert_eq!(long.iter().map(|b| b.rows).collect::<Vec<_>>(), [5, 1]);
     let weighted = bins(&[0.2, 0.4], &[0.0, 1.0], &[3.0, 1.0], 1);
     assert!((weighted[0].mean_score - 0.25).abs() < 1e-12 && weighted[0].mean_label == 0.25);
     assert_eq!(expected_calibration_error(&bins(&[], &[], &[], 10)), None);
