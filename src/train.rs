@@ -31,6 +31,8 @@ pub mod real;
 pub mod replay;
 pub mod requests;
 pub mod run;
+pub mod sampling;
+pub mod schedule;
 pub mod simulate;
 pub mod slices;
 pub mod trainer;
