@@ -109,6 +109,11 @@ impl Balance {
         }
     }
 
+    /// Whether a step needs the inner products of the tasks' gradients.
+    pub fn needs_gram(&self) -> bool {
+        matches!(self, Self::GradNorm { .. } | Self::PcGrad)
+    }
+
     /// The name.
     pub fn name(&self) -> &'static str {
         match self {
@@ -179,6 +184,13 @@ enum State {
 pub struct Balancer {
     num_tasks: usize,
     state: State,
+}
+
+impl Default for Balancer {
+    /// Fixed weights of no task.
+    fn default() -> Self {
+        Self::new(Balance::Fixed, 0)
+    }
 }
 
 impl Balancer {

@@ -18,6 +18,7 @@ use std::prelude::v1::*;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use crate::train::balance::Balancer;
 use crate::train::error::{Error, Kind};
 use crate::train::files::Replacement;
 use crate::train::network::{Network, Weights};
@@ -102,6 +103,7 @@ pub(crate) struct Position {
     pub shared_steps: u64,
     pub task_steps: Vec<u64>,
     pub has_best: bool,
+    pub balancer: Balancer,
 }
 
 /// Writes through a digest.

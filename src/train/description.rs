@@ -19,7 +19,10 @@ mod options;
 pub use feature::{
     DefaultValue, Feature, FeatureKind, IdKind, Table, TransformStep, VocabularyOptions,
 };
-pub use network::{EvaluateEvery, Network, StopOn, Task, TaskInput, Train};
+pub use network::{
+    BalanceChoice, CalibrationKind, EvaluateEvery, Network, StopOn, Task, TaskInput,
+    TaskInputOptions, Train,
+};
 
 /// A name with its place in the file.
 pub type Named = Spanned<String>;

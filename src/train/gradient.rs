@@ -6,12 +6,12 @@ use std::prelude::v1::*;
 use rayon::prelude::*;
 
 use crate::train::dataset::Dataset;
-use crate::train::loss::loss;
+use crate::train::loss::{funnel_penalty, loss, product_loss};
 use crate::train::network::backward::{Factors, ShardGradients};
 use crate::train::network::forward::{Activations, SHARD_ROWS};
 use crate::train::network::gather::{Dropout, TableGradient};
 use crate::train::network::{Network, Weights};
-use crate::train::options::TaskOptions;
+use crate::train::options::{AtMost, TaskOptions};
 use crate::train::real::Real;
 
 /// Values of the flat vector that one thread sums at a time.
@@ -45,22 +45,117 @@ pub(crate) struct Gradients<R> {
     pub weights: Vec<f64>,
 }
 
+/// Weight and label of a row in a task's loss. Over the entire space a row is weighed by the first task of the chain, and
+/// positive if the whole chain is.
+fn sample(network: &Network, data: &Dataset, row: usize, task: usize, entire: bool) -> (f32, f32) {
+    let own = |t: usize| (data.tasks[t].weights[row], data.tasks[t].labels[row]);
+    if !entire {
+        return own(task);
+    }
+    // From the root down: the first task that did not happen decides.
+    let mut sample = (0.0, 0.0);
+    for t in network.chain(task).rev() {
+        let (weight, label) = own(t);
+        if weight == 0.0 {
+            return (0.0, 0.0);
+        }
+        if label == 0.0 {
+            let root = network.chain(task).last().unwrap_or(task);
+            return (own(root).0, 0.0);
+        }
+        sample = (weight, label);
+    }
+    sample
+}
+
+/// Adds a row's losses to `losses`, and their derivatives by its logits to `d`.
+fn row_losses<R: Real>(
+    plan: &Plan<'_>,
+    row: u32,
+    scales: &[f64],
+    logits: &[R],
+    d: &mut [R],
+    losses: &mut [f64],
+) {
+    let Plan {
+        network,
+        data,
+        tasks,
+        ..
+    } = *plan;
+    for (t, task) in tasks.iter().enumerate() {
+        let (weight, label) = sample(network, data, row as usize, t, task.entire_space);
+        let weight = scales[t] * f64::from(weight);
+        if weight == 0.0 {
+            continue;
+        }
+        let label = R::from_f64(label.into());
+        let factor = R::from_f64(weight);
+        if task.entire_space {
+            let chain: Vec<usize> = network.chain(t).collect();
+            let z: Vec<R> = chain.iter().map(|t| logits[*t]).collect();
+            let mut by = vec![R::ZERO; z.len()];
+            losses[t] += product_loss(&z, label, &mut by).to_f64() * weight;
+            chain
+                .iter()
+                .zip(by)
+                .for_each(|(t, by)| d[*t] += by * factor);
+        } else {
+            let huber = R::from_f64(task.huber);
+            let (l, by) = loss(network.kinds[t], huber, logits[t], label);
+            losses[t] += l.to_f64() * weight;
+            d[t] += by * factor;
+        }
+        if let Some(AtMost {
+            task: parent,
+            weight: penalty,
+        }) = task.at_most
+        {
+            let offset = |t: usize| logits[t] + R::from_f64(network.offsets[t]);
+            let (l, by, by_parent) = funnel_penalty(offset(t), offset(parent));
+            losses[t] += l.to_f64() * weight * penalty;
+            let factor = R::from_f64(weight * penalty);
+            d[t] += by * factor;
+            d[parent] += by_parent * factor;
+        }
+    }
+}
+
+/// What a batch's gradient is computed by, besides parameters and rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan<'p> {
+    pub network: &'p Network,
+    pub data: &'p Dataset,
+    pub tasks: &'p [TaskOptions],
+    pub dropout: Option<&'p Dropout>,
+    /// Of the penalty on gates that use experts unevenly.
+    pub load_balance: f64,
+}
+
 impl<R: Real> Gradients<R> {
-    /// Computes everything for the batch `rows`. False if a loss or a gradient is NaN or infinite.
-    pub(crate) fn compute(
+    /// Forward, and to `self.losses` and `self.weights`; `then` gets every shard with its factor on kept outputs.
+    fn forward(
         &mut self,
-        network: &Network,
+        plan: &Plan<'_>,
         weights: &Weights<R>,
-        data: &Dataset,
         rows: &[u32],
-        tasks: &[TaskOptions],
-        dropout: Option<&Dropout>,
-        balance: Option<&mut Balance<'_>>,
-    ) -> bool {
+        then: impl Fn(&mut Shard<R>) + Sync,
+    ) {
+        let Plan {
+            network,
+            data,
+            tasks,
+            dropout,
+            ..
+        } = *plan;
         let sum = |t: usize| {
-            rows.iter()
-                .map(|r| f64::from(data.tasks[t].weights[*r as usize]))
-                .sum()
+            // A weight of 0 switches a task off, as if it had no rows.
+            if tasks[t].weight == 0.0 {
+                return 0.0;
+            }
+            let entire = tasks[t].entire_space;
+            let weight = |r: &u32| f64::from(sample(network, data, *r as usize, t, entire).0);
+            rows.iter().map(weight).sum()
         };
         self.weights = (0..tasks.len()).map(sum).collect();
         let scale = |t: usize| {
@@ -71,12 +166,6 @@ impl<R: Real> Gradients<R> {
             }
         };
         let scales: Vec<f64> = (0..tasks.len()).map(scale).collect();
-        let lr: Vec<R> = tasks.iter().map(|t| R::from_f64(t.lr)).collect();
-        let stopped: Vec<u16> = tasks.iter().map(|t| t.stopped_inputs).collect();
-        let balanced = balance.is_some();
-        let keep = dropout.filter(|d| d.rates.hidden > 0.0);
-        let keep = R::from_f64(keep.map_or(1.0, |d| 1.0 / (1.0 - d.rates.hidden)));
-
         let num_shards = rows.len().div_ceil(SHARD_ROWS);
         if self.shards.len() < num_shards {
             self.shards.resize_with(num_shards, Shard::default);
@@ -93,30 +182,63 @@ impl<R: Real> Gradients<R> {
                 shard.losses.resize(tasks.len(), 0.0);
                 let g = &mut shard.gradients;
                 g.logits.clear();
-                for (row, logits) in rows.iter().zip(a.logits.chunks(tasks.len())) {
-                    for (t, logit) in logits.iter().enumerate() {
-                        let weight = scales[t] * f64::from(data.tasks[t].weights[*row as usize]);
-                        if weight == 0.0 {
-                            g.logits.push(R::ZERO);
-                            continue;
-                        }
-                        let label = R::from_f64(data.tasks[t].labels[*row as usize].into());
-                        let (l, d) =
-                            loss(network.kinds[t], R::from_f64(tasks[t].huber), *logit, label);
-                        shard.losses[t] += l.to_f64() * weight;
-                        g.logits.push(d * R::from_f64(weight));
-                    }
+                g.logits.resize(a.logits.len(), R::ZERO);
+                let width = tasks.len();
+                let logits = a.logits.chunks(width).zip(g.logits.chunks_mut(width));
+                for (row, (logits, d)) in rows.iter().zip(logits) {
+                    row_losses(plan, *row, &scales, logits, d, &mut shard.losses);
                 }
-                network.towers_backward(weights, a, keep, &lr, &stopped, g);
-                if balanced {
-                    shard.gram.clear();
-                    shard.gram.resize(tasks.len() * tasks.len(), 0.0);
-                    network.gram(weights, a, keep, g, &mut shard.gram);
-                }
+                then(shard);
             });
+        self.losses = (0..tasks.len())
+            .map(|t| {
+                let shards = self.shards[..num_shards].iter();
+                shards.fold(0.0, |s, shard| s + shard.losses[t])
+            })
+            .collect();
+    }
+
+    /// The losses of the batch alone, in `self.losses`.
+    pub(crate) fn measure(&mut self, plan: &Plan<'_>, weights: &Weights<R>, rows: &[u32]) {
+        self.forward(plan, weights, rows, |_| {});
+    }
+
+    /// Computes everything for the batch `rows`. False if a loss or a gradient is NaN or infinite.
+    pub(crate) fn compute(
+        &mut self,
+        plan: &Plan<'_>,
+        weights: &Weights<R>,
+        rows: &[u32],
+        balance: Option<&mut Balance<'_>>,
+    ) -> bool {
+        let Plan {
+            network,
+            data,
+            tasks,
+            dropout,
+            load_balance,
+        } = *plan;
+        let lr: Vec<R> = tasks.iter().map(|t| R::from_f64(t.lr)).collect();
+        let stopped: Vec<u16> = tasks.iter().map(|t| t.stopped_inputs).collect();
+        let keep = dropout.filter(|d| d.rates.hidden > 0.0);
+        let keep = R::from_f64(keep.map_or(1.0, |d| 1.0 / (1.0 - d.rates.hidden)));
+        let balanced = balance.is_some();
+        self.forward(plan, weights, rows, |shard| {
+            let (a, g) = (&shard.activations, &mut shard.gradients);
+            network.towers_backward(weights, a, keep, &lr, &stopped, g);
+            if balanced {
+                shard.gram.clear();
+                shard.gram.resize(tasks.len() * tasks.len(), 0.0);
+                network.gram(weights, a, keep, g, &mut shard.gram);
+            }
+        });
+        let num_shards = rows.len().div_ceil(SHARD_ROWS);
         let mut factors = Factors {
             shared: lr.clone(),
             gate: lr,
+            load_balance: R::from_f64(
+                2.0 * load_balance * network.num_experts as f64 / rows.len().max(1) as f64,
+            ),
         };
         if let Some(balance) = balance {
             let mut gram = vec![0.0; tasks.len() * tasks.len()];
@@ -136,9 +258,6 @@ impl<R: Real> Gradients<R> {
         });
 
         let shards = &self.shards[..num_shards];
-        self.losses = (0..tasks.len())
-            .map(|t| shards.iter().fold(0.0, |s, shard| s + shard.losses[t]))
-            .collect();
         self.dense.resize(network.num_dense, R::ZERO);
         let finite = |values: &[R]| values.iter().fold(true, |ok, x| ok & x.finite());
         let dense_finite = self

@@ -62,6 +62,8 @@ pub struct RawLog {
     pub labels: Vec<LabelColumn>,
     /// By task of the description: rows in its sample space, before the label's own availability.
     pub spaces: Vec<Vec<bool>>,
+    /// By task of the description: the weight of each row in its loss; empty if all weigh 1.
+    pub weights: Vec<Vec<f32>>,
     /// Request of each row.
     pub request: Vec<u32>,
     /// User of each request, hashed; [`RawLog::NOBODY`] without a user column or for an empty cell.
@@ -135,6 +137,7 @@ pub fn read(d: &Description, data: Option<&Path>) -> Result<RawLog> {
         features: toml.feature.iter().map(values::empty).collect(),
         labels: vec![LabelColumn::default(); toml.label.len()],
         spaces: vec![Vec::new(); toml.task.len()],
+        weights: vec![Vec::new(); toml.task.len()],
         changing: vec![0; toml.feature.len()],
         ..RawLog::default()
     };

@@ -38,6 +38,44 @@ pub fn loss<R: Real>(kind: TaskKind, huber: R, logit: R, label: R) -> (R, R) {
     }
 }
 
+/// ln(1 + e^z), without overflow.
+fn softplus<R: Real>(z: R) -> R {
+    let positive = if z < R::ZERO { R::ZERO } else { z };
+    positive + (-z.abs()).exp().ln_1p()
+}
+
+/// Cross entropy of a product of probabilities, p = sigmoid(z_1) .. sigmoid(z_n), and its derivative by each logit, in
+/// `d`: a task's loss over the impressions of the whole chain of tasks that it is given (ESMM; Ma et al., SIGIR 2018).
+///
+/// -ln p is the sum of ln(1 + e^-z), and 1 - p = 1 - sigmoid(z_1) (1 - (1 - sigmoid(z_2) ..)) is built of the small
+/// factors, so neither end loses its digits. By each logit: (p - label) (1 - sigmoid(z)) / (1 - p).
+pub fn product_loss<R: Real>(logits: &[R], label: R, d: &mut [R]) -> R {
+    let minus_ln_p = logits.iter().fold(R::ZERO, |sum, z| sum + softplus(-*z));
+    let not_p = logits
+        .iter()
+        .rev()
+        .fold(R::ZERO, |rest, z| sigmoid(-*z) + sigmoid(*z) * rest);
+    // Where p is 1 in this precision a negative label costs as much as the precision can say.
+    let least = R::from_f64(1e-30);
+    let not_p = if not_p < least { least } else { not_p };
+    for (d, z) in d.iter_mut().zip(logits) {
+        // (p - 1) / (1 - p) is -1 whatever p is.
+        let slope = (R::ONE - not_p) / not_p;
+        *d = sigmoid(-*z) * (slope * (R::ONE - label) - label);
+    }
+    label * minus_ln_p - (R::ONE - label) * not_p.ln()
+}
+
+/// max(sigmoid(z) - sigmoid(parent), 0) and its derivatives by both: a task that cannot be more probable than the task
+/// before it in a funnel (the calibrator of AITM; Xi et al., KDD 2021).
+pub fn funnel_penalty<R: Real>(z: R, parent: R) -> (R, R, R) {
+    let (p, q) = (sigmoid(z), sigmoid(parent));
+    if p <= q {
+        return (R::ZERO, R::ZERO, R::ZERO);
+    }
+    (p - q, p * (R::ONE - p), -q * (R::ONE - q))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +93,68 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_product_of_one_probability_has_the_loss_of_one_logit() {
+        for z in [-30.0, -2.0, 0.1, 5.0] {
+            for y in [0.0, 1.0] {
+                let mut d = [0.0];
+                let (l, slope) = loss::<f64>(TaskKind::Binary, 1.0, z, y);
+                assert!((product_loss(&[z], y, &mut d) - l).abs() < 1e-12);
+                assert!((d[0] - slope).abs() < 1e-12);
+            }
+        }
+    }
+
+    /// By hand: sigmoid(0) sigmoid(ln 3) = 1/2 x 3/4 = 3/8; -ln(5/8) for a negative; (3/8) / (5/8) x 1/2 and x 1/4.
+    #[test]
+    fn a_product_of_probabilities_by_hand_and_by_differences() {
+        let mut d = [0.0; 2];
+        let l = product_loss(&[0.0, libm::log(3.0)], 0.0, &mut d);
+        assert!((l + libm::log(0.625)).abs() < 1e-12);
+        assert!((d[0] - 0.3).abs() < 1e-12 && (d[1] - 0.15).abs() < 1e-12);
+        let l = product_loss(&[0.0, libm::log(3.0)], 1.0, &mut d);
+        assert!((l + libm::log(0.375)).abs() < 1e-12);
+        assert!((d[0] + 0.5).abs() < 1e-12 && (d[1] + 0.25).abs() < 1e-12);
+        let z = [-1.3, 2.1, 0.4];
+        for y in [0.0, 1.0] {
+            let mut d = [0.0; 3];
+            product_loss(&z, y, &mut d);
+            for i in 0..3 {
+                let at = |h: f64| {
+                    let mut z = z;
+                    z[i] += h;
+                    product_loss(&z, y, &mut [0.0; 3])
+                };
+                assert!((((at(1e-6) - at(-1e-6)) / 2e-6) - d[i]).abs() < 1e-8);
+            }
+        }
+    }
+
+    #[test]
+    fn extreme_products_stay_finite() {
+        for z in [[-1e30f32, 1e30], [200.0, 200.0], [-200.0, -200.0]] {
+            for y in [0.0, 1.0] {
+                let mut d = [0.0; 2];
+                let l = product_loss(&z, y, &mut d);
+                assert!(
+                    l >= 0.0 && (l.is_finite() || z[0] == -1e30),
+                    "{z:?} {y} {l}"
+                );
+                assert!(d.iter().all(|d| d.is_finite()), "{z:?} {y} {d:?}");
+            }
+        }
+        assert!(product_loss(&[f64::NAN, 0.0], 1.0, &mut [0.0; 2]).is_nan());
+    }
+
+    /// By hand: sigmoid(ln 3) - sigmoid(0) = 1/4, with slopes 3/16 and -1/4.
+    #[test]
+    fn only_what_is_above_its_parent_is_penalised() {
+        let (l, d, parent): (f64, f64, f64) = funnel_penalty(libm::log(3.0), 0.0);
+        assert!((l - 0.25).abs() < 1e-12 && (d - 0.1875).abs() < 1e-12);
+        assert_eq!(parent, -0.25);
+        assert_eq!(funnel_penalty(0.0, 1.0), (0.0, 0.0, 0.0));
     }
 
     #[test]

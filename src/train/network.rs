@@ -108,6 +108,8 @@ pub struct Network {
     pub(crate) tables: Vec<TablePlan>,
     pub(crate) kinds: Vec<TaskKind>,
     pub(crate) score_scales: Vec<f64>,
+    /// By task: the task that its space is the positives of.
+    pub(crate) given: Vec<Option<usize>>,
     /// What each tower is fed of other tasks.
     pub(crate) feeds: Vec<Vec<Fed>>,
     /// By task: what to add to its logit before it is fed, because its rows were sampled.
@@ -292,6 +294,7 @@ impl Network {
             tables: tables.collect(),
             kinds: tasks.clone().map(|t| t.kind).collect(),
             score_scales: tasks.clone().map(|t| f64::from(t.score_scale)).collect(),
+            given: tasks.clone().map(|t| t.given.map(usize::from)).collect(),
             feeds: tasks.clone().map(|t| t.inputs.to_vec()).collect(),
             offsets: vec![0.0; spec.tasks.len()],
             order: order.iter().map(|t| usize::from(*t)).collect(),
@@ -308,6 +311,16 @@ impl Network {
     /// Tasks.
     pub fn num_tasks(&self) -> usize {
         self.kinds.len()
+    }
+
+    /// A task, the task that it is given, and so on.
+    pub(crate) fn chain(&self, task: usize) -> impl DoubleEndedIterator<Item = usize> + use<> {
+        let mut chain = vec![task];
+        // A task is given an earlier one, so this ends.
+        while let Some(given) = self.given[chain[chain.len() - 1]] {
+            chain.push(given);
+        }
+        chain.into_iter()
     }
 
     /// Columns of the input vector.
@@ -402,6 +415,15 @@ impl Network {
             && stacks(&p.gates, &self.gates)
             && stacks(&p.towers, &self.towers)
             && all(&p.heads, &self.heads)
+    }
+
+    /// Adds `factor` x the offsets of sampled tasks to their heads: 1 makes parameters in training those that are served,
+    /// -1 the other way.
+    pub(crate) fn shift_heads<R: Real>(&self, p: &mut Parameters<R>, factor: f64) {
+        for (head, offset) in p.heads.iter_mut().zip(&self.offsets) {
+            let shift = R::from_f64(factor * offset);
+            head.bias.iter_mut().for_each(|b| *b += shift);
+        }
     }
 
     pub(crate) fn weights<R: Real>(&self, mut p: Parameters<R>) -> Weights<R> {

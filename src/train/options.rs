@@ -3,6 +3,10 @@ use std::prelude::v1::*;
 
 use serde::{Deserialize, Serialize};
 
+use crate::train::balance::Balance;
+use crate::train::sampling::Sampling;
+use crate::train::schedule::Schedule;
+
 /// The rule that turns gradients into updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -86,6 +90,10 @@ pub struct TrainOptions {
     pub seed: u64,
     /// Standard deviation of initial embeddings.
     pub embedding_init: f64,
+    /// How the tasks' losses and gradients are weighed against each other.
+    pub balance: Balance,
+    /// Of the penalty on gates that use experts unevenly: this x (experts x sum of squared mean shares - 1) a task.
+    pub load_balance: f64,
     /// Worker threads; 0: one per core. Never changes a bit of the result.
     pub threads: usize,
     /// Seconds between checkpoints, besides those at every evaluation. Never changes a bit of the result.
@@ -111,10 +119,21 @@ impl Default for TrainOptions {
             evaluate_every: EvaluateEvery::Epoch,
             seed: 1,
             embedding_init: 0.05,
+            balance: Balance::Fixed,
+            load_balance: 0.0,
             threads: 0,
             checkpoint_seconds: 60.0,
         }
     }
+}
+
+/// A penalty on what is more probable than the task before it in a funnel.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AtMost {
+    /// Task index of the one before.
+    pub task: usize,
+    /// On max(p - p of the one before, 0), positive.
+    pub weight: f64,
 }
 
 /// `[[task]]` of a description: what is not the spec's.
@@ -125,10 +144,26 @@ pub struct TaskOptions {
     pub weight: f64,
     /// Factor on the updates of the task's gate, tower and head, and on its gradient on shared parameters.
     pub lr: f64,
+    /// The loss is that of the product of the probabilities of this task and those that it is given, over the space of
+    /// the first of them. `Binary` alone.
+    pub entire_space: bool,
+    /// `Binary`: a penalty on what no funnel can do.
+    pub at_most: Option<AtMost>,
+    /// `Binary`: which negatives train, and what positives weigh.
+    pub sampling: Sampling,
     /// Bit `f` cuts the gradient to the task that feeds this one as its input number `f`.
     pub stopped_inputs: u16,
     /// `Duration`: the loss is quadratic within this distance in ln(1 + value), linear beyond.
     pub huber: f64,
+}
+
+/// A task's weight and learning rate over the steps of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TaskSchedules {
+    /// In place of [`TaskOptions::weight`].
+    pub weight: Schedule,
+    /// In place of [`TaskOptions::lr`].
+    pub lr: Schedule,
 }
 
 impl Default for TaskOptions {
@@ -136,6 +171,12 @@ impl Default for TaskOptions {
         Self {
             weight: 1.0,
             lr: 1.0,
+            entire_space: false,
+            at_most: None,
+            sampling: Sampling {
+                keep_negatives: 1.0,
+                positive_weight: 1.0,
+            },
             stopped_inputs: 0,
             huber: 1.0,
         }
@@ -172,6 +213,7 @@ impl TrainOptions {
             ("weight_decay", self.weight_decay),
             ("embedding_weight_decay", self.embedding_weight_decay),
             ("embedding_init", self.embedding_init),
+            ("load_balance", self.load_balance),
             ("checkpoint_seconds", self.checkpoint_seconds),
         ];
         if self.batch == 0 || self.epochs == 0 || self.evaluate_every == EvaluateEvery::Steps(0) {
@@ -191,17 +233,23 @@ impl TrainOptions {
         {
             return Err(format!("{name} is {value}, but must be at least 0"));
         }
-        Ok(())
+        self.balance.check()
     }
 }
 
 impl TaskOptions {
+    /// What to add to the task's logit in training for the logit of all rows: [`sampling::offset`](crate::train::sampling::offset).
+    pub fn offset(&self) -> f64 {
+        self.sampling.offset()
+    }
+
     /// Says what is outside its range.
     pub fn check(&self) -> Result<(), String> {
         match [
             ("weight", self.weight),
             ("lr", self.lr),
             ("huber", self.huber),
+            ("at_most_weight", self.at_most.map_or(1.0, |p| p.weight)),
         ]
         .iter()
         .find(|(_, v)| !(v.is_finite() && *v > 0.0))
@@ -209,7 +257,7 @@ impl TaskOptions {
             Some((name, value)) => {
                 Err(format!("{name} of a task is {value}, but must be positive"))
             }
-            None => Ok(()),
+            None => self.sampling.check(),
         }
     }
 }

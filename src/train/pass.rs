@@ -439,7 +439,7 @@ fn first_rows(raw: &RawLog) -> impl Iterator<Item = u32> + '_ {
     (0..rows).filter(|r| *r == 0 || raw.request[*r as usize] != raw.request[*r as usize - 1])
 }
 
-/// Labels and weights of one task: weight 1 in its space, where its label is known and old enough.
+/// Labels and weights of one task: its rows' weights in its space, where its label is known and old enough.
 fn task_data(d: &Description, raw: &RawLog, task: usize) -> TaskData {
     let t = &d.toml.task[task];
     let label = d.label(t.label().get_ref()).unwrap_or(0);
@@ -449,6 +449,8 @@ fn task_data(d: &Description, raw: &RawLog, task: usize) -> TaskData {
     let timed = d.toml.data.time.is_some();
     let given = t.space.as_ref().and_then(|s| d.task(s.get_ref()));
     let given = given.map(|g| task_data(d, raw, g));
+    let label_space = t.space.as_ref().filter(|s| d.task(s.get_ref()).is_none());
+    let label_space = label_space.and_then(|s| d.label(s.get_ref()));
     let mut data = TaskData::default();
     for row in 0..raw.rows() {
         let value = raw.labels[label].values[row];
@@ -456,11 +458,13 @@ fn task_data(d: &Description, raw: &RawLog, task: usize) -> TaskData {
         let inside = raw.spaces[task][row]
             && old
             && !value.is_nan()
+            && label_space.is_none_or(|l| raw.labels[l].values[row] > 0.0)
             && given
                 .as_ref()
                 .is_none_or(|g| g.weights[row] > 0.0 && g.labels[row] > 0.0);
         data.labels.push(if inside { value } else { 0.0 });
-        data.weights.push(if inside { 1.0 } else { 0.0 });
+        let weight = raw.weights[task].get(row).copied().unwrap_or(1.0);
+        data.weights.push(if inside { weight } else { 0.0 });
     }
     data
 }

@@ -27,6 +27,8 @@ pub trait Real:
     fn to_f64(self) -> f64;
     /// e to the power of self.
     fn exp(self) -> Self;
+    /// The natural logarithm.
+    fn ln(self) -> Self;
     /// The natural logarithm of 1 + self.
     fn ln_1p(self) -> Self;
     /// The square root.
@@ -38,7 +40,7 @@ pub trait Real:
 }
 
 macro_rules! real {
-    ($t:ty, $exp:path, $ln_1p:path, $sqrt:path) => {
+    ($t:ty, $exp:path, $ln:path, $ln_1p:path, $sqrt:path) => {
         impl Real for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -53,6 +55,10 @@ macro_rules! real {
             #[inline(always)]
             fn exp(self) -> Self {
                 $exp(self)
+            }
+            #[inline(always)]
+            fn ln(self) -> Self {
+                $ln(self)
             }
             #[inline(always)]
             fn ln_1p(self) -> Self {
@@ -74,8 +80,8 @@ macro_rules! real {
     };
 }
 // The pinned libm instead of the platform's: the same logs train the same model on every machine of one kind.
-real!(f32, libm::expf, libm::log1pf, libm::sqrtf);
-real!(f64, libm::exp, libm::log1p, libm::sqrt);
+real!(f32, libm::expf, libm::logf, libm::log1pf, libm::sqrtf);
+real!(f64, libm::exp, libm::log, libm::log1p, libm::sqrt);
 
 /// `rows` x `cols` values of `data`, row r starting at r x `stride`. Panics if `data` is too short.
 pub(crate) fn matrix<R: Real>(

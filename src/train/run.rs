@@ -28,8 +28,10 @@ use crate::train::fit::Fit;
 use crate::train::log::{self, RawColumn, RawLog};
 use crate::train::metrics::TaskMetrics;
 use crate::train::network::Network;
+use crate::train::options::TaskOptions;
 use crate::train::parameters::Parameters;
 use crate::train::quantize::Lookups;
+use crate::train::sampling::{self, Sampling};
 use crate::train::trainer::{
     CHECKPOINT_FILE, Evaluation, Job, Outcome, PARAMETERS_FILE, Progress, TrainError, Training,
 };
@@ -177,7 +179,12 @@ pub fn train(
     let learned_from: Vec<u32> = merged(&split.train, &split.stop, &split.validation);
     let (fit, derived) = Fit::learn(&d, &raw, &learned_from, previous.as_ref().map(|p| &p.fit))?;
     let spec = fit.spec(&d)?;
-    let Prepared { raw, split, data } = Prepared::encode(&d, &fit, &spec, raw, split, &derived);
+    let prepared = Prepared::encode(&d, &fit, &spec, raw, split, &derived);
+    let Prepared {
+        raw,
+        split,
+        mut data,
+    } = prepared;
     drop(derived);
     check_tasks(&d, &data, &split.train)?;
 
@@ -186,6 +193,8 @@ pub fn train(
     options.threads = o.threads;
     options.seed = o.seed.unwrap_or(options.seed);
     let tasks = d.task_options().map_err(usage)?;
+    let schedules = d.task_schedules().map_err(usage)?;
+    sample(&tasks, &mut data, &split.train, options.seed);
     let from = match &previous {
         Some(previous) => {
             let rows = &split.train;
@@ -201,6 +210,7 @@ pub fn train(
         split: &split,
         options: &options,
         tasks: &tasks,
+        schedules: &schedules,
         from: from.as_ref(),
         folder: Some(&lock),
         resume: o.resume,
@@ -261,6 +271,24 @@ pub fn train(
     };
     write_json(&o.out.join(REPORT_FILE), &report)?;
     Ok(report)
+}
+
+/// Leaves negatives out and weighs positives, in training rows alone: what stops training and what is reported on is
+/// never sampled.
+fn sample(tasks: &[TaskOptions], data: &mut Dataset, rows: &[u32], seed: u64) {
+    for (t, (options, task)) in tasks.iter().zip(&mut data.tasks).enumerate() {
+        let sampling = options.sampling;
+        if sampling == Sampling::default() {
+            continue;
+        }
+        for row in rows.iter().map(|r| *r as usize) {
+            let positive = task.labels[row] > 0.0;
+            let rate = sampling.keep_negatives;
+            let kept = sampling::keep(seed, t, row as u64, positive, rate);
+            let factor = if kept { sampling.weight(positive) } else { 0.0 };
+            task.weights[row] *= factor as f32;
+        }
+    }
 }
 
 /// The run to start from.

@@ -10,14 +10,15 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::spec::Spec;
+use crate::train::balance::Balancer;
 use crate::train::checkpoint::{self, FileError, Position, RunLock};
 use crate::train::dataset::{Dataset, FeatureData, Split};
-use crate::train::gradient::Gradients;
+use crate::train::gradient::{Gradients, Plan};
 use crate::train::metrics::TaskMetrics;
 use crate::train::network::gather::Dropout;
 use crate::train::network::{Network, Weights};
 use crate::train::optimizer::State;
-use crate::train::options::{EvaluateEvery, TaskOptions, TrainOptions};
+use crate::train::options::{EvaluateEvery, TaskOptions, TaskSchedules, TrainOptions};
 use crate::train::parameters::Parameters;
 use crate::train::random::Key;
 
@@ -34,6 +35,8 @@ pub struct Job<'a> {
     pub options: &'a TrainOptions,
     /// Per task of the spec.
     pub tasks: &'a [TaskOptions],
+    /// Per task: what replaces its weight and learning rate step by step; empty if nothing does.
+    pub schedules: &'a [TaskSchedules],
     /// Parameters to begin with, instead of fresh ones (see [`Network::warm_start`]).
     pub from: Option<&'a Parameters<f32>>,
     /// The folder that checkpoints and the trained parameters go to; `None`: nowhere.
@@ -42,6 +45,18 @@ pub struct Job<'a> {
     pub resume: bool,
     /// Set by others to stop after the current step, with a checkpoint.
     pub interrupt: &'a AtomicBool,
+}
+
+impl Job<'_> {
+    /// A task's options in step `step`.
+    fn task_at(&self, task: usize, step: u64) -> TaskOptions {
+        let mut options = self.tasks[task];
+        if let Some(schedules) = self.schedules.get(task) {
+            options.weight = schedules.weight.at(step);
+            options.lr = schedules.lr.at(step);
+        }
+        options
+    }
 }
 
 /// One evaluation of the stopping rows.
@@ -55,6 +70,8 @@ pub struct Evaluation {
     pub tasks: Vec<Option<f64>>,
     /// Per task: mean training loss in this epoch so far.
     pub losses: Vec<f64>,
+    /// Per task: its effective weight, that of the description times that of the balancing.
+    pub weights: Vec<f64>,
 }
 
 /// Where a run is; told after every step.
@@ -154,7 +171,10 @@ impl From<FileError> for TrainError {
 /// A run between two steps.
 struct Run<'a> {
     job: &'a Job<'a>,
+    /// With the offsets of sampled tasks.
     network: Network,
+    /// Without: its parameters carry them.
+    served: Network,
     /// Training rows with a weight in some task.
     rows: Vec<u32>,
     position: Position,
@@ -245,6 +265,9 @@ fn take_steps(
             &order[batch * options.batch..end],
             options.schedule(step, steps),
         )?;
+        if batch as u64 + 1 == per_epoch {
+            run.position.balancer.end_epoch();
+        }
 
         let position = &mut run.position;
         if batch == 0 {
@@ -302,14 +325,20 @@ fn take_steps(
 
 impl<'a> Run<'a> {
     fn new(job: &'a Job<'a>) -> Result<Self, TrainError> {
-        let network = Network::new(job.spec);
+        let served = Network::new(job.spec);
+        let mut network = served.clone();
+        network.offsets = job.tasks.iter().map(TaskOptions::offset).collect();
         let in_a_space = |r: &&u32| job.data.tasks.iter().any(|t| t.weights[**r as usize] > 0.0);
         let rows: Vec<u32> = job.split.train.iter().filter(in_a_space).copied().collect();
         if rows.is_empty() {
             return Err(TrainError::NoRows);
         }
         let parameters = match job.from {
-            Some(p) if network.fits(p) => p.clone(),
+            Some(p) if network.fits(p) => {
+                let mut p = p.clone();
+                network.shift_heads(&mut p, -1.0);
+                p
+            }
             Some(_) => {
                 return Err(TrainError::Options(
                     "the parameters to begin with do not fit the model".into(),
@@ -326,11 +355,13 @@ impl<'a> Run<'a> {
         let position = Position {
             fingerprint: fingerprint(job, &rows, &state.weights),
             losses: vec![(0.0, 0); job.tasks.len()],
+            balancer: Balancer::new(job.options.balance, job.tasks.len()),
             ..Position::default()
         };
         let mut run = Self {
             job,
             network,
+            served,
             rows,
             position,
             state,
@@ -362,29 +393,59 @@ impl<'a> Run<'a> {
             ..
         } = *self.job;
         let (network, state, step) = (&self.network, &mut self.state, self.position.step);
+        let balancer = &mut self.position.balancer;
         let dropout = Dropout::of(options.dropout, options.seed, step);
+        let mut weighed = tasks.to_vec();
+        for (t, task) in weighed.iter_mut().enumerate() {
+            *task = self.job.task_at(t, step);
+        }
+        for (task, factor) in weighed.iter_mut().zip(balancer.loss_factors()) {
+            task.weight *= factor;
+        }
+        let plan = Plan {
+            network,
+            data,
+            tasks: &weighed,
+            dropout: dropout.as_ref(),
+            load_balance: options.load_balance,
+        };
+        let key = Key::new(options.seed).at(4).at(step);
+        let not_finite = |what: &'static str| Err(TrainError::NotFinite { step, what });
         pool.install(|| {
-            let dropout = dropout.as_ref();
-            if !gradients.compute(network, &state.weights, data, rows, tasks, dropout, None) {
-                return Err(TrainError::NotFinite {
-                    step,
-                    what: "loss or gradient",
-                });
+            let mut factors =
+                |gram: &[f64], present: &[bool]| balancer.shared_factors(gram, present, key);
+            let balance = (options.balance.needs_gram()).then_some(&mut factors as _);
+            if !gradients.compute(&plan, &state.weights, rows, balance) {
+                return not_finite("loss or gradient");
             }
-            if !state.update(network, options, tasks, gradients, factor) {
-                return Err(TrainError::NotFinite {
-                    step,
-                    what: "parameter",
-                });
+            if !state.update(network, options, &weighed, gradients, factor) {
+                return not_finite("parameter");
             }
+            let present: Vec<bool> = gradients.weights.iter().map(|w| *w > 0.0).collect();
+            // Without the weights, which a balancing must not see.
+            let plain = |losses: &[f64]| -> Vec<f64> {
+                let pairs = losses.iter().zip(&weighed);
+                pairs.map(|(loss, task)| loss / task.weight).collect()
+            };
+            let (weighted, before) = (gradients.losses.clone(), plain(&gradients.losses));
+            let after = balancer.re_evaluates().then(|| {
+                gradients.measure(&plan, &state.weights, rows);
+                plain(&gradients.losses)
+            });
+            gradients.losses = weighted;
+            balancer.after_step(&before, &present, after.as_deref());
             Ok(())
         })
     }
 
     /// Evaluates the stopping rows and keeps the best parameters.
     fn evaluate(&mut self, losses: &[f64]) -> Result<(), TrainError> {
+        let effective = self.position.balancer.effective();
+        let weight = |t: usize| self.job.task_at(t, self.position.step).weight;
+        let effective = effective.iter().enumerate();
+        let effective = effective.map(|(t, factor)| factor * weight(t)).collect();
         let weights = self.state.averaged(&self.network, self.job.options.average);
-        let metrics = self.metrics(&weights, &self.job.split.stop)?;
+        let metrics = self.metrics(&self.serve(weights.clone()), &self.job.split.stop)?;
         let tasks: Vec<Option<f64>> = metrics.iter().map(TaskMetrics::quality).collect();
         let defined: Vec<f64> = tasks.iter().flatten().copied().collect();
         let quality =
@@ -403,23 +464,32 @@ impl<'a> Run<'a> {
             quality,
             tasks,
             losses: losses.to_vec(),
+            weights: effective,
         });
         Ok(())
     }
 
+    /// Parameters in training as those that are served.
+    fn serve(&self, weights: Weights<f32>) -> Weights<f32> {
+        let mut parameters = self.network.parameters(weights);
+        self.network.shift_heads(&mut parameters, 1.0);
+        self.served.weights(parameters)
+    }
+
+    /// Of served parameters.
     fn metrics(
         &self,
         weights: &Weights<f32>,
         rows: &[u32],
     ) -> Result<Vec<TaskMetrics>, TrainError> {
-        let logits = self.network.predict(weights, self.job.data, rows);
+        let logits = self.served.predict(weights, self.job.data, rows);
         if logits.iter().any(|z| !z.is_finite()) {
             return Err(TrainError::NotFinite {
                 step: self.position.step,
                 what: "logit",
             });
         }
-        Ok(self.network.metrics(&logits, self.job.data, rows))
+        Ok(self.served.metrics(&logits, self.job.data, rows))
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
@@ -447,10 +517,11 @@ impl<'a> Run<'a> {
             .best
             .take()
             .unwrap_or_else(|| self.state.averaged(&self.network, self.job.options.average));
+        let weights = self.serve(weights);
         let metrics = self.metrics(&weights, &self.job.split.validation)?;
-        let parameters = self.network.parameters(weights);
+        let parameters = self.served.parameters(weights);
         if let Some(folder) = self.job.folder.map(RunLock::folder) {
-            checkpoint::save_parameters(&folder.join(PARAMETERS_FILE), &self.network, &parameters)?;
+            checkpoint::save_parameters(&folder.join(PARAMETERS_FILE), &self.served, &parameters)?;
         }
         Ok(Trained {
             parameters,
@@ -477,7 +548,11 @@ fn fingerprint(job: &Job<'_>, rows: &[u32], begin: &Weights<f32>) -> u64 {
         checkpoint_seconds: 0.0,
         ..job.options.clone()
     };
-    digest.update(format!("{:?}{options:?}{:?}", job.spec, job.tasks).as_bytes());
+    let settings = format!(
+        "{:?}{options:?}{:?}{:?}",
+        job.spec, job.tasks, job.schedules
+    );
+    digest.update(settings.as_bytes());
     digest.update(&(job.data.request.len() as u64).to_le_bytes());
     for list in [rows, &job.split.stop] {
         words(&mut digest, list, |x| x.to_le_bytes());

@@ -262,7 +262,12 @@ impl Real {
                 d.bias.iter().map(|b| f64::from(*b)).collect::<Vec<f64>>(),
             )
         };
-        let first = p.experts.iter().map(|e| &e[0]).chain(p.gates.iter().flatten()).map(real);
+        let first = p
+            .experts
+            .iter()
+            .map(|e| &e[0])
+            .chain(p.gates.iter().flatten())
+            .map(real);
         let (weight, bias): (Vec<_>, Vec<_>) = first.unzip();
         Self {
             first: (

@@ -5,6 +5,8 @@ use serde::Deserialize;
 
 use super::{Named, choice, one};
 use crate::spec::{FedValue, Gate, NetworkKind, TaskKind};
+use crate::train::balance::Balance;
+use crate::train::schedule::Schedule;
 
 /// `[network]`
 #[derive(Clone, Debug, Deserialize)]
@@ -35,6 +37,9 @@ pub struct Network {
     /// Of experts in a gate.
     #[serde(default)]
     pub gate_dropout: f64,
+    /// Factor on the unevenness of each gate's use of the experts, added to the loss.
+    #[serde(default)]
+    pub load_balance: f64,
 }
 
 impl Network {
@@ -117,11 +122,30 @@ pub struct Task {
     /// "valid", an earlier binary task, or a filter.
     pub space: Option<Named>,
     /// On the loss.
+    #[serde(default)]
+    pub weight: Schedule,
+    /// Column of a factor on each row's weight in the loss.
+    pub weight_column: Option<Named>,
+    /// Share of the negatives that train.
     #[serde(default = "one")]
-    pub weight: f64,
+    pub keep_negatives: f64,
+    /// On the weights of positives in training.
+    #[serde(default = "one")]
+    pub positive_weight: f64,
+    /// Whether the loss is over the whole chain of tasks that it is given.
+    #[serde(default)]
+    pub entire_space: bool,
+    /// The task before it in a funnel, which is at least as probable.
+    pub at_most: Option<Named>,
+    /// Of the penalty where it is not.
+    #[serde(default = "at_most_weight")]
+    pub at_most_weight: f64,
+    /// How the exported score is calibrated.
+    #[serde(default)]
+    pub calibration: CalibrationKind,
     /// On the learning rate.
-    #[serde(default = "one")]
-    pub lr: f64,
+    #[serde(default)]
+    pub lr: Schedule,
     /// Tasks that feed its tower.
     #[serde(default)]
     pub inputs: Vec<TaskInput>,
@@ -139,6 +163,31 @@ impl Task {
     pub fn label(&self) -> &Named {
         self.label.as_ref().unwrap_or(&self.name)
     }
+}
+
+/// How an exported score is calibrated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CalibrationKind {
+    /// Not.
+    #[default]
+    None,
+    /// sigmoid(scale x logit + offset).
+    Platt,
+    /// sigmoid(logit / temperature).
+    Temperature,
+    /// A monotone table.
+    Isotonic,
+}
+
+/// `balance`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum BalanceChoice {
+    /// A method with its usual settings.
+    Name(String),
+    /// `{ method = { .. } }`
+    Settings(Balance),
 }
 
 /// Part of the training rows that stops training.
@@ -187,6 +236,7 @@ pub struct Train {
     pub seed: u64,
     pub embedding_init: f64,
     pub gauc_key: String,
+    pub balance: BalanceChoice,
 }
 
 impl Default for Train {
@@ -210,6 +260,7 @@ impl Default for Train {
             seed: 1,
             embedding_init: 0.05,
             gauc_key: "user".into(),
+            balance: BalanceChoice::Name("fixed".into()),
         }
     }
 }
@@ -233,6 +284,10 @@ fn fed_value<'de, D: serde::Deserializer<'de>>(d: D) -> Result<FedValue, D::Erro
         ("probability", FedValue::Probability),
     ];
     choice(d, &words)
+}
+/// As in the paper of the penalty (AITM; Xi et al., KDD 2021).
+fn at_most_weight() -> f64 {
+    0.6
 }
 fn four() -> u8 {
     4

@@ -1,10 +1,13 @@
 //! The description as the trainer takes it.
 use std::prelude::v1::*;
 
-use super::{Description, EvaluateEvery, Task};
+use super::{BalanceChoice, Description, EvaluateEvery, Task};
+use crate::train::balance::Balance;
 use crate::train::options::{
-    self, DropoutRates, LearningRateDecay, OptimizerKind, TaskOptions, TrainOptions,
+    self, AtMost, DropoutRates, LearningRateDecay, OptimizerKind, TaskOptions, TaskSchedules,
+    TrainOptions,
 };
+use crate::train::sampling::Sampling;
 
 impl Description {
     /// `[network]` and `[train]` as the trainer takes them.
@@ -58,6 +61,11 @@ impl Description {
                 }
             },
             seed: t.seed,
+            balance: match &t.balance {
+                BalanceChoice::Name(name) => Balance::named(name)?,
+                BalanceChoice::Settings(balance) => *balance,
+            },
+            load_balance: n.load_balance,
             embedding_init: t.embedding_init,
             ..TrainOptions::default()
         })
@@ -69,14 +77,47 @@ impl Description {
     /// What is wrong, and what would be right.
     pub fn task_options(&self) -> Result<Vec<TaskOptions>, String> {
         let options = |t: &Task| TaskOptions {
-            weight: t.weight,
-            lr: t.lr,
+            // Where they change, the schedules count; these only must hold.
+            weight: t.weight.constant().unwrap_or(1.0),
+            lr: t.lr.constant().unwrap_or(1.0),
             huber: t.huber,
+            entire_space: t.entire_space,
+            at_most: t.at_most.as_ref().and_then(|parent| {
+                let task = self.task(parent.get_ref())?;
+                let weight = t.at_most_weight;
+                Some(AtMost { task, weight })
+            }),
+            sampling: Sampling {
+                keep_negatives: t.keep_negatives,
+                positive_weight: t.positive_weight,
+            },
             stopped_inputs: (0..)
                 .zip(&t.inputs)
                 .filter(|(_, input)| input.stops_gradient())
                 .fold(0, |bits, (f, _)| bits | 1 << f),
         };
         Ok(self.toml.task.iter().map(options).collect())
+    }
+
+    /// Weights and learning rates of tasks that change from step to step; empty if none does.
+    ///
+    /// # Errors
+    /// What is wrong, and what would be right.
+    pub fn task_schedules(&self) -> Result<Vec<TaskSchedules>, String> {
+        for task in &self.toml.task {
+            let name = task.name.get_ref();
+            task.weight.check(&format!("weight of task \"{name}\""))?;
+            task.lr.check(&format!("lr of task \"{name}\""))?;
+        }
+        let tasks = self.toml.task.iter();
+        let changes = |t: &Task| t.weight.constant().is_none() || t.lr.constant().is_none();
+        if !tasks.clone().any(changes) {
+            return Ok(Vec::new());
+        }
+        let schedules = |t: &Task| TaskSchedules {
+            weight: t.weight.clone(),
+            lr: t.lr.clone(),
+        };
+        Ok(tasks.map(schedules).collect())
     }
 }

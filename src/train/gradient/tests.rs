@@ -1,7 +1,7 @@
 //! Gradients against finite differences, and what rows without weight must not do.
 use super::*;
 use crate::spec::{Fed, FedValue, Gate, NetworkKind, Spec};
-use crate::train::options::DropoutRates;
+use crate::train::options::{AtMost, DropoutRates};
 use crate::train::synthetic::{log, spec};
 
 fn tasks() -> Vec<TaskOptions> {
@@ -12,6 +12,21 @@ fn tasks() -> Vec<TaskOptions> {
             ..TaskOptions::default()
         })
         .to_vec()
+}
+
+fn plan<'p>(
+    network: &'p Network,
+    data: &'p Dataset,
+    tasks: &'p [TaskOptions],
+    dropout: Option<&'p Dropout>,
+) -> Plan<'p> {
+    Plan {
+        network,
+        data,
+        tasks,
+        dropout,
+        load_balance: 0.0,
+    }
 }
 
 /// Larger embeddings than usual, so that differences are far above rounding.
@@ -57,6 +72,10 @@ fn all_gradients<R: Real>(network: &Network, g: &Gradients<R>) -> Weights<R> {
 /// Every parameter of every kind: experts' first and later layers, gates, towers, heads, tables read as single rows,
 /// buckets and pooled lists of each kind.
 fn check_differences(spec: &Spec<'_>, rates: DropoutRates) {
+    check_tasks_differences(spec, &tasks(), rates);
+}
+
+fn check_tasks_differences(spec: &Spec<'_>, tasks: &[TaskOptions], rates: DropoutRates) {
     assert_eq!(spec.check(), Ok(()));
     let data = log(48, 3);
     let mut network = Network::new(spec);
@@ -66,7 +85,12 @@ fn check_differences(spec: &Spec<'_>, rates: DropoutRates) {
     let mut w: Weights<f64> = weights(&network, &data);
     let total = |w: &Weights<f64>| {
         let mut g = Gradients::default();
-        assert!(g.compute(&network, w, &data, &rows, &tasks(), dropout.as_ref(), None));
+        assert!(g.compute(
+            &plan(&network, &data, tasks, dropout.as_ref()),
+            w,
+            &rows,
+            None
+        ));
         (g.losses.iter().sum::<f64>(), g)
     };
     let want = all_gradients(&network, &total(&w).1);
@@ -192,6 +216,49 @@ fn every_variant_has_the_gradients_of_finite_differences() {
 }
 
 #[test]
+fn losses_over_the_entire_space_and_penalties_have_the_gradients_of_finite_differences() {
+    let mut tasks = tasks();
+    (tasks[2].entire_space, tasks[0].weight) = (true, 0.5);
+    check_tasks_differences(&spec(), &tasks, DropoutRates::default());
+    let mut single = spec();
+    (single.network.kind, single.network.num_experts) = (NetworkKind::Single, 3);
+    check_tasks_differences(&single, &tasks, DropoutRates::default());
+    tasks[2].entire_space = false;
+    tasks[2].at_most = Some(AtMost {
+        task: 0,
+        weight: 0.6,
+    });
+    check_tasks_differences(&spec(), &tasks, DropoutRates::default());
+}
+
+#[test]
+fn over_the_entire_space_a_row_counts_until_the_chain_breaks() {
+    let (mut spec, mut data) = (spec(), log(8, 3));
+    spec.tasks[1].kind = crate::spec::TaskKind::Binary;
+    spec.tasks[2].given = Some(1);
+    let network = Network::new(&spec);
+    for (t, (weights, labels)) in [
+        ([1.0, 2.0, 3.0, 4.0, 0.0], [0.0, 1.0, 1.0, 1.0, 1.0]),
+        ([0.0, 1.5, 2.5, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0, 1.0]),
+        ([0.0, 0.0, 0.5, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0, 1.0]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        data.tasks[t].weights = weights.to_vec();
+        data.tasks[t].labels = labels.to_vec();
+    }
+    let seen: Vec<_> = (0..5)
+        .map(|r| sample(&network, &data, r, 2, true))
+        .collect();
+    // Not clicked; clicked alone; all three; clicked, the second unknown; not in the space of the first.
+    assert_eq!(
+        seen,
+        [(1.0, 0.0), (2.0, 0.0), (0.5, 1.0), (0.0, 0.0), (0.0, 0.0)]
+    );
+}
+
+#[test]
 fn a_stopped_input_changes_no_gradient_of_the_task_that_feeds_it() {
     let (mut spec, data) = (spec(), log(200, 3));
     let fed = Fed {
@@ -206,7 +273,7 @@ fn a_stopped_input_changes_no_gradient_of_the_task_that_feeds_it() {
         let mut tasks = tasks();
         (tasks[1].stopped_inputs, tasks[1].weight) = (stopped, weight);
         let mut g = Gradients::default();
-        assert!(g.compute(&network, &w, &data, &rows, &tasks, None, None));
+        assert!(g.compute(&plan(&network, &data, &tasks, None), &w, &rows, None));
         g.dense[network.heads[0].weights()].to_vec()
     };
     assert_eq!(of(1, 1.0), of(1, 5.0));
@@ -231,12 +298,9 @@ fn a_factor_on_the_shared_representation_leaves_gates_and_towers_alone() {
                 factors.to_vec()
             };
             assert!(g.compute(
-                &network,
+                &plan(&network, &data, &tasks(), None),
                 &w,
-                &data,
                 &rows,
-                &tasks(),
-                None,
                 Some(&mut balance)
             ));
             all_gradients(&network, &g)
@@ -286,7 +350,7 @@ fn a_network_of_one_layer_experts_has_the_gradients_of_finite_differences() {
     let mut w: Weights<f64> = weights(&network, &data);
     let compute = |w: &Weights<f64>| {
         let mut g = Gradients::default();
-        assert!(g.compute(&network, w, &data, &rows, &tasks(), None, None));
+        assert!(g.compute(&plan(&network, &data, &tasks(), None), w, &rows, None));
         g
     };
     let want = compute(&w).dense;
@@ -327,7 +391,7 @@ fn of_task(
         .filter(|(t, _)| *t != only)
         .for_each(|(_, t)| t.weights.fill(0.0));
     let mut g = Gradients::default();
-    assert!(g.compute(network, w, data, rows, &tasks(), None, None));
+    assert!(g.compute(&plan(network, data, &tasks(), None), w, rows, None));
     data.tasks
         .iter_mut()
         .zip(before)
@@ -412,7 +476,7 @@ fn the_gradient_is_the_sum_of_the_tasks_gradients() {
         .map(|t| of_task(&network, &w, &mut data, &rows, t))
         .collect();
     let mut g = Gradients::default();
-    assert!(g.compute(&network, &w, &data, &rows, &tasks(), None, None));
+    assert!(g.compute(&plan(&network, &data, &tasks(), None), &w, &rows, None));
     for (i, whole) in g.dense.iter().enumerate() {
         let sum: f32 = parts.iter().map(|p| p.dense[i]).sum();
         assert!((whole - sum).abs() < 1e-5, "{i}: {whole} {sum}");
@@ -431,7 +495,7 @@ fn a_tasks_lr_scales_its_gradient_on_shared_parameters_alone() {
         let mut tasks = tasks();
         tasks[0].lr = lr;
         let mut g = Gradients::default();
-        assert!(g.compute(&network, &w, &data, &rows, &tasks, None, None));
+        assert!(g.compute(&plan(&network, &data, &tasks, None), &w, &rows, None));
         all_gradients(&network, &g)
     };
     let (one, half) = (of(1.0), of(0.5));
@@ -498,4 +562,48 @@ fn the_softmax_of_dropped_experts_is_over_the_others_and_never_empty() {
         (1300..1600).contains(&dropped) && (60..140).contains(&whole),
         "{dropped} {whole}"
     );
+}
+
+/// The penalty on uneven use of experts: by hand for two rows, by differences for all parameters.
+#[test]
+fn uneven_gates_are_penalised_by_the_gradient_of_finite_differences() {
+    let (spec, data) = (spec(), log(64, 12));
+    let network = Network::new(&spec);
+    let w: Weights<f64> = weights(&network, &data);
+    let rows: Vec<u32> = (0..64).collect();
+    let tasks = tasks();
+    let penalty = |w: &Weights<f64>| {
+        let mut a = Activations::default();
+        network.forward(w, &data, &rows, 0, None, &mut a);
+        let experts = network.num_experts as f64;
+        let of = |shares: &Vec<f64>| {
+            let mean = |e: usize| shares.iter().skip(e).step_by(2).sum::<f64>() / 64.0;
+            experts * (mean(0) * mean(0) + mean(1) * mean(1)) - 1.0
+        };
+        a.shares.iter().map(of).sum::<f64>()
+    };
+    let of = |load_balance: f64| {
+        let plan = Plan {
+            load_balance,
+            ..plan(&network, &data, &tasks, None)
+        };
+        let mut g = Gradients::default();
+        assert!(g.compute(&plan, &w, &rows, None));
+        g.dense
+    };
+    let (with, without) = (of(0.3), of(0.0));
+    let mut seen = 0;
+    for i in 0..with.len() {
+        let mut w = w.clone();
+        let mut at = |x: f64| {
+            w.dense[i] += x;
+            let p = penalty(&w);
+            w.dense[i] -= x;
+            p
+        };
+        let got = 0.3 * (at(1e-5) - at(-1e-5)) / 2e-5;
+        assert!((got - (with[i] - without[i])).abs() < 1e-8, "{i}");
+        seen += usize::from(got.abs() > 1e-6);
+    }
+    assert!(seen > 20, "{seen}");
 }

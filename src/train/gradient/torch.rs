@@ -274,8 +274,15 @@ fn compute(
     tasks: &[TaskOptions],
 ) -> Gradients<f64> {
     let rows: Vec<u32> = (0..data.request.len() as u32).collect();
+    let plan = Plan {
+        network,
+        data,
+        tasks,
+        dropout: None,
+        load_balance: 0.0,
+    };
     let mut g = Gradients::default();
-    assert!(g.compute(network, w, data, &rows, tasks, None, None));
+    assert!(g.compute(&plan, w, &rows, None));
     g
 }
 

@@ -56,6 +56,7 @@ struct Binding {
     features: Vec<Option<Reader>>,
     labels: Vec<LabelReader>,
     spaces: Vec<Option<Bound<At>>>,
+    weights: Vec<Option<At>>,
 }
 
 pub(super) struct FileReader<'a> {
@@ -155,10 +156,14 @@ impl<'a> FileReader<'a> {
         }
         let mut spaces = Vec::new();
         for task in &toml.task {
-            let is_filter = |s: &&Named| s.get_ref() != "valid" && d.task(s.get_ref()).is_none();
+            let is_filter = |s: &&Named| {
+                let name = s.get_ref();
+                name != "valid" && d.task(name).is_none() && d.label(name).is_none()
+            };
             let space = task.space.as_ref().filter(is_filter);
             spaces.push(space.map(|s| finder.filter(s)).transpose()?);
         }
+        let weight = |task: &crate::train::description::Task| column(&task.weight_column);
         let gauc = match toml.train.gauc_key.as_str() {
             "user" | "request" => None,
             name => Some(finder.find(name, d.at(&toml.network.kind))?),
@@ -175,6 +180,7 @@ impl<'a> FileReader<'a> {
             features,
             labels: toml.label.iter().map(label).collect::<Result<_>>()?,
             spaces,
+            weights: toml.task.iter().map(weight).collect::<Result<_>>()?,
         })
     }
 
@@ -194,6 +200,7 @@ impl<'a> FileReader<'a> {
             label.arrival.truncate(rows);
         }
         log.spaces.iter_mut().for_each(|s| s.truncate(rows));
+        log.weights.iter_mut().for_each(|w| w.truncate(rows));
         log.validation.truncate(rows);
         log.gauc_group.truncate(rows);
         log.user.truncate(requests);
@@ -348,8 +355,28 @@ impl<'a> FileReader<'a> {
             let inside = holds(filter, cells, true)?;
             space.push(valid && inside);
         }
+        for (at, weights) in binding.weights.iter().zip(&mut self.log.weights) {
+            if let Some(at) = *at {
+                weights.push(weight(cells.cell(at))?);
+            }
+        }
         Ok(())
     }
+}
+
+/// A row's weight in a task's loss; 0 for an empty cell.
+fn weight(cell: &[u8]) -> Malformed<f32> {
+    if cell.is_empty() {
+        return Ok(0.0);
+    }
+    let weight = number(cell).map(|w| w as f32);
+    let weight = weight.filter(|w| *w == 0.0 || (1e-6..=1e6).contains(w));
+    weight.ok_or_else(|| {
+        format!(
+            "the weight of a row is {}; 0, or 0.000001 to 1000000",
+            show(cell)
+        )
+    })
 }
 
 impl LabelReader {

@@ -38,6 +38,8 @@ pub(super) fn names(d: &Description) -> Vec<&str> {
         names.extend(f.weights.iter().map(|n| n.get_ref().as_str()));
     }
     names.push(&toml.train.gauc_key);
+    let weights = toml.task.iter().flat_map(|t| &t.weight_column);
+    names.extend(weights.map(|n| n.get_ref().as_str()));
     let mut texts: Vec<&str> = Vec::new();
     for l in &toml.label {
         names.push(l.name.get_ref());

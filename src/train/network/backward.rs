@@ -39,6 +39,9 @@ pub(crate) struct Factors<R> {
     pub shared: Vec<R>,
     /// Through gates: the task's factor on the learning rate.
     pub gate: Vec<R>,
+    /// On a gate's mean use of an expert in the shard, added to the gradient by each share: 2 x the weight of the penalty
+    /// on uneven use x experts / rows of the batch.
+    pub load_balance: R,
 }
 
 /// d = 0 where the output was 0 (ReLU, or dropped), else d x keep.
@@ -248,6 +251,7 @@ impl Network {
             let ones = Factors {
                 shared: vec![R::ONE; tasks],
                 gate: vec![R::ONE; tasks],
+                load_balance: R::ZERO,
             };
             self.experts_backward(weights, a, &ones, keep, g);
             let d = &g.hidden[0];
@@ -412,6 +416,12 @@ impl Network {
         let depth = self.gate_depth();
         let outputs = self.gates[task][depth].outputs;
         let scale = R::from_f64(1.0 / libm::sqrt(width as f64));
+        let mut mean_use = vec![R::ZERO; experts];
+        if factors.load_balance != R::ZERO {
+            column_sums(&a.shares[task], a.rows, experts, &mut mean_use);
+            let scale = factors.load_balance * R::from_f64(1.0 / a.rows as f64);
+            mean_use.iter_mut().for_each(|x| *x *= scale);
+        }
         let [d_gate, _] = &mut g.gate;
         d_gate.resize(a.rows * outputs, R::ZERO);
         for i in 0..a.rows {
@@ -420,6 +430,7 @@ impl Network {
             let h = a.hidden[last][i * stride..].chunks(width).take(experts);
             g.below.clear();
             g.below.extend(h.clone().map(|h| dot(dm, h)));
+            add_scaled(&mut g.below, R::ONE, &mean_use);
             let dh = &mut g.hidden[last][i * stride..];
             for (dh, share) in dh.chunks_mut(width).zip(share) {
                 add_scaled(dh, factors.shared[task] * *share, dm);

@@ -191,7 +191,7 @@ pub(crate) struct TableGradient<R> {
 
 impl<R: Real> TableGradient<R> {
     /// Collects the gradient of `table` from dx, `[groups x num_inputs]` per row: input by input, each in row order.
-    /// Rows outside the space of the task that owns the table are not read.
+    /// Where a task owns the table, rows that its loss does not reach are not read.
     pub(crate) fn scatter<'x>(
         &mut self,
         network: &Network,
@@ -212,12 +212,11 @@ impl<R: Real> TableGradient<R> {
                 continue;
             }
             let offset = input.offset;
-            let owner = plan.owner.map(|task| &data.tasks[task].weights);
             for (position, (row, dx)) in rows.iter().zip(dx.clone()).enumerate() {
-                if owner.is_some_and(|weights| weights[*row as usize] == 0.0) {
+                let dx = &dx[offset..offset + plan.dim];
+                if plan.owner.is_some() && dx.iter().all(|d| *d == R::ZERO) {
                     continue;
                 }
-                let dx = &dx[offset..offset + plan.dim];
                 entries(network, i, data, *row, position, dropout, |row, factor| {
                     let slot = &mut self.slots[row];
                     if *slot == u32::MAX {

@@ -1,6 +1,7 @@
 //! Updates against the papers' formulas, written out once more per value.
 use super::*;
 use crate::train::dataset::Dataset;
+use crate::train::gradient::Plan;
 use crate::train::options::TaskOptions;
 use crate::train::synthetic::{log, spec};
 
@@ -20,15 +21,14 @@ fn gradients(
     rows: &[u32],
 ) -> Gradients<f64> {
     let mut g = Gradients::default();
-    assert!(g.compute(
+    let plan = Plan {
         network,
-        &state.weights,
         data,
-        rows,
-        &[TaskOptions::default(); 3],
-        None,
-        None
-    ));
+        tasks: &[TaskOptions::default(); 3],
+        dropout: None,
+        load_balance: 0.0,
+    };
+    assert!(g.compute(&plan, &state.weights, rows, None));
     g
 }
 
@@ -217,4 +217,50 @@ fn lazy_averages_are_plain_averages() {
     for (a, got) in plain.iter().flatten().zip(averaged.tables.iter().flatten()) {
         assert!((a / (1.0 - 0.8f64.powi(12)) - got).abs() < 1e-12);
     }
+}
+
+/// A tower's first Adam step has the size of the learning rate, whatever its loss weighs.
+#[test]
+fn weight_leaves_a_towers_adam_steps_alone_and_lr_scales_them_and_both_change_what_is_shared() {
+    let options = TrainOptions::default();
+    let step = |weight: f64, lr: f64| {
+        let mut tasks = [TaskOptions::default(); 3];
+        (tasks[0].weight, tasks[0].lr) = (weight, lr);
+        let (network, data, mut state) = setup(&options);
+        let before = state.weights.dense.clone();
+        let rows: Vec<u32> = (0..60).collect();
+        let plan = Plan {
+            network: &network,
+            data: &data,
+            tasks: &tasks,
+            dropout: None,
+            load_balance: 0.0,
+        };
+        let mut g = Gradients::default();
+        assert!(g.compute(&plan, &state.weights, &rows, None));
+        assert!(state.update(&network, &options, &tasks, &g, 1.0));
+        let moved = state.weights.dense.iter().zip(&before);
+        let moved: Vec<f64> = moved.map(|(a, b)| a - b).collect();
+        let part = |owner: Option<usize>| -> Vec<f64> {
+            let segments = network.segments.iter().filter(|s| s.owner == owner);
+            segments
+                .flat_map(|s| moved[s.range.clone()].to_vec())
+                .collect()
+        };
+        (part(Some(0)), part(None))
+    };
+    let far = |a: &[f64], b: &[f64], factor: f64| {
+        let pairs = a.iter().zip(b);
+        pairs
+            .map(|(a, b)| (a * factor - b).abs())
+            .fold(0.0, f64::max)
+    };
+    let (own, shared) = step(1.0, 1.0);
+    let (weighed, weighed_shared) = step(2.0, 1.0);
+    let (fast, fast_shared) = step(1.0, 2.0);
+    // The e of Adam, 1e-8, beside gradients of 1e-6 and more.
+    assert!(far(&own, &weighed, 1.0) < 1e-2 * options.lr);
+    assert!(far(&own, &fast, 2.0) < 1e-12);
+    assert!(far(&shared, &weighed_shared, 1.0) > 0.1 * options.lr);
+    assert!(far(&shared, &fast_shared, 1.0) > 0.1 * options.lr);
 }

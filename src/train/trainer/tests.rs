@@ -11,6 +11,8 @@ use crate::train::network::gather::Dropout;
 use crate::train::options::{DropoutRates, LearningRateDecay, OptimizerKind};
 use crate::train::synthetic::{log, spec, split, true_click_logit};
 
+mod relations;
+
 fn options() -> TrainOptions {
     TrainOptions {
         batch: 300,
@@ -58,6 +60,7 @@ fn run_spec(
         data,
         split,
         options,
+        schedules: &[],
         tasks: &[TaskOptions::default(); 3],
         from: None,
         folder: lock.as_ref(),

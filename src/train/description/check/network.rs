@@ -2,7 +2,7 @@
 use std::prelude::v1::*;
 
 use crate::spec::{FedValue, NetworkKind, TaskKind, limits};
-use crate::train::description::{Description, Named, Network, StopOn, Task};
+use crate::train::description::{CalibrationKind, Description, Named, Network, StopOn, Task};
 use crate::train::error::{Result, near_misses};
 
 impl Description {
@@ -84,6 +84,7 @@ impl Description {
             )?;
             self.layers(&task.name, task.tower_layers.as_deref().unwrap_or_default())?;
             self.check_inputs(i, task)?;
+            self.check_relations(i, task)?;
             if let Some(space) = &task.space {
                 match self.task(space.get_ref()) {
                     Some(j) if j == i => {
@@ -105,6 +106,7 @@ impl Description {
                     }
                     Some(_) => {}
                     None if space.get_ref() == "valid" => {}
+                    None if self.label(space.get_ref()).is_some() => {}
                     None => {
                         self.expression(space)?;
                     }
@@ -152,6 +154,62 @@ impl Description {
                     at.get_ref()
                 );
                 return Err(self.mistake(at, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Losses over the entire space, funnels, sampling and calibration: of binary tasks, and not of each other's way.
+    fn check_relations(&self, i: usize, task: &Task) -> Result<()> {
+        let tasks = &self.toml.task;
+        let name = task.name.get_ref();
+        let binary = task.kind == TaskKind::Binary;
+        let sampled = |t: &Task| t.keep_negatives != 1.0 || t.positive_weight != 1.0;
+        for (key, used) in [
+            ("entire_space", task.entire_space),
+            ("at_most", task.at_most.is_some()),
+            ("keep_negatives or positive_weight", sampled(task)),
+            ("calibration", task.calibration != CalibrationKind::None),
+        ] {
+            if used && !binary {
+                let message = format!("task \"{name}\" has {key}, which only binary tasks have");
+                return Err(self.mistake(&task.name, message));
+            }
+        }
+        if task.entire_space {
+            let mut chain = vec![i];
+            while let Some(given) = tasks[chain[chain.len() - 1]]
+                .space
+                .as_ref()
+                .and_then(|s| self.task(s.get_ref()))
+                .filter(|given| !chain.contains(given))
+            {
+                chain.push(given);
+            }
+            if chain.len() == 1 {
+                let message = format!(
+                    "task \"{name}\" has entire_space; its space must be another binary task"
+                );
+                return Err(self.mistake(&task.name, message));
+            }
+            if let Some(t) = chain.iter().map(|t| &tasks[*t]).find(|t| sampled(t)) {
+                let message = format!(
+                    "task \"{name}\" has entire_space; task \"{}\" may not be sampled or weighed by class then",
+                    t.name.get_ref()
+                );
+                return Err(self.mistake(&task.name, message));
+            }
+        }
+        if let Some(parent) = &task.at_most {
+            let found = self.task(parent.get_ref());
+            let names = tasks.iter().map(|t| &t.name);
+            let j = self.exists(parent, "task", found, names)?;
+            if j == i || tasks[j].kind != TaskKind::Binary {
+                let message = format!(
+                    "at_most \"{}\" must be another binary task",
+                    parent.get_ref()
+                );
+                return Err(self.mistake(parent, message));
             }
         }
         Ok(())
@@ -213,7 +271,18 @@ impl Description {
         let options = self.train_options();
         let tasks = self
             .task_options()
-            .and_then(|tasks| tasks.iter().try_for_each(|t| t.check()));
+            .and_then(|tasks| tasks.iter().try_for_each(|t| t.check()))
+            .and_then(|()| self.task_schedules().map(|_| ()));
+        if let Ok(options) = &options {
+            let shared = self.toml.network.kind() != Some(NetworkKind::Single);
+            if options.balance.needs_gram() && !shared {
+                let message = format!(
+                    "balance \"{}\" compares gradients on shared layers, and network \"single\" has none",
+                    options.balance.name()
+                );
+                return Err(self.mistake(at, message));
+            }
+        }
         let checked = options.and_then(|o| o.check()).and(tasks);
         checked.map_err(|message| self.mistake(&self.toml.network.kind, message))
     }
