@@ -85,7 +85,7 @@ fn check(logits: &[f64], labels: &[f64], weights: &[f64]) -> Result<(), String> 
         ));
     }
     // Far beyond what a network gives, and safe to square.
-    if let Some(z) = logits.iter().find(|z| !(z.abs() <= 1e30)) {
+    if let Some(z) = logits.iter().find(|z| !(-1e30..=1e30).contains(*z)) {
         return Err(format!("a logit is {z}, but must be from -1e30 to 1e30"));
     }
     if let Some(y) = labels.iter().find(|y| **y != 0.0 && **y != 1.0) {
