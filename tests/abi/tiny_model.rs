@@ -3,8 +3,9 @@
 
 use pocketrank::format::{REQUIRED, SectionKind, Writer, assemble};
 use pocketrank::spec::{
-    Decay, Dtype, Encoding, Feature, GROUP, Grid, IdType, Label, Lookup, NumberGrid, PANEL,
-    Pooling, Side, Source, Spec, Table, Task, TaskKind, Tensor, TensorSection, Term, Transform,
+    Calibration, Decay, Dtype, Encoding, Feature, GROUP, Grid, IdType, Label, Lookup, NumberGrid,
+    PANEL, Pooling, Side, Source, Spec, Table, Task, TaskKind, Tensor, TensorSection, Term,
+    Transform,
 };
 
 /// Column indices.
@@ -144,6 +145,8 @@ pub fn spec() -> Spec<'static> {
             kind,
             given,
             tower_layers,
+            inputs: Default::default(),
+            calibration: Calibration::None,
             score_scale: 10.0,
         };
         spec.tasks.push(task).unwrap();

@@ -4,8 +4,9 @@ use heapless::Vec as List;
 use pocketrank::features::{hash_int, hash_text};
 use pocketrank::format::{REQUIRED, SectionKind, Writer, assemble};
 use pocketrank::spec::{
-    Decay, Dtype, Encoding, Feature, Grid, IdType, Label, Layer, Lookup, NumberGrid, Pooling, Side,
-    Source, Spec, Table, Task, TaskKind, Tensor, TensorSection, Term, Transform,
+    Calibration, Decay, Dtype, Encoding, Feature, Fed, FedValue, Gate, Grid, IdType, Label, Layer,
+    Lookup, Network, NetworkKind, NumberGrid, Pooling, Side, Source, Spec, Table, Task, TaskKind,
+    Tensor, TensorSection, Term, Transform,
 };
 use pocketrank::train::vocabulary;
 use serde::Serialize;
@@ -57,6 +58,19 @@ struct Head<'a> {
 
 /// The file of `spec` with random tensors of a usual size.
 fn file(spec: &Spec<'_>, seed: u64) -> Vec<u8> {
+    file_of(spec, seed, false, &[])
+}
+
+/// A number of any size that the file may hold, up to `most`, often at an end.
+fn extreme(random: &mut Random, most: f32) -> f32 {
+    let least = 2.0f32.powi(-40);
+    let size = [0.0, least, 2.0 * least, 1e-6, 1.0, most][random.below(6)];
+    (size * random.float(1.0, 1.9)).min(most)
+}
+
+/// The same with scales, biases and weights of fed values at the ends of what is allowed if `extremes`, and with the
+/// numbers `given` for some tensors.
+fn file_of(spec: &Spec<'_>, seed: u64, extremes: bool, given: &[(Tensor, Vec<f32>)]) -> Vec<u8> {
     let mut random = Random::new(seed);
     let mut records = Writer::default();
     let head = Head {
@@ -95,7 +109,7 @@ fn file(spec: &Spec<'_>, seed: u64) -> Vec<u8> {
                     .flat_map(|x| x.to_le_bytes())
                     .collect::<Vec<u8>>()
             };
-            let data = match tensor {
+            let mut data = match tensor {
                 Tensor::Vocabulary(table) => {
                     let of = match spec.tables[table].lookup {
                         Lookup::Vocabulary(IdType::Text) => |id: u64| hash_text(&text(id)),
@@ -136,10 +150,13 @@ fn file(spec: &Spec<'_>, seed: u64) -> Vec<u8> {
                         .collect();
                     packed(dtype, &weights, rows, cols)
                 }
+                Tensor::Scale(_) if extremes => {
+                    floats((0..cols).map(|_| extreme(&mut random, 1024.0)).collect())
+                }
                 Tensor::Scale(layer) => {
                     // Random signs: a sum of n products of two numbers of about 73 is about 73 x 73 x sqrt(n).
                     let usual = 1.0 / (73.0 * (inputs_before as f32).sqrt());
-                    let usual = if matches!(layer, Layer::First(_)) {
+                    let usual = if matches!(layer, Layer::First { .. }) {
                         usual / 40.0
                     } else {
                         usual
@@ -156,11 +173,13 @@ fn file(spec: &Spec<'_>, seed: u64) -> Vec<u8> {
                             .collect(),
                     )
                 }
-                Tensor::ZeroBias(side) => {
+                Tensor::ZeroBias { group, side } => {
                     let mut zeros = Vec::new();
                     for input in spec.inputs(side) {
                         match (input.table, spec.features[input.feature].encoding) {
-                            (Some(table), _) => zeros.extend(&zero_points[table]),
+                            (Some(table), _) => {
+                                zeros.extend(&zero_points[table][group * input.dim..][..input.dim]);
+                            }
                             (None, Encoding::Vector { grid, .. }) => {
                                 zeros.extend(vec![grid.zero_point; input.dim]);
                             }
@@ -187,8 +206,36 @@ fn file(spec: &Spec<'_>, seed: u64) -> Vec<u8> {
                     biases.resize(cols, 0);
                     biases.iter().flat_map(|b| b.to_le_bytes()).collect()
                 }
+                Tensor::Bias(_) | Tensor::Fed(_) if extremes => {
+                    let mut number = || {
+                        let size = extreme(&mut random, (1 << 20) as f32);
+                        // The least bias is smaller than the least weight of a fed value.
+                        let bias = matches!(tensor, Tensor::Bias(_));
+                        let size = size * if bias { 0.5 } else { 1.0 };
+                        if random.below(2) == 0 { -size } else { size }
+                    };
+                    floats((0..rows * cols).map(|_| number()).collect())
+                }
                 Tensor::Bias(_) => floats((0..cols).map(|_| random.float(-0.4, 0.6)).collect()),
+                Tensor::Fed(_) => {
+                    floats((0..rows * cols).map(|_| random.float(-0.7, 0.7)).collect())
+                }
+                Tensor::Knots(_) => {
+                    let mut rise = |first: f32, step: f32| {
+                        let mut last = first;
+                        let mut next = || {
+                            last += random.float(0.0, step) + 1e-5;
+                            last
+                        };
+                        (0..cols).map(|_| next()).collect::<Vec<f32>>()
+                    };
+                    let logits = rise(-1.5, 6.0 / cols as f32);
+                    floats([logits, rise(0.0, 0.9 / cols as f32)].concat())
+                }
             };
+            if let Some((_, numbers)) = given.iter().find(|(of, _)| *of == tensor) {
+                data = floats(numbers.clone());
+            }
             writer.tensor(dtype, rows, cols, &data)
         })
         .unwrap();
@@ -266,6 +313,8 @@ fn task(name: &'static str, kind: TaskKind, given: Option<u8>, layers: &[u16]) -
         kind,
         given,
         tower_layers: list(layers),
+        inputs: List::new(),
+        calibration: Calibration::None,
         score_scale: 1.5,
     }
 }
@@ -279,12 +328,12 @@ fn term(name: &'static str, task: u8, entire: bool, weight: f32) -> Term<'static
     }
 }
 
-/// Every source, encoding, look-up, pooling, decay and task kind.
-pub fn every_feature(seed: u64) -> Vec<u8> {
+/// Every source, encoding, look-up, pooling and decay.
+fn with_every_feature(name: &'static str) -> Spec<'static> {
     use Encoding::{Row, Rows, Vector};
     use Source::{Column, Count, Cross, KeyRate, LastIds, Previous, Rate, Since};
     let mut spec = Spec {
-        name: "every feature",
+        name,
         ..Spec::default()
     };
     spec.tables = list(&[
@@ -480,6 +529,12 @@ pub fn every_feature(seed: u64) -> Vec<u8> {
             },
         ),
     ]);
+    spec
+}
+
+/// Every feature, and tasks of both kinds.
+pub fn every_feature(seed: u64) -> Vec<u8> {
+    let mut spec = with_every_feature("every feature");
     spec.network.num_experts = 3;
     spec.network.expert_layers = list(&[7, 6, 5]);
     spec.tasks = list(&[
@@ -578,4 +633,327 @@ pub fn shallow(seed: u64) -> Vec<u8> {
         task("watch", TaskKind::Duration, Some(0), &[]),
     ]);
     file(&spec, seed)
+}
+
+/// A network for the tasks of [`linked`].
+fn network(kind: NetworkKind, expert_layers: &[u16], gate: Gate, gate_layers: &[u16]) -> Network {
+    Network {
+        kind,
+        num_experts: match kind {
+            NetworkKind::Mmoe => 3,
+            NetworkKind::SharedBottom => 1,
+            NetworkKind::SharedEmbedding | NetworkKind::Single => 4,
+        },
+        expert_layers: list(expert_layers),
+        gate,
+        gate_layers: list(gate_layers),
+    }
+}
+
+/// Every kind of network, of gate and of gate depth.
+fn networks() -> Vec<(&'static str, Network)> {
+    use Gate::{Attention, Softmax};
+    use NetworkKind::{Mmoe, SharedBottom, SharedEmbedding, Single};
+    vec![
+        ("softmax", network(Mmoe, &[7, 5], Softmax, &[])),
+        ("softmax 1", network(Mmoe, &[6], Softmax, &[18])),
+        ("softmax 2", network(Mmoe, &[7, 17], Softmax, &[6, 9])),
+        ("attention", network(Mmoe, &[9, 5], Attention, &[])),
+        ("attention 1", network(Mmoe, &[5], Attention, &[17])),
+        (
+            "attention 2",
+            network(Mmoe, &[7, 6, 18], Attention, &[5, 4]),
+        ),
+        ("bottom", network(SharedBottom, &[9, 18], Softmax, &[])),
+        ("embedding", network(SharedEmbedding, &[7, 5], Softmax, &[])),
+        ("single", network(Single, &[17], Softmax, &[])),
+        ("single, deep", network(Single, &[5, 6, 7], Softmax, &[])),
+    ]
+}
+
+/// Tasks fed with each other's logit and probability, with and without tower layers, in and against their order; every
+/// calibration.
+fn linked(mut spec: Spec<'static>, network: Network) -> Spec<'static> {
+    use FedValue::{Logit, Probability};
+    use TaskKind::{Binary, Duration};
+    let fed = |task, value| Fed { task, value };
+    spec.network = network;
+    spec.tasks = list(&[
+        task("click", Binary, None, &[17, 5]),
+        task("watch", Duration, Some(0), &[]),
+        task("like", Binary, Some(0), &[6]),
+        task("share", Binary, Some(2), &[]),
+    ]);
+    let [click, watch, like, share] = &mut spec.tasks[..] else {
+        unreachable!()
+    };
+    click.inputs = list(&[fed(3, Logit), fed(2, Probability)]);
+    watch.inputs = list(&[fed(2, Probability), fed(0, Logit), fed(3, Probability)]);
+    like.inputs = list(&[fed(3, Probability)]);
+    like.calibration = Calibration::Isotonic { knots: 7 };
+    click.calibration = Calibration::Platt {
+        scale: 1.3,
+        offset: -0.7,
+    };
+    share.calibration = Calibration::Isotonic { knots: 2 };
+    spec.fusion = list(&[
+        term("click", 0, true, 1.0),
+        term("watch", 1, true, 0.02),
+        term("share", 3, true, 3.0),
+    ]);
+    spec
+}
+
+/// A model of every kind of network, its tasks [`linked`].
+pub fn every_network(seed: u64) -> Vec<(&'static str, Vec<u8>)> {
+    let model = |(name, network)| {
+        let spec = linked(with_every_feature(name), network);
+        (name, file(&spec, seed))
+    };
+    networks().into_iter().map(model).collect()
+}
+
+/// One item and a number.
+fn with_two_features(name: &'static str) -> Spec<'static> {
+    let mut spec = Spec {
+        name,
+        ..Spec::default()
+    };
+    spec.tables = list(&[table("ids", 20, 3, Lookup::Hash(IdType::Int))]);
+    let row = Encoding::Row {
+        table: 0,
+        default_row: 1,
+    };
+    spec.features = list(&[
+        feature("item", Side::Item, Source::Column, row),
+        feature("age", Side::User, Source::Column, number(true, true, None)),
+    ]);
+    spec
+}
+
+/// Small models of every kind of network whose numbers are as large, as small and as often 0 as a file may hold.
+pub fn extremes(seed: u64) -> Vec<(&'static str, Vec<u8>)> {
+    let model = |(i, (name, network)): (usize, (&'static str, Network))| {
+        let mut spec = linked(with_two_features(name), network);
+        let calibrations = [
+            Calibration::None,
+            Calibration::Isotonic { knots: 5 },
+            Calibration::Platt {
+                scale: 1e-3,
+                offset: 3.0,
+            },
+        ];
+        spec.tasks[0].calibration = calibrations[(seed as usize + i) % 3];
+        (name, file_of(&spec, seed * 100 + i as u64, true, &[]))
+    };
+    networks().into_iter().enumerate().map(model).collect()
+}
+
+/// A name, the status with which it is refused (`"Ok"` if it is not), and a file: what is checked of networks and tasks.
+pub fn checked(seed: u64) -> Vec<(String, &'static str, Vec<u8>)> {
+    use Calibration::{Isotonic, Platt};
+    use FedValue::{Logit, Probability};
+    let base = |network: &str| {
+        let (name, network) = networks().into_iter().find(|n| n.0 == network).unwrap();
+        linked(with_two_features(name), network)
+    };
+    let fed = |task, value| Fed { task, value };
+    let mut all: Vec<(String, &'static str, Vec<u8>)> = Vec::new();
+    type Change = fn(&mut Spec<'static>);
+    let changes: &[(&str, &str, &'static str, Change)] = &[
+        ("bottom", "two experts", "Inconsistent", |s| {
+            s.network.num_experts = 2
+        }),
+        ("single", "three experts", "Inconsistent", |s| {
+            s.network.num_experts = 3
+        }),
+        ("embedding", "five experts", "Inconsistent", |s| {
+            s.network.num_experts = 5
+        }),
+        ("embedding", "no expert", "OverLimit", |s| {
+            s.network.num_experts = 0
+        }),
+        ("softmax", "16 experts", "Ok", |s| {
+            s.network.num_experts = 16
+        }),
+        ("softmax", "17 experts", "OverLimit", |s| {
+            s.network.num_experts = 17
+        }),
+        ("bottom", "gate without gates", "Inconsistent", |s| {
+            s.network.gate = Gate::Attention
+        }),
+        ("single", "layer without gates", "Inconsistent", |s| {
+            s.network.gate_layers = list(&[3])
+        }),
+        ("softmax 1", "wide gate", "Ok", |s| {
+            s.network.gate_layers = list(&[1024])
+        }),
+        ("softmax 1", "too wide a gate", "OverLimit", |s| {
+            s.network.gate_layers = list(&[1025])
+        }),
+        ("softmax 2", "no width", "OverLimit", |s| {
+            s.network.gate_layers = list(&[3, 0])
+        }),
+    ];
+    for (of, name, status, change) in changes {
+        let mut spec = base(of);
+        change(&mut spec);
+        all.push((format!("{of}: {name}"), status, file(&spec, seed)));
+    }
+    let calibrations: &[(usize, Calibration, &'static str)] = &[
+        (
+            1,
+            Platt {
+                scale: 1.0,
+                offset: 0.0,
+            },
+            "Inconsistent",
+        ),
+        (1, Isotonic { knots: 2 }, "Inconsistent"),
+        (0, Isotonic { knots: 1 }, "Inconsistent"),
+        (0, Isotonic { knots: 2 }, "Ok"),
+        (0, Isotonic { knots: 32 }, "Ok"),
+        (0, Isotonic { knots: 33 }, "Inconsistent"),
+        (
+            0,
+            Platt {
+                scale: 1e-3,
+                offset: -1e3,
+            },
+            "Ok",
+        ),
+        (
+            0,
+            Platt {
+                scale: 1e3,
+                offset: 1e3,
+            },
+            "Ok",
+        ),
+        (
+            0,
+            Platt {
+                scale: 0.99e-3,
+                offset: 0.0,
+            },
+            "BadNumber",
+        ),
+        (
+            0,
+            Platt {
+                scale: 1.01e3,
+                offset: 0.0,
+            },
+            "BadNumber",
+        ),
+        (
+            0,
+            Platt {
+                scale: -1.0,
+                offset: 0.0,
+            },
+            "BadNumber",
+        ),
+        (
+            0,
+            Platt {
+                scale: f32::NAN,
+                offset: 0.0,
+            },
+            "BadNumber",
+        ),
+        (
+            0,
+            Platt {
+                scale: 1.0,
+                offset: 1.01e3,
+            },
+            "BadNumber",
+        ),
+        (
+            0,
+            Platt {
+                scale: 1.0,
+                offset: 1e-40,
+            },
+            "BadNumber",
+        ),
+    ];
+    for (task, calibration, status) in calibrations {
+        let mut spec = base("single");
+        spec.tasks[*task].calibration = *calibration;
+        all.push((
+            format!("{task}: {calibration:?}"),
+            status,
+            file(&spec, seed),
+        ));
+    }
+    let inputs: &[(usize, &[Fed], &'static str)] = &[
+        (3, &[fed(4, Logit)], "Inconsistent"),
+        (3, &[fed(3, Logit)], "Inconsistent"),
+        (0, &[fed(1, Logit)], "Inconsistent"),
+        (3, &[fed(2, Logit)], "Inconsistent"),
+        (3, &[fed(1, Logit)], "Inconsistent"),
+        (2, &[fed(3, Logit), fed(3, Probability)], "Inconsistent"),
+        (0, &[fed(3, Logit), fed(2, Logit)], "Ok"),
+        (1, &[fed(0, Logit), fed(3, Logit), fed(2, Logit)], "Ok"),
+    ];
+    for (task, inputs, status) in inputs {
+        let mut spec = base("attention 1");
+        spec.tasks[*task].inputs = list(inputs);
+        all.push((format!("{task}: {inputs:?}"), status, file(&spec, seed)));
+    }
+    let mut spec = base("attention");
+    (spec.tasks[1].inputs, spec.tasks[2].inputs) = (List::new(), list(&[fed(1, Probability)]));
+    all.push((
+        "probability of a duration".into(),
+        "Inconsistent",
+        file(&spec, seed),
+    ));
+    spec.tasks[2].inputs = list(&[fed(1, Logit)]);
+    all.push(("logit of a duration".into(), "Ok", file(&spec, seed)));
+
+    let (least, gap) = (2.0f32.powi(-40), 2.0f32.powi(-20));
+    let mut numbers = |tensor, numbers: &[f32], status| {
+        let given = [(tensor, numbers.to_vec())];
+        let bytes = file_of(&base("attention"), seed, false, &given);
+        all.push((format!("{tensor:?}: {numbers:?}"), status, bytes));
+    };
+    // Two knots of task 3, and the weights of what task 1's head is fed.
+    for (knots, status) in [
+        ([-100.0, 100.0, least, 1.0], "Ok"),
+        ([-100.00001, 100.0, least, 1.0], "BadScale"),
+        ([-100.0, 100.00001, least, 1.0], "BadScale"),
+        ([-100.0, 100.0, least.next_down(), 1.0], "BadScale"),
+        ([-100.0, 100.0, 0.0, 1.0], "BadScale"),
+        ([-100.0, 100.0, 0.5, 1.0f32.next_up()], "BadScale"),
+        ([0.0, gap, 0.5, 0.5], "Ok"),
+        ([0.0, gap.next_down(), 0.5, 0.5], "BadScale"),
+        ([1.0, 1.0 + gap, 0.5, 0.5], "Ok"),
+        ([1.0, (1.0 + gap).next_down(), 0.5, 0.5], "BadScale"),
+        ([64.0, 64.0, 0.5, 0.5], "Ok"),
+        ([64.0, 64.0f32.next_down(), 0.5, 0.5], "BadScale"),
+        ([0.0, 1.0, 0.5, 0.5f32.next_down()], "BadScale"),
+        ([f32::NAN, 1.0, 0.5, 0.5], "BadScale"),
+        ([0.0, 1.0, 0.5, f32::NAN], "BadScale"),
+        ([1e-40, 1.0, 0.5, 0.5], "BadScale"),
+        ([-0.0, 1.0, 0.5, 0.5], "Ok"),
+    ] {
+        numbers(Tensor::Knots(3), &knots, status);
+    }
+    let most = (1 << 20) as f32;
+    for (weights, status) in [
+        ([least, -least, 0.0], "Ok"),
+        ([most, -most, -0.0], "Ok"),
+        ([1.0, least.next_down(), 1.0], "BadScale"),
+        ([1.0, 1.0, -least.next_down()], "BadScale"),
+        ([most.next_up(), 1.0, 1.0], "BadScale"),
+        ([1.0, 1.0, -most.next_up()], "BadScale"),
+        ([1.0, f32::NAN, 1.0], "BadScale"),
+        ([f32::INFINITY, 1.0, 1.0], "BadScale"),
+        ([1.0, 1.0, 1e-40], "BadScale"),
+    ] {
+        numbers(Tensor::Fed(Layer::Head { task: 1 }), &weights, status);
+    }
+    all
 }

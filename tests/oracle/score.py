@@ -342,7 +342,7 @@ def read_spec(r):
     )
     id_type = lambda: r.enum(("int",), ("text",))["is"]
     lookup = lambda: r.enum(("buckets",), ("hash", ("id", id_type)), ("vocabulary", ("id", id_type)))
-    layers = lambda: r.list(r.u16, 4)
+    layers = lambda most=4: r.list(r.u16, most)
     head = r.record(*[("name", r.str)] + [(k, r.u8) for k in ("features", "tables", "labels", "tasks", "terms")])
 
     def many(kind, most, *fields):
@@ -357,10 +357,15 @@ def read_spec(r):
     spec["features"] = many("features", 128, ("name", r.str), ("side", side), ("source", source), ("encoding", encoding))
     spec["tables"] = many("tables", 64, ("name", r.str), ("rows", r.u32), ("dim", r.u16), ("lookup", lookup))
     spec["labels"] = many("labels", 32, ("name", r.str), ("log1p", r.bool))
-    spec["network"] = r.record(("kind", lambda: r.enum(("mmoe",))["is"]), ("experts", r.u8), ("layers", layers))
-    kind = lambda: r.enum(("binary",), ("duration",))["is"]
-    spec["tasks"] = many("tasks", 16, ("name", r.str), ("unit", r.str), ("kind", kind),
-                         ("given", lambda: r.option(r.u8)), ("layers", layers), ("score_scale", r.f32))
+    one_of = lambda *names: lambda: r.enum(*((name,) for name in names))["is"]
+    spec["network"] = r.record(
+        ("kind", one_of("mmoe", "shared_bottom", "shared_embedding", "single")), ("experts", r.u8), ("layers", layers),
+        ("gate", one_of("softmax", "attention")), ("gate_layers", lambda: layers(2)))
+    fed = lambda: r.fields(("task", r.u8), ("value", one_of("logit", "probability")))
+    calibration = lambda: r.enum(("none",), ("platt", ("scale", r.f32), ("offset", r.f32)), ("isotonic", ("knots", r.u8)))
+    spec["tasks"] = many("tasks", 16, ("name", r.str), ("unit", r.str), ("kind", one_of("binary", "duration")),
+                         ("given", lambda: r.option(r.u8)), ("layers", layers), ("inputs", lambda: r.list(fed, 16)),
+                         ("calibration", calibration), ("score_scale", r.f32))
     spec["terms"] = many("terms", 32, ("name", r.str), ("task", r.u8), ("entire", r.bool), ("weight", r.f32))
     r.finish()
     return spec
@@ -491,13 +496,32 @@ def check_spec(spec):
     network = spec["network"]
     within(network["experts"], 16)
     within(len(network["layers"]), 4)
-    for width in network["layers"] + [w for t in tasks for w in t["layers"]]:
+    kind = network["kind"]
+    holds(kind != "shared_bottom" or network["experts"] == 1)
+    holds(kind not in ("shared_embedding", "single") or network["experts"] == len(tasks))
+    holds(kind == "mmoe" or (network["gate"] == "softmax" and not network["gate_layers"]))
+    for width in network["layers"] + network["gate_layers"] + [w for t in tasks for w in t["layers"]]:
         within(width, 1024)
     within(len(tasks), 16)
     for i, t in enumerate(tasks):
         number(t["score_scale"], f32(1e-6), 1e6)
+        for fed in t["inputs"]:
+            holds(fed["task"] < len(tasks) and fed["task"] != i)
+            holds(fed["value"] == "logit" or tasks[fed["task"]]["kind"] == "binary")
+        holds(len({fed["task"] for fed in t["inputs"]}) == len(t["inputs"]))
+        calibration = t["calibration"]
+        holds(calibration["is"] == "none" or t["kind"] == "binary")
+        if calibration["is"] == "platt":
+            number(calibration["scale"], f32(1e-3), 1e3)
+            number(calibration["offset"], -1e3, 1e3)
+        elif calibration["is"] == "isotonic":
+            holds(2 <= calibration["knots"] <= 32)
         if t["given"] is not None:
             holds(t["given"] < i and tasks[t["given"]]["kind"] == "binary")
+    feeders = [{fed["task"] for fed in t["inputs"]} for t in tasks]
+    for _ in tasks:
+        feeders = [of.union(*(feeders[other] for other in of)) for of in feeders]
+    holds(all(i not in of for i, of in enumerate(feeders)))
     for term in spec["terms"]:
         holds(term["task"] < len(tasks))
         need(term["weight"] == 0 or f32(1e-12) <= abs(term["weight"]) <= 1e6, "BadNumber")
@@ -625,52 +649,83 @@ class Model:
         need(all(v == 0 or 2.0**-126 <= abs(v) <= 1 << 20 for v in values), "BadScale")
         return values
 
+    @staticmethod
+    def fed_weights(r, n, width):
+        rows = read_tensor(r, FLOAT, n, width)
+        need(all(v == 0 or 2.0**-40 <= abs(v) <= 1 << 20 for row in rows for v in row), "BadScale")
+        return rows
+
+    @staticmethod
+    def knots(r, n):
+        logits, probabilities = rows = read_tensor(r, FLOAT, 2, n)
+        usual = all(v == 0 or abs(v) >= 2.0**-126 for row in rows for v in row)
+        inside = all(-100 <= x <= 100 for x in logits) and all(2.0**-40 <= y <= 1 for y in probabilities)
+        rise = all(b >= f32(a + 2.0**-20) for a, b in zip(logits, logits[1:]) if inside)
+        need(usual and inside and rise and all(a <= b for a, b in zip(probabilities, probabilities[1:])), "BadScale")
+        return list(zip(logits, probabilities))
+
     def read_embeddings(self, r):
+        """Zero points and rows by table and group."""
+        self.groups = len(self.spec["tasks"]) if self.spec["network"]["kind"] == "single" else 1
         self.zero_points, self.rows = [], []
         for t in self.spec["tables"]:
-            self.scales(r, t["dim"])
-            self.zero_points.append(read_tensor(r, U7, 1, t["dim"])[0])
-            self.rows.append(read_tensor(r, U7, t["rows"], t["dim"]))
+            dim = t["dim"]
+            cut = lambda values: [values[g * dim : (g + 1) * dim] for g in range(self.groups)]
+            self.scales(r, self.groups * dim)
+            self.zero_points.append(cut(read_tensor(r, U7, 1, self.groups * dim)[0]))
+            self.rows.append(list(map(cut, read_tensor(r, U7, t["rows"], self.groups * dim))))
         r.finish()
 
     def read_layers(self, r):
+        """First layers by group and side; later layers by expert or task."""
         spec = self.spec
-        experts, widths, tasks = spec["network"]["experts"], spec["network"]["layers"], spec["tasks"]
-        outputs = experts * widths[0] + len(tasks) * experts
-        self.first = []
-        for inputs in spec["inputs"]:
-            self.first.append(None if inputs == 0 else (
+        network, tasks = spec["network"], spec["tasks"]
+        experts, widths = network["experts"], network["layers"]
+        gate = network["gate_layers"] + [experts if network["gate"] == "softmax" else widths[-1]]
+        gates = len(tasks) if network["kind"] == "mmoe" else 0
+        outputs = (1 if network["kind"] == "single" else experts) * widths[0] + gates * gate[0]
+        self.first, self.first_bias = [], []
+        for _ in range(self.groups):
+            self.first.append([None if inputs == 0 else (
                 read_tensor(r, PANEL, outputs, inputs), self.scales(r, up(outputs, 16)),
-                read_tensor(r, I32, 1, up(outputs, 16))[0]))
-        self.first_bias = self.biases(r, up(outputs, 16))[:outputs]
+                read_tensor(r, I32, 1, up(outputs, 16))[0]) for inputs in spec["inputs"]])
+            self.first_bias.append(self.biases(r, up(outputs, 16))[:outputs])
         dense = lambda out, inputs: (
             read_tensor(r, PANEL, out, inputs), self.scales(r, up(out, 16)), self.biases(r, up(out, 16)))
         stack = lambda widths: [dense(out, inputs) for inputs, out in zip(widths, widths[1:])]
         self.experts = [stack(widths) for _ in range(experts)]
+        self.gates = [stack(gate) for _ in range(gates)]
         self.towers = [stack([widths[-1]] + t["layers"]) for t in tasks]
         self.heads = []
         for t in tasks:
-            weight = read_tensor(r, I8, 1, ([widths[-1]] + t["layers"])[-1])[0]
-            self.heads.append((weight, self.scales(r, 1)[0], self.biases(r, 1)[0]))
+            weight = read_tensor(r, I8, 1, ([widths[-1]] + t["layers"])[-1])
+            self.heads.append((weight, self.scales(r, 1), self.biases(r, 1)))
+        self.fed, self.curves = [], []
+        for t in tasks:
+            width = up(t["layers"][0], 16) if t["layers"] else 1
+            self.fed.append(self.fed_weights(r, len(t["inputs"]), width) if t["inputs"] else [])
+            isotonic = t["calibration"]["is"] == "isotonic"
+            self.curves.append(self.knots(r, t["calibration"]["knots"]) if isotonic else None)
         r.finish()
 
     def folded(self):
         """Whether every zero bias is what the weights and zero points make it."""
-        for side, layer in zip(SIDES, self.first):
-            zeros = []
-            for f in self.spec["features"]:
-                if f["side"] != side:
-                    continue
-                e = f["encoding"]
-                for n, table in inputs_of(self.spec, f):
-                    if table is not None:
-                        zeros += list(self.zero_points[table])
-                    elif e["is"] == "vector":
-                        zeros += [e["grid"]["zero_point"]] * n
-                    else:
-                        zeros += number_bytes(e["value"], e["value"]["zero_point"])
-            if layer and any(b != -sum(map(mul, w, zeros)) for w, b in zip(layer[0], layer[2])):
-                return False
+        for group, layers in enumerate(self.first):
+            for side, layer in zip(SIDES, layers):
+                zeros = []
+                for f in self.spec["features"]:
+                    if f["side"] != side:
+                        continue
+                    e = f["encoding"]
+                    for n, table in inputs_of(self.spec, f):
+                        if table is not None:
+                            zeros += list(self.zero_points[table][group])
+                        elif e["is"] == "vector":
+                            zeros += [e["grid"]["zero_point"]] * n
+                        else:
+                            zeros += number_bytes(e["value"], e["value"]["zero_point"])
+                if layer and any(b != -sum(map(mul, w, zeros)) for w, b in zip(layer[0], layer[2])):
+                    return False
         return True
 
 
@@ -937,7 +992,7 @@ class Request:
         x = self.clip(self.spec["features"][i]["encoding"]["transform"], x)
         return 1 + sum(b <= x for b in self.model.boundaries[i])
 
-    def feature_bytes(self, i, candidate):
+    def feature_bytes(self, i, group, candidate):
         f = self.spec["features"][i]
         s, e, model = f["source"], f["encoding"], self.model
         at = 0 if f["side"] == "user" else candidate
@@ -948,9 +1003,9 @@ class Request:
                 row = self.row_of(e["table"], key, e["default_row"])
             else:
                 row = self.column_row(i, at, e["default_row"])
-            return model.rows[e["table"]][row]
+            return model.rows[e["table"]][row][group]
         if e["is"] == "rows":
-            return self.pooled(i, e, s, at)
+            return self.pooled(i, group, e, s, at)
         if e["is"] == "vector":
             column = self.column(i)
             if not column:
@@ -970,10 +1025,10 @@ class Request:
             steps = round(clamp(product(x, grid["inv_scale"]), -1024.0, 1024.0)) + grid["zero_point"]
             out += number_bytes(grid, min(max(steps, 0), 127 * grid["bytes"]))
         if e["buckets"] is not None:
-            out += model.rows[e["buckets"]][self.bucket(i, raw)]
+            out += model.rows[e["buckets"]][self.bucket(i, raw)][group]
         return out
 
-    def pooled(self, i, e, s, at):
+    def pooled(self, i, group, e, s, at):
         table, weights = e["table"], None
         if s["is"] == "last_ids":
             rows = [self.row_of(table, key, 0) for key in self.state.last_ids(i)]
@@ -995,8 +1050,8 @@ class Request:
         weights = weights or [32768] * len(rows)
         total = sum(weights)
         out = []
-        for j, z in enumerate(self.model.zero_points[table]):
-            q = [self.model.rows[table][row][j] for row in rows]
+        for j, z in enumerate(self.model.zero_points[table][group]):
+            q = [self.model.rows[table][row][group][j] for row in rows]
             if e["pooling"] == "mean":
                 out.append(divide_even(sum(map(mul, weights, q)), total) if total else z)
             else:
@@ -1004,9 +1059,9 @@ class Request:
                 out.append(min(max(z + moved, 0), 127))
         return bytes(out)
 
-    def side_bytes(self, side, candidate):
+    def side_bytes(self, group, side, candidate):
         features = enumerate(self.spec["features"])
-        return b"".join(self.feature_bytes(i, candidate) for i, f in features if f["side"] == side)
+        return b"".join(self.feature_bytes(i, group, candidate) for i, f in features if f["side"] == side)
 
 
 COUNTED = {"missing": 506, "not_finite": 507, "unknown_ids": 508}
@@ -1097,55 +1152,111 @@ def quantize(row):
 
 
 def score(model, request, candidate):
-    """Scores of a candidate, its input bytes per side and the i32 sums of every layer."""
+    """Scores of a candidate, its input bytes per group and side and the i32 sums of every layer."""
     spec = model.spec
+    network, tasks = spec["network"], spec["tasks"]
     inputs, sums = {}, {}
-    total = rounded(model.first_bias)
-    for side, layer in zip(SIDES, model.first):
-        inputs[side] = request.side_bytes(side, candidate)
-        if layer:
-            weight, scale, zero = layer
-            acc = [z + sum(map(mul, w, inputs[side])) for w, z in zip(weight, zero)]
-            sums["first " + side] = acc
-            terms = rounded(map(mul, rounded(acc), scale))
-            total = rounded(map(float.__add__, total, terms))
 
-    def hidden(name, layer, activations):
+    def first(group):
+        total = rounded(model.first_bias[group])
+        for side, layer in zip(SIDES, model.first[group]):
+            name = f"{group} {side}"
+            inputs[name] = request.side_bytes(group, side, candidate)
+            if layer:
+                weight, scale, zero = layer
+                acc = [z + sum(map(mul, w, inputs[name])) for w, z in zip(weight, zero)]
+                sums["first " + name] = acc
+                terms = rounded(map(mul, rounded(acc), scale))
+                total = rounded(map(float.__add__, total, terms))
+        return total
+
+    def dense(name, layer, activations):
         weight, scale, bias = layer
         q, t = quantize(activations)
         acc = [sum(map(mul, w, q)) for w in weight]
         sums[name] = acc
         scaled = rounded(map(mul, rounded(acc), rounded([s * t for s in scale])))
-        return [relu(x) for x in rounded(map(float.__add__, scaled, bias))]
+        return rounded(map(float.__add__, scaled, bias))
 
-    width, experts = spec["network"]["layers"][0], spec["network"]["experts"]
-    outputs = []
+    first_layers = [first(group) for group in range(model.groups)]
+    width, experts, outputs = network["layers"][0], network["experts"], []
     for e in range(experts):
-        a = [relu(x) for x in total[e * width : (e + 1) * width]]
+        a = first_layers[e][:width] if network["kind"] == "single" else first_layers[0][e * width : (e + 1) * width]
+        a = [relu(x) for x in a]
         for l, layer in enumerate(model.experts[e]):
-            a = hidden(f"expert {e} {l + 1}", layer, a)
+            a = [relu(x) for x in dense(f"expert {e} {l + 1}", layer, a)]
         outputs.append(a)
-    scores = []
-    for t, task in enumerate(spec["tasks"]):
-        start = experts * width + t * experts
-        gates = softmax(total[start : start + experts])
-        mixture = [0.0] * len(outputs[0])
-        for gate, output in zip(gates, outputs):
+
+    def mixture(t):
+        if network["kind"] != "mmoe":
+            return outputs[0 if network["kind"] == "shared_bottom" else t]
+        size = (network["gate_layers"] + [experts if network["gate"] == "softmax" else len(outputs[0])])[0]
+        start = experts * width + t * size
+        u = first_layers[0][start : start + size]
+        for l, layer in enumerate(model.gates[t]):
+            u = dense(f"gate {t} {l + 1}", layer, [relu(x) for x in u])
+        logits = u if network["gate"] == "softmax" else [dot_product(u, output) for output in outputs]
+        mixed = [0.0] * len(outputs[0])
+        for gate, output in zip(softmax(logits), outputs):
             share = gate / 32768.0
-            mixture = rounded(map(float.__add__, mixture, rounded([share * x for x in output])))
-        a = list(mixture)
-        for l, layer in enumerate(model.towers[t]):
-            a = hidden(f"tower {t} {l}", layer, a)
-        weight, scale, bias = model.heads[t]
-        q, row_scale = quantize(a)
-        acc = sum(map(mul, weight, q))
-        sums[f"head {t}"] = [acc]
-        logit = f32(f32(f32(acc) * f32(scale * row_scale)) + bias)
-        if task["kind"] == "binary":
-            scores.append(sigmoid(logit))
-        else:
-            scores.append(f32(f32(exp(clamp(logit, 0.0, 20.0)) - 1.0) * task["score_scale"]))
-    return scores, inputs, sums
+            mixed = rounded(map(float.__add__, mixed, rounded([share * x for x in output])))
+        return list(mixed)
+
+    logits = {}
+
+    def logit(t):
+        """Computes those that feed it first."""
+        if t not in logits:
+            values = [fed_value(logit(fed["task"]), fed["value"]) for fed in tasks[t]["inputs"]]
+            layers = [(f"tower {t} {l}", layer) for l, layer in enumerate(model.towers[t])] + [(f"head {t}", model.heads[t])]
+            a = mixture(t)
+            for l, (name, layer) in enumerate(layers):
+                a = dense(name, layer, a)
+                for weights, value in zip(model.fed[t] if l == 0 else [], values):
+                    a = rounded(map(float.__add__, a, rounded([w * value for w in weights[: len(a)]])))
+                if name != f"head {t}":
+                    a = [relu(x) for x in a]
+            logits[t] = a[0]
+        return logits[t]
+
+    return [link(task, model.curves[t], logit(t)) for t, task in enumerate(tasks)], inputs, sums
+
+
+def dot_product(query, key):
+    """An attention logit."""
+    total = 0.0
+    for q, k in zip(query, key):
+        q = clamp(q, -MOST, MOST)
+        total = f32(total + (0.0 if abs(q) < LEAST or k < LEAST else f32(q * k)))
+    return total
+
+
+def fed_value(logit, value):
+    z = clamp(logit, -30.0, 30.0)
+    if value == "probability":
+        return sigmoid(z)
+    return z if abs(z) >= LEAST else 0.0
+
+
+def link(task, knots, logit):
+    calibration = task["calibration"]
+    if task["kind"] == "duration":
+        return f32(f32(exp(clamp(logit, 0.0, 20.0)) - 1.0) * task["score_scale"])
+    if calibration["is"] == "platt":
+        return sigmoid(f32(f32(clamp(logit, -1e6, 1e6) * calibration["scale"]) + calibration["offset"]))
+    if calibration["is"] == "isotonic":
+        return interpolate(knots, logit)
+    return sigmoid(logit)
+
+
+def interpolate(knots, logit):
+    if logit < knots[0][0]:
+        return knots[0][1]
+    for (x0, y0), (x1, y1) in zip(knots, knots[1:]):
+        if logit < x1:
+            ratio = f32(f32(logit - x0) / f32(x1 - x0))
+            return f32(y0 + f32(f32(y1 - y0) * ratio))
+    return knots[-1][1]
 
 
 def softmax(logits):
@@ -1190,7 +1301,7 @@ def rank(model, line):
         scores, inputs, sums = score(model, request, candidate)
         fused[candidate] = fuse(model.spec, scores, line["weights"])
         out["scores"].append([bits(s) for s in scores])
-        out["inputs"].append({side: data.hex() for side, data in inputs.items()})
+        out["inputs"].append({name: data.hex() for name, data in inputs.items()})
         out["sums"].append(sums)
     out["fused"] = [bits(x) for x in fused]
     out["order"] = sorted(range(n), key=lambda c: (-fused[c], c))
