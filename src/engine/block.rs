@@ -224,7 +224,8 @@ impl Model<'_> {
             for (fed, logits) in fed.iter_mut().zip(&logits).take(rows) {
                 feed(t, logits, fed);
             }
-            self.tower(b, &s, rows, (task, t), &fed, see, &mut logits);
+            let fed = fed.get(..rows).unwrap_or_default();
+            self.tower(b, &s, (task, t), fed, see, &mut logits);
             for (scores, logits) in scores.iter_mut().zip(&logits).take(rows) {
                 if let (Some(score), Some(logit)) = (scores.get_mut(task), logits.get(task)) {
                     let knots = self.knots.get(task).copied().unwrap_or_default();
@@ -382,16 +383,15 @@ impl Model<'_> {
         &self,
         b: &mut Buffers<'_>,
         s: &Sizes,
-        rows: usize,
         (task, t): (usize, &Task<'_>),
-        fed: &Scores,
+        fed: &[[f32; limits::TASKS]],
         see: &mut impl See,
         logits: &mut Scores,
     ) {
         let before = self.spec.tasks.iter().take(task);
         let before = before.map(|t| t.tower_layers.len()).sum();
         let mut scales = [0.0; BLOCK];
-        let scales = scales.get_mut(..rows).unwrap_or_default();
+        let scales = scales.get_mut(..fed.len()).unwrap_or_default();
         let mut width = self.spec.mixture_width();
         for (r, scale) in scales.iter_mut().enumerate() {
             let mixture = row(b.mixture, r, s.mixture).get(..width);

@@ -248,7 +248,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
                         pool.add(self.model.table_row(table, row, group), None);
                     }
                 } else {
-                    self.pool_column(i, table, most, index, group, &mut pool, tally);
+                    self.pool_column(i, table, most, (index, group), &mut pool, tally);
                 }
                 pool.finish(zero_points, to);
             }
@@ -357,8 +357,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         i: usize,
         table: u8,
         most: usize,
-        index: usize,
-        group: usize,
+        (index, group): (usize, usize),
         pool: &mut Pool,
         tally: &mut Tally,
     ) {

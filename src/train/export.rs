@@ -23,6 +23,7 @@ use crate::engine::{Model, OpenOptions, Output, Request, Scratch};
 use crate::format::File;
 use crate::spec::{Spec, limits};
 use crate::train::dataset::TaskData;
+use crate::train::description::CalibrationKind;
 use crate::train::error::{Error, Kind, Result};
 use crate::train::files::Replacement;
 use crate::train::parameters::Parameters;
@@ -45,14 +46,14 @@ pub struct Run<'r> {
     pub tasks: &'r [TaskData],
     /// The f32 model's logits `[rows, tasks]` of rows of the data set.
     pub logits: &'r mut dyn FnMut(&[u32]) -> Vec<f32>,
-    /// Requests whose rows set the output biases: training rows.
+    /// Requests whose rows set the output biases and calibrations: rows that stopped training, or training rows.
     pub calibration: &'r mut Requests<'r>,
     /// Requests that are compared: no row of `calibration`.
     pub replay: &'r mut Requests<'r>,
 }
 
 /// How to export.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Largest loss of AUC (Spearman's correlation for durations) of the file against the f32 run, in any task.
     pub auc_budget: f64,
@@ -62,6 +63,8 @@ pub struct Options {
     pub seed: u64,
     /// Set each duration's `score_scale` so that its mean score is the mean label of the calibration rows.
     pub mean_durations: bool,
+    /// By task: how its score is calibrated on the calibration rows; missing ones are not.
+    pub calibrations: Vec<CalibrationKind>,
 }
 
 impl Default for Options {
@@ -71,6 +74,7 @@ impl Default for Options {
             resamples: 200,
             seed: 1,
             mean_durations: false,
+            calibrations: Vec::new(),
         }
     }
 }
@@ -152,7 +156,14 @@ pub fn export(run: &mut Run<'_>, options: &Options, path: &Path) -> Result<Repor
     let replayed = replay(&model, run.replay)?;
     let logits = (run.logits)(&replayed.rows);
     check_apart(&corrected.rows, &replayed.rows)?;
-    let mut report = compare::compare(model.spec(), &replayed, &logits, run.tasks, options);
+    let mut report = compare::compare(
+        model.spec(),
+        &replayed,
+        &logits,
+        &corrected.maps,
+        run.tasks,
+        options,
+    );
     (report.bytes, report.digest) = (bytes.len(), format!("{:016x}", model.digest()));
     report.calibration_rows = corrected.rows.len();
     for (task, correction) in report.tasks.iter_mut().zip(&corrected.corrections) {
@@ -192,8 +203,8 @@ fn check_apart(calibration: &[u32], replay: &[u32]) -> Result<()> {
     Ok(())
 }
 
-fn file_of(run: &Run<'_>, spec: &Spec<'_>, parameters: &Parameters<f32>) -> Result<Vec<u8>> {
-    quantize(spec, parameters, run.lookups).map_err(|e| refused_file(&e))
+fn file_of(lookups: &Lookups, spec: &Spec<'_>, parameters: &Parameters<f32>) -> Result<Vec<u8>> {
+    quantize(spec, parameters, lookups).map_err(|e| refused_file(&e))
 }
 
 #[cfg(test)]

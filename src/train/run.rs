@@ -400,7 +400,10 @@ pub fn export(folder: &Path, output: &Path, data: Option<&Path>) -> Result<expor
         .map(|i| fit.boundaries(i))
         .collect();
     let limits = &d.toml.export;
-    let calibration = last_requests(&raw, &split.train, limits.calibration_rows);
+    // Rows that no gradient saw, if there are some beside those that are reported on.
+    let held_out = split.stop != split.validation && !split.stop.is_empty();
+    let unseen = if held_out { &split.stop } else { &split.train };
+    let calibration = last_requests(&raw, unseen, limits.calibration_rows);
     let replayed = last_requests(&raw, &split.validation, limits.replay_rows);
     if replayed.is_empty() {
         let message = "no validation row is left to hold the file against; see [data] validation";
@@ -438,6 +441,7 @@ pub fn export(folder: &Path, output: &Path, data: Option<&Path>) -> Result<expor
     let options = export::Options {
         auc_budget: limits.auc_budget,
         mean_durations: limits.mean_durations,
+        calibrations: d.toml.task.iter().map(|t| t.calibration).collect(),
         ..export::Options::default()
     };
     export::export(&mut subject, &options, output)

@@ -1,11 +1,16 @@
-//! Output biases: the mean score of every task becomes that of the f32 model.
+//! Output biases: the mean score of every task becomes that of the f32 model. Then the calibrations that the description
+//! asks for, fitted to the file's own scores.
 use std::prelude::v1::*;
 
 use super::compare::f32_score;
-use super::{Options, Run, file_of, open, replay};
-use crate::spec::{Spec, TaskKind};
-use crate::train::error::Result;
+use super::{Options, Replayed, Run, file_of, open, replay};
+use crate::spec::{Calibration, Spec, TaskKind};
+use crate::train::calibration;
+use crate::train::description::CalibrationKind;
+use crate::train::error::{Error, Kind, Result};
 use crate::train::evaluate::duration_score;
+use crate::train::parameters::Parameters;
+use crate::train::quantize::Lookups;
 
 /// Means agree when their ratio is this close to 1.
 const TOLERANCE: f64 = 1e-5;
@@ -19,6 +24,8 @@ pub(super) struct Calibrated {
     /// By task: what was added to the head's bias.
     pub corrections: Vec<f64>,
     pub rows: Vec<u32>,
+    /// By task: from logit to score, if it is calibrated.
+    pub maps: Vec<Option<calibration::Calibration>>,
 }
 
 /// Σ label / Σ (exp(logit) - 1), weighted, over rows with a weight: the `score_scale` that makes the mean score of a
@@ -38,21 +45,101 @@ pub fn retransformation(logits: &[f32], labels: &[f32], weights: &[f32]) -> Opti
 pub(super) fn calibrate(run: &mut Run<'_>, options: &Options) -> Result<Calibrated> {
     let mut spec: Box<Spec<'_>> = Box::new(run.spec.clone());
     let mut parameters = run.parameters.clone();
+    let mut lookups = run.lookups.clone();
+    let (corrections, mut bytes, replayed) =
+        correct(run, options, &mut spec, &mut parameters, &lookups)?;
+    let tasks = spec.tasks.len();
+    let mut maps = vec![None; tasks];
+    lookups.knots = vec![Vec::new(); tasks];
+    for (t, map) in maps.iter_mut().enumerate() {
+        let kind = options.calibrations.get(t).copied().unwrap_or_default();
+        let values = |values: &[f32]| -> Vec<f64> {
+            let rows = replayed.rows.iter();
+            rows.map(|row| values[*row as usize].into()).collect()
+        };
+        let scores = replayed.scores.iter().skip(t).step_by(tasks);
+        let logits: Vec<f64> = scores.map(|p| logit(f64::from(*p))).collect();
+        let data = &run.tasks[t];
+        let (labels, weights) = (values(&data.labels), values(&data.weights));
+        let fitted = match kind {
+            CalibrationKind::None => continue,
+            CalibrationKind::Platt => calibration::platt(&logits, &labels, &weights),
+            CalibrationKind::Temperature => calibration::temperature(&logits, &labels, &weights),
+            CalibrationKind::Isotonic => calibration::isotonic(&logits, &labels, &weights),
+        };
+        let fitted = fitted.map_err(|why| {
+            let name = spec.tasks[t].name;
+            let message = format!("task \"{name}\" cannot be calibrated: {why}");
+            Error::new(Kind::Data, message)
+        })?;
+        (spec.tasks[t].calibration, lookups.knots[t]) = device_form(&fitted);
+        *map = Some(fitted);
+    }
+    if maps.iter().any(Option::is_some) {
+        bytes = file_of(&lookups, &spec, &parameters)?;
+    }
+    Ok(Calibrated {
+        bytes,
+        corrections,
+        rows: replayed.rows,
+        maps,
+    })
+}
+
+/// The logit of a score; of 0 and 1 those that are as far as f32 scores go.
+fn logit(score: f64) -> f64 {
+    (libm::log(score) - libm::log1p(-score)).clamp(-30.0, 30.0)
+}
+
+/// A fitted calibration as the file holds it, and its knots.
+fn device_form(fitted: &calibration::Calibration) -> (Calibration, Vec<f32>) {
+    match fitted {
+        calibration::Calibration::Linear { scale, bias } => {
+            let scale = scale.clamp(1e-3, 1e3) as f32;
+            let offset = bias.clamp(-1e3, 1e3) as f32;
+            // The file holds no subnormal numbers.
+            let offset = if offset.is_normal() { offset } else { 0.0 };
+            (Calibration::Platt { scale, offset }, Vec::new())
+        }
+        calibration::Calibration::Isotonic {
+            logits,
+            probabilities,
+        } => {
+            let (mut x, mut y): (Vec<f32>, Vec<f32>) = (Vec::new(), Vec::new());
+            for (z, p) in logits.iter().zip(probabilities) {
+                let z = if z.abs() < 1e-30 { 0.0 } else { *z as f32 };
+                // Knots that the file's logits cannot tell apart are one.
+                if x.last().is_none_or(|last| z - last >= 1e-5) {
+                    x.push(z);
+                    y.push(*p as f32);
+                }
+            }
+            let knots = x.len() as u8;
+            x.append(&mut y);
+            (Calibration::Isotonic { knots }, x)
+        }
+    }
+}
+
+/// Changes biases and score scales until the means agree: what was added by task, the file and its replay.
+fn correct(
+    run: &mut Run<'_>,
+    options: &Options,
+    spec: &mut Spec<'_>,
+    parameters: &mut Parameters<f32>,
+    lookups: &Lookups,
+) -> Result<(Vec<f64>, Vec<u8>, Replayed)> {
     let tasks = spec.tasks.len();
     let mut corrections = vec![0.0; tasks];
     let mut logits: Option<Vec<f32>> = None;
     for round in 0.. {
-        let bytes = file_of(run, &spec, &parameters)?;
+        let bytes = file_of(lookups, spec, parameters)?;
         let replayed = {
             let model = open(&bytes)?;
             replay(&model, run.calibration)?
         };
         if round == ROUNDS {
-            return Ok(Calibrated {
-                bytes,
-                corrections,
-                rows: replayed.rows,
-            });
+            return Ok((corrections, bytes, replayed));
         }
         let rows = &replayed.rows;
         let logits = logits.get_or_insert_with(|| (run.logits)(rows));
@@ -87,11 +174,7 @@ pub(super) fn calibrate(run: &mut Run<'_>, options: &Options) -> Result<Calibrat
             }
         }
         if done {
-            return Ok(Calibrated {
-                bytes,
-                corrections,
-                rows: replayed.rows,
-            });
+            return Ok((corrections, bytes, replayed));
         }
     }
     unreachable!("the loop ends by its last round")

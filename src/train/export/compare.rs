@@ -10,6 +10,7 @@ use super::{Options, Replayed};
 use crate::fusion;
 use crate::rerank;
 use crate::spec::{Spec, TaskKind};
+use crate::train::calibration::Calibration;
 use crate::train::dataset::TaskData;
 use crate::train::error::{Error, Kind, Result};
 use crate::train::evaluate::duration_score;
@@ -84,11 +85,13 @@ pub(super) fn f32_score(kind: TaskKind, score_scale: f64, logit: f32) -> f64 {
     }
 }
 
-/// Compares `replayed` scores with `logits` `[rows, tasks]` of the same rows; `labels` are the data set's.
+/// Compares `replayed` scores with `logits` `[rows, tasks]` of the same rows, calibrated by `maps`; `labels` are the data
+/// set's.
 pub(super) fn compare(
     spec: &Spec<'_>,
     replayed: &Replayed,
     logits: &[f32],
+    maps: &[Option<Calibration>],
     labels: &[TaskData],
     options: &Options,
 ) -> Report {
@@ -98,7 +101,10 @@ pub(super) fn compare(
         .enumerate()
         .map(|(i, logit)| {
             let task = &spec.tasks[i % tasks];
-            f32_score(task.kind, f64::from(task.score_scale), *logit)
+            match &maps[i % tasks] {
+                Some(map) => map.apply(f64::from(*logit)),
+                None => f32_score(task.kind, f64::from(task.score_scale), *logit),
+            }
         })
         .collect();
     let (top10_overlap, top10_requests) = overlap(spec, replayed, &f32_scores);
