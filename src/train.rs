@@ -25,6 +25,7 @@ pub mod options;
 pub mod parameters;
 pub mod pass;
 pub mod policy;
+pub mod position;
 pub mod quantize;
 pub mod random;
 pub mod real;

@@ -75,7 +75,7 @@ pub fn check(d: &Description, data: Option<&Path>) -> Result<Report> {
     let raw = log::read(d, data)?;
     let split = pass::split(d, &raw)?;
     let (fit, derived) = Fit::learn(d, &raw, &split.train, None)?;
-    let spec = fit.spec(d)?;
+    let spec = fit.training_spec(d)?;
     let data = pass::encode(d, &fit, &spec, &raw, &derived);
     let tasks = d.toml.task.iter().zip(&data.tasks).map(|(task, t)| {
         let inside = || {

@@ -20,7 +20,7 @@ pub use feature::{
     DefaultValue, Feature, FeatureKind, IdKind, Table, TransformStep, VocabularyOptions,
 };
 pub use network::{
-    BalanceChoice, CalibrationKind, EvaluateEvery, Network, StopOn, Task, TaskInput,
+    BalanceChoice, CalibrationKind, EvaluateEvery, Network, PositionBias, StopOn, Task, TaskInput,
     TaskInputOptions, Train,
 };
 
@@ -58,6 +58,8 @@ pub struct Toml {
     /// `[[task]]`
     #[serde(default)]
     pub task: Vec<Task>,
+    /// `[position_bias]`
+    pub position_bias: Option<PositionBias>,
     /// `[train]`
     #[serde(default)]
     pub train: Train,
@@ -411,6 +413,13 @@ impl Description {
             .feature
             .iter()
             .position(|f| f.name.get_ref() == name)
+    }
+
+    /// Features that the exported model has: those before the first that is known in training alone.
+    pub fn num_served_features(&self) -> usize {
+        let features = &self.toml.feature;
+        let first = features.iter().position(|f| f.train_only);
+        first.unwrap_or(features.len())
     }
 
     /// Index of a task.

@@ -137,7 +137,7 @@ impl Fit {
         // Derived numbers need the states, which need only the sources and the number features' boundaries.
         fit.give_placeholder_tables(d);
         let derived = {
-            let spec = fit.spec(d)?;
+            let spec = fit.training_spec(d)?;
             pass::derive(d, &fit, &spec, raw)
         };
         for (i, f) in d.toml.feature.iter().enumerate() {
@@ -147,7 +147,7 @@ impl Fit {
             }
         }
         fit.give_placeholder_tables(d);
-        fit.spec(d)?;
+        fit.training_spec(d)?;
         Ok((fit, derived))
     }
 
@@ -327,25 +327,55 @@ impl Fit {
         Ok(self.row(table, Some(key), 0).0)
     }
 
+    /// Row of an id of a feature; that of a missing one if `id` is none.
+    pub fn id_row(&self, feature: usize, id: &DefaultValue) -> u32 {
+        let fitted = &self.features[feature];
+        let key = match id {
+            DefaultValue::Number(x) => crate::features::hash_int(*x as i64 as u64),
+            DefaultValue::Text(t) => crate::features::hash_text(t.as_bytes()),
+        };
+        let table = fitted.table.unwrap_or(0);
+        self.row(table, Some(key), fitted.default_row).0
+    }
+
     /// Row of a key in a table, as the device finds it.
     pub fn row(&self, table: u8, key: Option<u64>, default_row: u32) -> (u32, bool) {
         let t = &self.tables[usize::from(table)];
         crate::features::table_row(&t.view(), t.open().as_ref(), key, default_row)
     }
 
-    /// Tables of buckets stand after all others, in the order of their features.
+    /// Tables of buckets stand after all others, in the order of their features; tables of features that are known in
+    /// training alone behind all of those, in the same order.
     fn give_placeholder_tables(&mut self, d: &Description) {
         self.tables.retain(|t| t.lookup != Lookup::Buckets);
-        for (f, fitted) in d.toml.feature.iter().zip(&mut self.features) {
-            if f.kind.is_number() && f.buckets.is_some() {
-                fitted.table = u8::try_from(self.tables.len()).ok();
+        let buckets_of = |f: &Described| format!("{}:buckets", f.name.get_ref());
+        let bucketed = |f: &Described| f.kind.is_number() && f.buckets.is_some();
+        for (f, fitted) in d.toml.feature.iter().zip(&self.features) {
+            if bucketed(f) {
                 self.tables.push(FittedTable {
-                    name: format!("{}:buckets", f.name.get_ref()),
+                    name: buckets_of(f),
                     num_embeddings: fitted.boundaries.len() as u32 + 2,
                     embedding_dim: f.dim.unwrap_or(1),
                     lookup: Lookup::Buckets,
                     vocabulary: Vec::new(),
                 });
+            }
+        }
+        let train_only = |t: &FittedTable| {
+            let mut of = d.toml.feature.iter().filter(|f| f.train_only);
+            of.any(|f| f.table() == t.name || buckets_of(f) == t.name)
+        };
+        // Stable: false stands before true.
+        self.tables.sort_by_key(train_only);
+        let place = |name: &str| {
+            let found = self.tables.iter().position(|t| t.name == name);
+            found.and_then(|i| u8::try_from(i).ok())
+        };
+        for (f, fitted) in d.toml.feature.iter().zip(&mut self.features) {
+            if bucketed(f) {
+                fitted.table = place(&buckets_of(f));
+            } else if f.train_only && fitted.table.is_some() {
+                fitted.table = place(f.table());
             }
         }
     }

@@ -274,6 +274,7 @@ fn parameters(spec: &Spec<'_>, draw: Draw) -> Parameters<f32> {
                 dense(draw.at(400 + t), 1, inputs)
             })
             .collect(),
+        bias: Vec::new(),
     }
 }
 

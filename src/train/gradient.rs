@@ -284,7 +284,7 @@ impl<R: Real> Gradients<R> {
                     let dx = shards.iter().flat_map(|s| {
                         s.gradients
                             .x
-                            .chunks(network.input_stride())
+                            .chunks(network.x_stride())
                             .take(s.activations.rows)
                     });
                     table.scatter(network, t, data, rows, dropout, dx);

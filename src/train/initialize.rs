@@ -56,6 +56,12 @@ impl Network {
             .chain(p.towers.iter_mut().zip(&self.towers));
         hidden.extend(stacks.flat_map(|(layers, spans)| layers.iter_mut().zip(spans)));
         ends.extend(p.heads.iter_mut().zip(&self.heads));
+        let bias = self.bias.iter().flat_map(|b| &b.towers);
+        for (layers, spans) in p.bias.iter_mut().zip(bias) {
+            let mut layers: Vec<_> = layers.iter_mut().zip(spans).collect();
+            ends.extend(layers.pop());
+            hidden.extend(layers);
+        }
         for (layer, span) in hidden {
             fill(layer, span, he(span));
         }

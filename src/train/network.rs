@@ -9,10 +9,12 @@ use std::prelude::v1::*;
 use core::ops::Range;
 
 use crate::spec::{Encoding, Fed, Gate, NetworkKind, Pooling, Side, Spec, TaskKind};
+use crate::train::network::bias::{Bias, BiasPlan};
 use crate::train::parameters::{Dense, Parameters};
 use crate::train::real::Real;
 
 pub mod backward;
+pub mod bias;
 pub mod forward;
 pub mod gather;
 
@@ -123,6 +125,8 @@ pub struct Network {
     pub(crate) gates: Vec<Vec<Span>>,
     pub(crate) towers: Vec<Vec<Span>>,
     pub(crate) heads: Vec<Span>,
+    /// Towers on what is known in training alone.
+    pub(crate) bias: Option<BiasPlan>,
     pub(crate) segments: Vec<Segment>,
     pub(crate) num_dense: usize,
 }
@@ -158,13 +162,17 @@ fn stack(next: &mut usize, mut inputs: usize, widths: &[usize]) -> Vec<Span> {
     spans
 }
 
-/// The runs of inputs of every group.
-fn input_plans(spec: &Spec<'_>) -> Vec<InputPlan> {
+/// The runs of inputs of every group; behind them those of features that are not served, and how many columns these have.
+fn input_plans(served: &Spec<'_>, spec: &Spec<'_>) -> (Vec<InputPlan>, usize) {
     let mut plans = Vec::new();
-    let groups = spec.groups();
+    let (groups, num_served) = (spec.groups(), served.features.len());
     let mut offset = 0;
-    for group in 0..groups {
+    let mut add = |group: usize, owner: Option<usize>, is_served: bool| {
+        let before = offset;
         for input in Side::ALL.into_iter().flat_map(|side| spec.inputs(side)) {
+            if (input.feature < num_served) != is_served {
+                continue;
+            }
             let encoding = spec.features[input.feature].encoding;
             let table = input.table.map(|table| table * groups + group);
             let kind = match (encoding, table) {
@@ -180,28 +188,51 @@ fn input_plans(spec: &Spec<'_>) -> Vec<InputPlan> {
             plans.push(InputPlan {
                 feature: input.feature,
                 user: input.side == Side::User,
-                owner: (groups > 1).then_some(group),
+                owner,
                 offset,
                 dim: input.values,
                 kind,
             });
             offset += input.values;
         }
+        offset - before
+    };
+    for group in 0..groups {
+        add(group, (groups > 1).then_some(group), true);
     }
-    plans
+    let bias_inputs = add(0, None, false);
+    (plans, bias_inputs)
 }
 
 impl Network {
     /// The plan of `spec`, which must hold to its own documentation (at least one expert layer, indices in range).
     pub fn new(spec: &Spec<'_>) -> Self {
+        Self::build(spec, None)
+    }
+
+    /// The plan of `spec` in training, with towers on what is known in training alone.
+    pub(crate) fn with_bias(spec: &Spec<'_>, bias: &Bias<'_>) -> Self {
+        Self::build(spec, Some(bias))
+    }
+
+    fn build(served: &Spec<'_>, bias: Option<&Bias<'_>>) -> Self {
+        let spec = bias.map_or(served, |b| b.spec);
         let groups = spec.groups();
-        let num_inputs: usize = Side::ALL.iter().map(|side| spec.side_values(*side)).sum();
+        let num_inputs: usize = Side::ALL.iter().map(|side| served.side_values(*side)).sum();
         let num_experts = usize::from(spec.network.num_experts);
         let wide = |layers: &[u16]| layers.iter().map(|w| usize::from(*w)).collect::<Vec<_>>();
         let expert_widths = wide(&spec.network.expert_layers);
         let mixture = spec.mixture_width();
         let owner = |group: usize| (spec.network.kind == NetworkKind::Single).then_some(group);
-        let tables = spec.tables.iter().flat_map(|t| {
+        let tables = spec.tables.iter().enumerate().flat_map(|(i, t)| {
+            // Towers of several tasks may read one table of what is known in training alone.
+            let owner = move |group| {
+                if i < served.tables.len() {
+                    owner(group)
+                } else {
+                    None
+                }
+            };
             (0..groups).map(move |group| TablePlan {
                 num_embeddings: t.num_embeddings as usize,
                 dim: usize::from(t.embedding_dim),
@@ -256,6 +287,12 @@ impl Network {
             heads.push(allot(&mut next, 1, head_inputs));
         }
 
+        let (inputs, bias_inputs) = input_plans(served, spec);
+        let bias = bias.map(|bias| {
+            let tables = served.tables.len() * groups;
+            BiasPlan::new(bias, tables, bias_inputs, &mut next)
+        });
+
         let mut segments = Vec::new();
         let mut add = |span: &Span, owner: Option<usize>| {
             segments.push(Segment {
@@ -280,13 +317,18 @@ impl Network {
             towers[task].iter().for_each(|s| add(s, Some(task)));
             add(&heads[task], Some(task));
         }
+        if let Some(bias) = &bias {
+            for (spans, task) in bias.towers.iter().zip(&bias.tasks) {
+                spans.iter().for_each(|s| add(s, Some(*task)));
+            }
+        }
         segments.sort_by_key(|s| s.range.start);
         let order = spec.order().unwrap_or_default();
         let tasks = spec.tasks.iter();
         Self {
             kind: spec.network.kind,
             gate: spec.network.gate,
-            inputs: input_plans(spec),
+            inputs,
             num_inputs,
             groups,
             num_experts,
@@ -303,6 +345,7 @@ impl Network {
             gates,
             towers,
             heads,
+            bias,
             segments,
             num_dense: next,
         }
@@ -321,6 +364,11 @@ impl Network {
             chain.push(given);
         }
         chain.into_iter()
+    }
+
+    /// Columns of the input vector with what is known in training alone.
+    pub(crate) fn x_stride(&self) -> usize {
+        self.input_stride() + self.bias_inputs()
     }
 
     /// Columns of the input vector.
@@ -361,14 +409,18 @@ impl Network {
             .flatten()
             .chain(self.gates.iter().flatten())
             .chain(self.towers.iter().flatten());
-        let spans = spans.chain(&self.heads).copied();
+        let bias = self.bias.iter().flat_map(|b| b.towers.iter().flatten());
+        let spans = spans.chain(&self.heads).chain(bias).copied();
         let layers = p
             .experts
             .iter_mut()
             .flatten()
             .chain(p.gates.iter_mut().flatten())
             .chain(p.towers.iter_mut().flatten());
-        spans.zip(layers.chain(&mut p.heads)).collect()
+        let layers = layers
+            .chain(&mut p.heads)
+            .chain(p.bias.iter_mut().flatten());
+        spans.zip(layers).collect()
     }
 
     /// Parameters of this network's shape, all zero.
@@ -391,6 +443,7 @@ impl Network {
             gates: stacks(&self.gates),
             towers: stacks(&self.towers),
             heads: self.heads.iter().map(dense).collect(),
+            bias: stacks(self.bias.as_ref().map_or(&[][..], |b| &b.towers)),
         }
     }
 
@@ -415,6 +468,7 @@ impl Network {
             && stacks(&p.gates, &self.gates)
             && stacks(&p.towers, &self.towers)
             && all(&p.heads, &self.heads)
+            && stacks(&p.bias, self.bias.as_ref().map_or(&[][..], |b| &b.towers))
     }
 
     /// Adds `factor` x the offsets of sampled tasks to their heads: 1 makes parameters in training those that are served,

@@ -52,6 +52,8 @@ pub struct DropoutRates {
     pub gate: f64,
     /// Of an id of a vocabulary table: its row becomes row 0, so that the out-of-vocabulary row learns.
     pub id: f64,
+    /// Of all that is known in training alone.
+    pub position: f64,
 }
 
 /// `[network]` and `[train]` of a description: what is not the spec's.
@@ -207,6 +209,7 @@ impl TrainOptions {
             ("embedding_dropout", d.embedding),
             ("gate_dropout", d.gate),
             ("id_dropout", d.id),
+            ("[position_bias] dropout", d.position),
             ("average", self.average),
         ];
         let at_least_zero = [

@@ -32,6 +32,8 @@ pub struct Parameters<R> {
     pub towers: Vec<Vec<Dense<R>>>,
     /// Per task: one logit.
     pub heads: Vec<Dense<R>>,
+    /// Per tower on what is known in training alone: hidden layers, then one logit. Empty in what is served.
+    pub bias: Vec<Vec<Dense<R>>>,
 }
 
 /// Inputs of the network: all sides together.

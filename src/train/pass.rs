@@ -259,8 +259,9 @@ pub fn derive_by(
         .collect();
     for_each_state(d, boundaries, spec, raw, &mut |request, rows, state| {
         let (state, now) = (Some(state), raw.time[request]);
-        for (i, column) in columns.iter_mut().enumerate() {
-            match (column, spec.features[i].source) {
+        // Of features known in training alone the spec may have none, and none is derived.
+        for (i, (column, feature)) in columns.iter_mut().zip(&spec.features).enumerate() {
+            match (column, feature.source) {
                 (RawColumn::Lists { offsets, ids, .. }, Source::LastIds { .. }) => {
                     ids.extend(features::last_ids(spec, state, i));
                     offsets.push(ids.len() as u32);
@@ -308,6 +309,25 @@ pub fn encode(
     Dataset {
         features: encode_by(d, spec, &all_boundaries(fit, spec), raw, derived, &row_of),
         ..labels(d, raw)
+    }
+}
+
+/// One value of a number feature.
+pub fn number(fit: &Fit, spec: &Spec<'_>, feature: usize, x: f32) -> FeatureData {
+    match spec.features[feature].encoding {
+        Encoding::Number {
+            transform,
+            value,
+            buckets,
+            ..
+        } => {
+            let bucket = |_| features::bucket_row(&transform, &fit.boundaries(feature), x);
+            FeatureData::Numbers {
+                values: value.iter().map(|_| transform.apply(x)).collect(),
+                buckets: buckets.iter().map(bucket).collect(),
+            }
+        }
+        _ => FeatureData::Rows(Vec::new()),
     }
 }
 

@@ -35,7 +35,7 @@ use crate::train::sampling::{self, Sampling};
 use crate::train::trainer::{
     CHECKPOINT_FILE, Evaluation, Job, Outcome, PARAMETERS_FILE, Progress, TrainError, Training,
 };
-use crate::train::{checkpoint, evaluate, export, pass, replay, warm};
+use crate::train::{checkpoint, evaluate, export, pass, position, replay, warm};
 
 /// The report's name in a run's folder.
 const REPORT_FILE: &str = "report.json";
@@ -80,6 +80,9 @@ pub struct Report {
     pub parameters: [usize; 2],
     /// Every evaluation of the stopping rows.
     pub history: Vec<Evaluation>,
+    /// By task with a position bias: its logit at distinct values of what is known in training alone, less that of the
+    /// reference.
+    pub position_bias: Vec<position::Curve>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -179,7 +182,9 @@ pub fn train(
     let learned_from: Vec<u32> = merged(&split.train, &split.stop, &split.validation);
     let (fit, derived) = Fit::learn(&d, &raw, &learned_from, previous.as_ref().map(|p| &p.fit))?;
     let spec = fit.spec(&d)?;
-    let prepared = Prepared::encode(&d, &fit, &spec, raw, split, &derived);
+    let training_spec = fit.training_spec(&d)?;
+    let bias = position::towers(&d, &fit, &training_spec);
+    let prepared = Prepared::encode(&d, &fit, &training_spec, raw, split, &derived);
     let Prepared {
         raw,
         split,
@@ -211,6 +216,7 @@ pub fn train(
         options: &options,
         tasks: &tasks,
         schedules: &schedules,
+        bias: bias.as_ref(),
         from: from.as_ref(),
         folder: Some(&lock),
         resume: o.resume,
@@ -268,6 +274,7 @@ pub fn train(
             dense.map(|d| d.weight.len() + d.bias.len()).sum(),
         ],
         history: trained.history.clone(),
+        position_bias: position::curves(&d, &raw, &trained.position_bias),
     };
     write_json(&o.out.join(REPORT_FILE), &report)?;
     Ok(report)

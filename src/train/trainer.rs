@@ -15,6 +15,7 @@ use crate::train::checkpoint::{self, FileError, Position, RunLock};
 use crate::train::dataset::{Dataset, FeatureData, Split};
 use crate::train::gradient::{Gradients, Plan};
 use crate::train::metrics::TaskMetrics;
+use crate::train::network::bias::Bias;
 use crate::train::network::gather::Dropout;
 use crate::train::network::{Network, Weights};
 use crate::train::optimizer::State;
@@ -37,6 +38,8 @@ pub struct Job<'a> {
     pub tasks: &'a [TaskOptions],
     /// Per task: what replaces its weight and learning rate step by step; empty if nothing does.
     pub schedules: &'a [TaskSchedules],
+    /// Towers on what is known in training alone.
+    pub bias: Option<&'a Bias<'a>>,
     /// Parameters to begin with, instead of fresh ones (see [`Network::warm_start`]).
     pub from: Option<&'a Parameters<f32>>,
     /// The folder that checkpoints and the trained parameters go to; `None`: nowhere.
@@ -108,7 +111,13 @@ pub struct Trained {
     pub best_step: u64,
     /// True if patience ended the run.
     pub stopped_early: bool,
+    /// The towers' logits `[towers]` of training rows, less those of the reference: for each distinct vector of what they
+    /// read, at most [`CURVE_POINTS`] of them in the order of the log, one row that has it.
+    pub position_bias: Vec<(u32, Vec<f32>)>,
 }
+
+/// Points of a reported curve of the position bias.
+pub const CURVE_POINTS: usize = 256;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -326,31 +335,30 @@ fn take_steps(
 impl<'a> Run<'a> {
     fn new(job: &'a Job<'a>) -> Result<Self, TrainError> {
         let served = Network::new(job.spec);
-        let mut network = served.clone();
+        let mut network = match job.bias {
+            Some(bias) => Network::with_bias(job.spec, bias),
+            None => served.clone(),
+        };
         network.offsets = job.tasks.iter().map(TaskOptions::offset).collect();
         let in_a_space = |r: &&u32| job.data.tasks.iter().any(|t| t.weights[**r as usize] > 0.0);
         let rows: Vec<u32> = job.split.train.iter().filter(in_a_space).copied().collect();
         if rows.is_empty() {
             return Err(TrainError::NoRows);
         }
-        let parameters = match job.from {
-            Some(p) if network.fits(p) => {
-                let mut p = p.clone();
-                network.shift_heads(&mut p, -1.0);
-                p
+        let (seed, embedding_init) = (job.options.seed, job.options.embedding_init);
+        let mut parameters = network.initialize(job.data, &rows, seed, embedding_init);
+        match job.from {
+            Some(p) if served.fits(p) => {
+                network.begin_with(&mut parameters, p);
+                network.shift_heads(&mut parameters, -1.0);
             }
             Some(_) => {
                 return Err(TrainError::Options(
                     "the parameters to begin with do not fit the model".into(),
                 ));
             }
-            None => network.initialize(
-                job.data,
-                &rows,
-                job.options.seed,
-                job.options.embedding_init,
-            ),
-        };
+            None => {}
+        }
         let state = State::new(&network, network.weights(parameters), job.options);
         let position = Position {
             fingerprint: fingerprint(job, &rows, &state.weights),
@@ -471,9 +479,34 @@ impl<'a> Run<'a> {
 
     /// Parameters in training as those that are served.
     fn serve(&self, weights: Weights<f32>) -> Weights<f32> {
+        let reference = match self.job.bias {
+            Some(bias) => self.network.bias_logits(&weights, &bias.reference, &[0]),
+            None => Vec::new(),
+        };
         let mut parameters = self.network.parameters(weights);
         self.network.shift_heads(&mut parameters, 1.0);
+        self.network.fold_bias(&mut parameters, &reference);
         self.served.weights(parameters)
+    }
+
+    fn position_curve(&self, weights: &Weights<f32>) -> Vec<(u32, Vec<f32>)> {
+        let Some(bias) = self.job.bias else {
+            return Vec::new();
+        };
+        let of = |data: &Dataset, rows: &[u32]| self.network.bias_logits(weights, data, rows);
+        let reference = of(&bias.reference, &[0]);
+        let (mut seen, mut curve) = (std::collections::BTreeSet::new(), Vec::new());
+        for rows in self.rows.chunks(1024) {
+            let logits = of(self.job.data, rows);
+            for (row, logits) in rows.iter().zip(logits.chunks(reference.len())) {
+                let bits: Vec<u32> = logits.iter().map(|z| z.to_bits()).collect();
+                if curve.len() < CURVE_POINTS && seen.insert(bits) {
+                    let less = logits.iter().zip(&reference);
+                    curve.push((*row, less.map(|(z, r)| z - r).collect()));
+                }
+            }
+        }
+        curve
     }
 
     /// Of served parameters.
@@ -517,6 +550,7 @@ impl<'a> Run<'a> {
             .best
             .take()
             .unwrap_or_else(|| self.state.averaged(&self.network, self.job.options.average));
+        let curve = self.position_curve(&weights);
         let weights = self.serve(weights);
         let metrics = self.metrics(&weights, &self.job.split.validation)?;
         let parameters = self.served.parameters(weights);
@@ -529,6 +563,7 @@ impl<'a> Run<'a> {
             history: self.position.history,
             steps: self.position.step,
             best_step,
+            position_bias: curve,
             stopped_early: self.position.stopped_early,
         })
     }
@@ -549,8 +584,8 @@ fn fingerprint(job: &Job<'_>, rows: &[u32], begin: &Weights<f32>) -> u64 {
         ..job.options.clone()
     };
     let settings = format!(
-        "{:?}{options:?}{:?}{:?}",
-        job.spec, job.tasks, job.schedules
+        "{:?}{options:?}{:?}{:?}{:?}",
+        job.spec, job.tasks, job.schedules, job.bias
     );
     digest.update(settings.as_bytes());
     digest.update(&(job.data.request.len() as u64).to_le_bytes());

@@ -118,6 +118,9 @@ pub struct Feature {
     pub side: Option<Side>,
     /// What it is.
     pub kind: FeatureKind,
+    /// Known in training alone: read by the tower of `[position_bias]`, and not in the exported file.
+    #[serde(default)]
+    pub train_only: bool,
     /// Its column; the name if absent.
     pub column: Option<Named>,
     /// How ids are written.

@@ -3,7 +3,9 @@ use std::prelude::v1::*;
 
 use serde::Deserialize;
 
-use super::{Named, choice, one};
+use toml::Spanned;
+
+use super::{DefaultValue, Named, choice, one};
 use crate::spec::{FedValue, Gate, NetworkKind, TaskKind};
 use crate::train::balance::Balance;
 use crate::train::schedule::Schedule;
@@ -57,6 +59,22 @@ impl Network {
         let mut kinds = Self::KINDS.iter();
         kinds.find(|(w, _)| w == word).map(|(_, kind)| *kind)
     }
+}
+
+/// `[position_bias]`: a shallow tower per task on the `train_only` features, whose logit is added in training.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PositionBias {
+    /// Tasks whose logits it is added to.
+    pub tasks: Vec<Named>,
+    /// Widths of its hidden layers.
+    #[serde(default)]
+    pub layers: Vec<u16>,
+    /// Share of the training rows in which its inputs are left out.
+    #[serde(default = "tenth")]
+    pub dropout: f64,
+    /// By feature: the value whose logit the exported bias carries.
+    pub reference: std::collections::BTreeMap<String, Spanned<DefaultValue>>,
 }
 
 /// One of `inputs = [..]` of a task.
@@ -284,6 +302,10 @@ fn fed_value<'de, D: serde::Deserializer<'de>>(d: D) -> Result<FedValue, D::Erro
         ("probability", FedValue::Probability),
     ];
     choice(d, &words)
+}
+/// As in YouTube's ranker (Zhao et al., RecSys 2019).
+fn tenth() -> f64 {
+    0.1
 }
 /// As in the paper of the penalty (AITM; Xi et al., KDD 2021).
 fn at_most_weight() -> f64 {

@@ -49,6 +49,7 @@ impl Description {
                 embedding: n.embedding_dropout,
                 gate: n.gate_dropout,
                 id: t.id_dropout,
+                position: self.toml.position_bias.as_ref().map_or(0.0, |b| b.dropout),
             },
             patience: t.patience,
             evaluate_every: match &t.evaluate_every {

@@ -11,16 +11,31 @@ use crate::train::description::{Description, Feature as Described, FeatureKind, 
 use crate::train::error::{Error, Kind, Result};
 
 impl Fit {
-    /// The model that the description and this fit make.
+    /// The model that the description and this fit make: what is exported.
     ///
     /// # Errors
     /// [`Kind::Description`] if it breaks a rule or limit of the format.
     pub fn spec<'a>(&'a self, d: &'a Description) -> Result<Box<Spec<'a>>> {
+        self.spec_of(d, d.num_served_features())
+    }
+
+    /// The same with the features that are known in training alone, and their tables, behind the others.
+    ///
+    /// # Errors
+    /// [`Kind::Description`] if it breaks a rule or limit of the format.
+    pub fn training_spec<'a>(&'a self, d: &'a Description) -> Result<Box<Spec<'a>>> {
+        self.spec_of(d, d.toml.feature.len())
+    }
+
+    fn spec_of<'a>(&'a self, d: &'a Description, features: usize) -> Result<Box<Spec<'a>>> {
+        let later = self.features.iter().skip(features);
+        let later = later.filter_map(|f| f.table).min();
+        let tables = later.map_or(self.tables.len(), usize::from);
         let mut spec: Box<Spec<'a>> = Box::default();
         spec.name = &d.toml.export.name;
         let full =
             |what: &str| Error::in_file(Kind::Description, &d.file, format!("too many {what}"));
-        for t in &self.tables {
+        for t in &self.tables[..tables.min(self.tables.len())] {
             spec.tables.push(t.view()).map_err(|_| full("tables"))?;
         }
         for l in &d.toml.label {
@@ -31,7 +46,7 @@ impl Fit {
                 })
                 .map_err(|_| full("labels"))?;
         }
-        for (f, fitted) in d.toml.feature.iter().zip(&self.features) {
+        for (f, fitted) in d.toml.feature.iter().zip(&self.features).take(features) {
             let feature = Feature {
                 name: f.name.get_ref(),
                 side: self.side(d, f),

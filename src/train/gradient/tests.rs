@@ -1,6 +1,7 @@
 //! Gradients against finite differences, and what rows without weight must not do.
 use super::*;
 use crate::spec::{Fed, FedValue, Gate, NetworkKind, Spec};
+use crate::train::network::bias::Bias;
 use crate::train::options::{AtMost, DropoutRates};
 use crate::train::synthetic::{log, spec};
 
@@ -38,7 +39,8 @@ fn weights<R: Real>(network: &Network, data: &Dataset) -> Weights<R> {
         .iter_mut()
         .flatten()
         .chain(p.gates.iter_mut().flatten())
-        .chain(p.towers.iter_mut().flatten());
+        .chain(p.towers.iter_mut().flatten())
+        .chain(p.bias.iter_mut().flatten());
     for (i, b) in biases.flat_map(|l| &mut l.bias).enumerate() {
         *b = R::from_f64(0.3 * crate::train::random::Key::new(8).at(i as u64).normal());
     }
@@ -77,8 +79,11 @@ fn check_differences(spec: &Spec<'_>, rates: DropoutRates) {
 
 fn check_tasks_differences(spec: &Spec<'_>, tasks: &[TaskOptions], rates: DropoutRates) {
     assert_eq!(spec.check(), Ok(()));
+    check_network_differences(Network::new(spec), tasks, rates);
+}
+
+fn check_network_differences(mut network: Network, tasks: &[TaskOptions], rates: DropoutRates) {
     let data = log(48, 3);
-    let mut network = Network::new(spec);
     network.offsets = vec![-0.7, 0.0, 0.3];
     let rows: Vec<u32> = (0..48).rev().collect();
     let dropout = Dropout::of(rates, 5, 9);
@@ -143,6 +148,7 @@ const DROPPING: DropoutRates = DropoutRates {
     embedding: 0.2,
     gate: 0.2,
     id: 0.2,
+    position: 0.0,
 };
 
 /// Every kind of network, gate and relation.
@@ -229,6 +235,58 @@ fn losses_over_the_entire_space_and_penalties_have_the_gradients_of_finite_diffe
         weight: 0.6,
     });
     check_tasks_differences(&spec(), &tasks, DropoutRates::default());
+}
+
+/// The last two features are known in training alone.
+fn with_bias(layers: &[usize]) -> Network {
+    let all = spec();
+    let mut served = spec();
+    served.features.truncate(all.features.len() - 2);
+    let bias = Bias {
+        spec: &all,
+        tasks: vec![2, 0],
+        layers: layers.to_vec(),
+        reference: log(1, 1),
+    };
+    Network::with_bias(&served, &bias)
+}
+
+#[test]
+fn towers_on_what_is_known_in_training_alone_have_the_gradients_of_finite_differences() {
+    for layers in [&[][..], &[4, 3]] {
+        check_network_differences(with_bias(layers), &tasks(), DropoutRates::default());
+    }
+    let rates = DropoutRates {
+        position: 0.4,
+        ..DropoutRates::default()
+    };
+    check_network_differences(with_bias(&[4]), &tasks(), rates);
+}
+
+/// The served network scores as the one in training does where its towers read the reference.
+#[test]
+fn folded_towers_are_those_of_the_reference_value() {
+    let (network, data) = (with_bias(&[4]), log(80, 3));
+    let mut served = spec();
+    served.features.truncate(served.features.len() - 2);
+    let served = Network::new(&served);
+    let w: Weights<f64> = weights(&network, &data);
+    let rows: Vec<u32> = (0..80).collect();
+    let logits = network.predict(&w, &data, &rows);
+    let towers = network.bias_logits(&w, &data, &rows);
+    for reference in [0, 17] {
+        let at = &towers[reference * 2..][..2];
+        let mut p = network.parameters(w.clone());
+        network.fold_bias(&mut p, at);
+        assert!(served.fits(&p));
+        let folded = served.predict(&served.weights(p), &data, &rows);
+        for (i, z) in folded.chunks(3).enumerate() {
+            // Task 2 has the first tower, task 0 the second, task 1 none.
+            let want = |t: usize, b: usize| logits[i * 3 + t] - towers[i * 2 + b] + at[b];
+            assert!((z[2] - want(2, 0)).abs() < 1e-9 && (z[0] - want(0, 1)).abs() < 1e-9);
+            assert_eq!(z[1], logits[i * 3 + 1]);
+        }
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(crate) struct ShardGradients<R> {
     pub logits: Vec<R>,
     /// Of the dense parameters.
     pub dense: Vec<R>,
-    /// `[rows, num_inputs]`.
+    /// `[rows, x_stride]`.
     pub x: Vec<R>,
     hidden: Vec<Vec<R>>,
     /// Per task `[rows, mixture_width + fed]`.
@@ -54,10 +54,10 @@ fn through_relu<R: Real>(d: &mut [R], y: &[R], stride: usize, cols: usize, keep:
 }
 
 /// A view of activations or their gradients: values and row stride.
-type Columns<'a, R> = (&'a [R], usize);
+pub(super) type Columns<'a, R> = (&'a [R], usize);
 
 /// dW = d^T input, db = column sums of d.
-fn parameters_gradient<R: Real>(
+pub(super) fn parameters_gradient<R: Real>(
     span: &Span,
     d: Columns<'_, R>,
     input: Columns<'_, R>,
@@ -74,7 +74,7 @@ fn parameters_gradient<R: Real>(
 }
 
 /// d_input = d x W. All but `span` are values and row stride.
-fn input_gradient<R: Real>(
+pub(super) fn input_gradient<R: Real>(
     w: &[R],
     span: &Span,
     d: Columns<'_, R>,
@@ -120,6 +120,7 @@ impl Network {
     ) {
         self.experts_backward(weights, a, factors, keep, g);
         self.first_backward(weights, a, factors, g);
+        self.bias_backward(weights, a, &factors.gate, g);
     }
 
     /// From the gradients of the mixtures to the first layer's outputs, in `g.hidden[0]`.
@@ -190,7 +191,7 @@ impl Network {
         factors: &Factors<R>,
         g: &mut ShardGradients<R>,
     ) {
-        let (n, stride, inputs) = (a.rows, self.hidden_stride(0), self.input_stride());
+        let (n, stride, inputs) = (a.rows, self.hidden_stride(0), self.x_stride());
         g.x.resize(n * inputs, R::ZERO);
         let d = &mut g.hidden[0];
         for (group, span) in self.first.iter().enumerate() {

@@ -20,7 +20,7 @@ pub(crate) const SHARD_ROWS: usize = 256;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Activations<R> {
     pub rows: usize,
-    /// `[rows, num_inputs]`.
+    /// `[rows, x_stride]`.
     pub x: Vec<R>,
     /// Per expert layer `[rows, experts x width]`; the first also holds the first layers of the gates behind the experts.
     pub hidden: Vec<Vec<R>>,
@@ -34,6 +34,10 @@ pub(crate) struct Activations<R> {
     pub towers: Vec<Vec<Vec<R>>>,
     /// `[rows, tasks]`.
     pub logits: Vec<R>,
+    /// Per tower on what is known in training alone, and layer: `[rows, width]`.
+    pub bias: Vec<Vec<Vec<R>>>,
+    /// Rows in which those towers' inputs are left out; empty if none may be.
+    pub bias_dropped: Vec<bool>,
 }
 
 /// Leaves hidden outputs out.
@@ -46,12 +50,18 @@ struct HiddenDropout<'a, R> {
 }
 
 /// max(z, 0). NaN must come through: a network that diverged is an error, not a zero.
-fn relu<R: Real>(z: R) -> R {
+pub(super) fn relu<R: Real>(z: R) -> R {
     if z <= R::ZERO { R::ZERO } else { z }
 }
 
 /// out = input x W^T. Both are values and row stride.
-fn dense<R: Real>(w: &[R], span: &Span, input: (&[R], usize), out: (&mut [R], usize), rows: usize) {
+pub(super) fn dense<R: Real>(
+    w: &[R],
+    span: &Span,
+    input: (&[R], usize),
+    out: (&mut [R], usize),
+    rows: usize,
+) {
     let weight = matrix(&w[span.weights()], span.outputs, span.inputs, span.inputs);
     gemm(
         matrix(input.0, rows, span.inputs, input.1),
@@ -122,7 +132,7 @@ impl<R: Real> Activations<R> {
                 layers.for_each(|(v, s)| fit(v, s.outputs));
             }
         };
-        fit(&mut self.x, network.input_stride());
+        fit(&mut self.x, network.x_stride());
         self.hidden
             .resize_with(network.expert_widths.len(), Vec::new);
         for (l, v) in self.hidden.iter_mut().enumerate() {
@@ -207,6 +217,7 @@ impl Network {
     ) {
         a.resize(self, rows.len());
         self.gather(weights, data, rows, position, dropout, &mut a.x);
+        self.drop_bias_inputs(position, dropout, a);
         let w = &weights.dense[..];
         self.first_forward(w, a);
         let hidden_dropout = dropout.filter(|d| d.rates.hidden > 0.0);
@@ -259,11 +270,12 @@ impl Network {
                 z[task] = dot(v, h) + b;
             }
         }
+        self.bias_forward(w, a);
     }
 
     /// The first layers of all groups, and the biases of the gates' first layers with their ReLU.
     fn first_forward<R: Real>(&self, w: &[R], a: &mut Activations<R>) {
-        let (stride, inputs) = (self.hidden_stride(0), self.input_stride());
+        let (stride, inputs) = (self.hidden_stride(0), self.x_stride());
         for (group, span) in self.first.iter().enumerate() {
             let to = &mut a.hidden[0][group * span.outputs..];
             let from = &a.x[group * self.num_inputs..];

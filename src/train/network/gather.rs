@@ -23,6 +23,7 @@ pub(crate) enum Draw {
     Embedding,
     Gate,
     Hidden,
+    Position,
 }
 
 impl Dropout {
@@ -120,7 +121,7 @@ fn entries<R: Real>(
 }
 
 impl Network {
-    /// Fills x `[rows, groups x num_inputs]`; the first of `rows` is at `position` of the batch.
+    /// Fills x `[rows, x_stride]`; the first of `rows` is at `position` of the batch.
     pub(crate) fn gather<R: Real>(
         &self,
         weights: &Weights<R>,
@@ -130,9 +131,35 @@ impl Network {
         dropout: Option<&Dropout>,
         x: &mut [R],
     ) {
+        self.gather_by(weights, data, rows, position, dropout, &|_| true, x);
+    }
+
+    /// Fills the columns of some inputs of x, without dropout.
+    pub(crate) fn gather_some<R: Real>(
+        &self,
+        weights: &Weights<R>,
+        data: &Dataset,
+        rows: &[u32],
+        some: &dyn Fn(&InputPlan) -> bool,
+        x: &mut [R],
+    ) {
+        self.gather_by(weights, data, rows, 0, None, some, x);
+    }
+
+    #[allow(clippy::too_many_arguments)] // A batch, and which of its columns.
+    fn gather_by<R: Real>(
+        &self,
+        weights: &Weights<R>,
+        data: &Dataset,
+        rows: &[u32],
+        position: usize,
+        dropout: Option<&Dropout>,
+        some: &dyn Fn(&InputPlan) -> bool,
+        x: &mut [R],
+    ) {
         // Input by input: the cache misses of one column's rows do not wait for each other.
-        for (index, input) in self.inputs.iter().enumerate() {
-            let x = x.chunks_exact_mut(self.input_stride());
+        for (index, input) in self.inputs.iter().enumerate().filter(|(_, i)| some(i)) {
+            let x = x.chunks_exact_mut(self.x_stride());
             for (i, (row, x)) in rows.iter().zip(x).enumerate() {
                 let InputPlan {
                     feature,
@@ -190,7 +217,7 @@ pub(crate) struct TableGradient<R> {
 }
 
 impl<R: Real> TableGradient<R> {
-    /// Collects the gradient of `table` from dx, `[groups x num_inputs]` per row: input by input, each in row order.
+    /// Collects the gradient of `table` from dx, `[x_stride]` per row: input by input, each in row order.
     /// Where a task owns the table, rows that its loss does not reach are not read.
     pub(crate) fn scatter<'x>(
         &mut self,

@@ -48,6 +48,7 @@ impl Description {
         let wrong = |message: String| Err(self.mistake(&f.name, message));
         let name = f.name.get_ref();
         self.check_keys(f)?;
+        self.check_train_only(index, f)?;
         match (f.side, f.kind) {
             (Some(Side::Cross), Id | Ids | Number | Vector) => {
                 return wrong(format!(
@@ -175,6 +176,56 @@ impl Description {
             {
                 return wrong(format!("key_buckets is {n}; 1 to {}", limits::KEY_BUCKETS));
             }
+        }
+        Ok(())
+    }
+
+    /// What is known in training alone stands last, so that the file's columns are those before it, and nothing that is
+    /// served may need it.
+    fn check_train_only(&self, index: usize, f: &Feature) -> Result<()> {
+        let features = &self.toml.feature;
+        let (wrong, name) = (
+            |message: String| Err(self.mistake(&f.name, message)),
+            f.name.get_ref(),
+        );
+        if !f.train_only {
+            return match features[..index].iter().find(|g| g.train_only) {
+                Some(before) => wrong(format!(
+                    "\"{name}\" stands behind \"{}\", which is train_only; those come last",
+                    before.name.get_ref()
+                )),
+                None => Ok(()),
+            };
+        }
+        if !matches!(f.kind, FeatureKind::Id | FeatureKind::Number) {
+            return wrong(format!(
+                "\"{name}\" is train_only; that takes an id or a number"
+            ));
+        }
+        if self.toml.position_bias.is_none() {
+            return wrong(format!(
+                "\"{name}\" is train_only, but no [position_bias] reads it"
+            ));
+        }
+        let shares = |g: &Feature| g.table() == f.table() && g.name.get_ref() != name;
+        if self
+            .toml
+            .table
+            .iter()
+            .any(|t| t.name.get_ref() == f.table())
+            || features.iter().any(shares)
+        {
+            return wrong(format!(
+                "\"{name}\" is train_only; it takes a table of its own"
+            ));
+        }
+        let uses = |g: &&Feature| {
+            let of = g.of.as_ref().map(OneOrMore::list).unwrap_or_default();
+            of.contains(name) || g.key.as_ref().is_some_and(|key| key.get_ref() == name)
+        };
+        if let Some(user) = features.iter().find(uses) {
+            let message = format!("\"{name}\" is train_only; a feature may not be made of it");
+            return Err(self.mistake(&user.name, message));
         }
         Ok(())
     }

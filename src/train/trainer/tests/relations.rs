@@ -50,6 +50,7 @@ fn train(
         tasks,
         schedules,
         from: None,
+        bias: None,
         folder: None,
         resume: false,
         interrupt: &interrupt,

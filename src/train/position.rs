@@ -1,0 +1,80 @@
+//! `[position_bias]` of a description: the towers that training adds, and the curves that they learnt.
+use std::prelude::v1::*;
+
+use serde::{Deserialize, Serialize};
+
+use crate::spec::{Side, Spec};
+use crate::train::dataset::{Dataset, FeatureData};
+use crate::train::description::{DefaultValue, Description, Feature, FeatureKind, Named};
+use crate::train::fit::Fit;
+use crate::train::log::{RawColumn, RawLog};
+use crate::train::network::bias::Bias;
+use crate::train::pass;
+
+/// What a task's position tower learnt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// Task.
+    pub task: String,
+    /// Names of what it reads.
+    pub features: Vec<String>,
+    /// Their values (ids as numbers), and the logit.
+    pub points: Vec<(Vec<f64>, f32)>,
+}
+
+/// The curves of a run, in the values of the log.
+pub fn curves(d: &Description, raw: &RawLog, curve: &[(u32, Vec<f32>)]) -> Vec<Curve> {
+    let tasks = d.toml.position_bias.iter().flat_map(|b| &b.tasks);
+    let features = d.toml.feature.iter().zip(&raw.features);
+    let features: Vec<_> = features.filter(|(f, _)| f.train_only).collect();
+    let value = |row: u32, (f, column): &(&Feature, &RawColumn)| {
+        let user = f.side == Some(Side::User);
+        let at = if user { raw.request[row as usize] } else { row } as usize;
+        match column {
+            RawColumn::Ids(ids) => ids[at] as i64 as f64,
+            RawColumn::Numbers(x) => f64::from(x[at]),
+            _ => f64::NAN,
+        }
+    };
+    let of = |(t, task): (usize, &Named)| Curve {
+        task: task.get_ref().clone(),
+        features: features
+            .iter()
+            .map(|(f, _)| f.name.get_ref().clone())
+            .collect(),
+        points: curve
+            .iter()
+            .map(|(row, logits)| {
+                let values = features.iter().map(|f| value(*row, f)).collect();
+                (values, logits[t])
+            })
+            .collect(),
+    };
+    tasks.enumerate().map(of).collect()
+}
+
+/// The towers of `[position_bias]`.
+pub fn towers<'s>(d: &Description, fit: &Fit, spec: &'s Spec<'s>) -> Option<Bias<'s>> {
+    let described = d.toml.position_bias.as_ref()?;
+    let reference = |(i, f): (usize, &Feature)| {
+        let value = described.reference.get(f.name.get_ref());
+        match value.map(|v| v.get_ref()) {
+            Some(DefaultValue::Number(x)) if f.kind == FeatureKind::Number => {
+                pass::number(fit, spec, i, *x as f32)
+            }
+            Some(value) => FeatureData::Rows(vec![fit.id_row(i, value)]),
+            None => FeatureData::Rows(Vec::new()),
+        }
+    };
+    let tasks = described.tasks.iter();
+    Some(Bias {
+        spec,
+        tasks: tasks.filter_map(|t| d.task(t.get_ref())).collect(),
+        layers: described.layers.iter().map(|w| usize::from(*w)).collect(),
+        reference: Dataset {
+            features: d.toml.feature.iter().enumerate().map(reference).collect(),
+            request: vec![0],
+            ..Dataset::default()
+        },
+    })
+}
