@@ -4,6 +4,7 @@ pub mod balance;
 pub mod calibration;
 pub mod check;
 pub mod checkpoint;
+pub mod compare;
 pub mod dataset;
 pub mod description;
 pub mod error;

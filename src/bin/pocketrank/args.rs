@@ -28,6 +28,8 @@ pub enum Command {
     Check(Check),
     /// Train the model of a description.
     Train(Train),
+    /// Train the variants of an experiment with several seeds, and hold them against the first.
+    Compare(Compare),
     /// Measure a run or an exported file on a log.
     Eval(Eval),
     /// Quantize a run into a file, reopen it, replay it, and refuse it past its budget.
@@ -124,6 +126,23 @@ pub struct Train {
     /// Start from the parameters of another run of the same features, network and tasks; vocabularies may grow.
     #[arg(long, value_name = "RUN")]
     pub from: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Compare {
+    /// Experiment: a base description, seeds and variants.
+    #[arg(value_name = "EXPERIMENT.toml")]
+    pub experiment: PathBuf,
+    /// Folder of the runs and of report.html. Runs that are there and still hold are kept; after an interrupt, the same
+    /// command goes on.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Log file, or the folder of the descriptions' files.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Threads; 0 is one a core. The result does not depend on it.
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
 }
 
 #[derive(Args)]

@@ -24,6 +24,7 @@ pub fn run(cli: &Cli) -> Result<()> {
     match &cli.command {
         Command::Check(args) => check(args, cli.json),
         Command::Train(args) => train(args, cli.json),
+        Command::Compare(args) => crate::compare::compare(args, cli.json),
         Command::Eval(args) => eval(args, cli.json),
         Command::Rank(args) => rank(args, cli.json),
         Command::Simulate(args) => simulate(args, cli.json),

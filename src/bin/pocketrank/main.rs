@@ -11,6 +11,7 @@ macro_rules! outln {
 
 mod args;
 mod commands;
+mod compare;
 mod demo;
 mod print;
 
