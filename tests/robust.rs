@@ -9,6 +9,8 @@
 //! ```
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "robust/compare.rs"]
+mod compare;
 #[path = "robust/degenerate.rs"]
 mod degenerate;
 #[cfg(target_os = "linux")]
