@@ -316,6 +316,3 @@ impl Place<'_> {
         })
     }
 }
-
-#[cfg(test)]
-mod tests;

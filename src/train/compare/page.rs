@@ -125,34 +125,30 @@ fn failures(c: &Comparison) -> Markup {
     }
 }
 
-/// The paired differences of the first metric of every task: AUC, or Spearman's correlation.
+/// The paired differences of every task's first metric, AUC or Spearman's correlation: an axis a task, since a rare task's
+/// intervals are many times as wide as a common one's.
 fn differences(c: &Comparison) -> Result<Markup> {
-    let tasks = c.tasks();
-    let others = c.variants.len().saturating_sub(1);
+    let Some((first, others)) = c.variants.split_first() else {
+        return Ok(html! {});
+    };
+    let names: Vec<String> = others.iter().map(|v| v.name.clone()).collect();
     let mut figures = Vec::new();
-    for (key, label) in [("auc", "AUC"), ("spearman", "Spearman")] {
-        let of_key = |r: &&MetricRow| r.metric == key;
-        let named = |t: &&String| c.metrics.iter().filter(of_key).any(|r| &r.task == *t);
-        let names: Vec<String> = tasks.iter().filter(named).cloned().collect();
-        let intervals: Vec<Interval> = c
-            .metrics
-            .iter()
-            .filter(of_key)
-            .filter_map(|r| {
-                let row = names.iter().position(|n| *n == r.task)?;
-                let at = r.index as f64 / (others + 1) as f64;
-                Some((row, r.index, at, r.difference?))
-            })
-            .collect();
-        let caption = format!("{label}, difference to {}", c.variants[0].name);
-        let plot = plots::differences(&caption, &names, &intervals, "difference");
-        figures.extend(plot.map(|plot| figure(&caption, plot)).transpose()?);
+    for task in c.tasks() {
+        let rows = || c.metrics.iter().filter(|r| r.task == task);
+        let Some(metric) = rows().find(|r| matches!(r.metric, "auc" | "spearman")) else {
+            continue;
+        };
+        let rows = rows().filter(|r| r.metric == metric.metric && r.index > 0);
+        let of_row = |r: &MetricRow| Some((r.index - 1, r.index, r.difference?));
+        let intervals: Vec<Interval> = rows.filter_map(of_row).collect();
+        let label = format!("difference of {} in {task}", metric.label);
+        let plot = plots::differences(&label, &names, &intervals, metric.label);
+        figures.extend(plot.map(|plot| figure(&task, plot)).transpose()?);
     }
     Ok(html! {
         @if !figures.is_empty() {
-            h2 { "Differences to " (c.variants[0].name) }
-            p { "Mean of the differences seed by seed, and its 95 % interval by Student's t. Right of 0 is better." }
-            (variants_legend(c))
+            h2 { "Differences to " (first.name) }
+            p { "AUC (Spearman for durations): mean of the differences seed by seed, and its 95 % interval by Student's t. Right of 0 is better. Each task has its own axis." }
             div.plots { @for figure in &figures { (figure) } }
         }
     })
@@ -200,14 +196,19 @@ fn metrics(c: &Comparison) -> Markup {
                     th scope="col" { "metric" } th.text scope="col" { "variant" } th scope="col" { "value" }
                     @if compared { th scope="col" { "difference" } th scope="col" { "95 % interval" } th scope="col" { "verdict" } }
                 } }
-                tbody {
-                    @for r in c.metrics.iter().filter(|r| r.task == task) {
-                        (metric_row(r, c.variants.len()))
-                    }
+                @for rows in rows_of(c, &task) {
+                    tbody { @for r in rows { (metric_row(r, c.variants.len())) } }
                 }
             } }
         }
     }
+}
+
+/// A task's rows, metric by metric.
+fn rows_of<'c>(c: &'c Comparison, task: &str) -> impl Iterator<Item = &'c [MetricRow]> {
+    c.metrics
+        .chunk_by(|a, b| a.task == b.task && a.metric == b.metric)
+        .filter(move |rows| rows.first().is_some_and(|r| r.task == task))
 }
 
 fn metric_row(r: &MetricRow, variants: usize) -> Markup {

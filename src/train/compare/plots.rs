@@ -25,16 +25,23 @@ const COLORS: [RGBColor; 8] = [
 ];
 const INK: RGBColor = RGBColor(40, 40, 40);
 const GRID: RGBColor = RGBColor(225, 225, 225);
-const FONT: (&str, i32) = ("sans-serif", 15);
+const FONT: (&str, i32) = ("sans-serif", 18);
 /// Width of every plot, and height of those that are no rows.
 const SIZE: (u32, u32) = (460, 300);
 /// Height of one row, and room for row names.
-const ROW: (u32, u32) = (26, 130);
+const ROW: (u32, u32) = (28, 140);
 /// Characters of a row's name.
 const NAME_CHARS: usize = 16;
 
+/// The colours, then the same ones darker.
 fn color(i: usize) -> RGBColor {
-    COLORS[i % COLORS.len()]
+    let RGBColor(r, g, b) = COLORS[i % COLORS.len()];
+    let darker = |x: u8| (f64::from(x) * 0.55) as u8;
+    if (i / COLORS.len()).is_multiple_of(2) {
+        RGBColor(r, g, b)
+    } else {
+        RGBColor(darker(r), darker(g), darker(b))
+    }
 }
 
 /// The colour of series `i`, for legends.
@@ -151,7 +158,7 @@ pub fn lines(label: &str, lines: &[Line], axes: (&str, &str), diagonal: bool) ->
             .filter(|l| l.light)
             .chain(lines.iter().filter(|l| !l.light))
         {
-            let (alpha, width) = if line.light { (0.3, 1) } else { (1.0, 2) };
+            let (alpha, width) = if line.light { (0.45, 1) } else { (1.0, 2) };
             let style = color(line.color).mix(alpha).stroke_width(width);
             let points = line.points.iter().copied();
             let series = LineSeries::new(points.clone(), style);
@@ -224,8 +231,8 @@ fn shortened(name: &str) -> String {
     format!("{start}…")
 }
 
-/// A difference to draw: row, colour, place in the row from 0 to 1, and the difference.
-pub type Interval = (usize, usize, f64, Difference);
+/// A difference to draw: its row, its colour, and the difference.
+pub type Interval = (usize, usize, Difference);
 
 /// Differences as points with their intervals, and a line at 0. `None` without one.
 pub fn differences(
@@ -241,13 +248,13 @@ pub fn differences(
     if intervals.is_empty() {
         return None;
     }
-    let values = intervals.iter().flat_map(|(_, _, _, d)| ends(d));
+    let values = intervals.iter().flat_map(|(_, _, d)| ends(d));
     let xs = range(values.chain([0.0]))?;
     Some(rows(label, names, xs, x, |chart| {
         let zero = LineSeries::new([(0.0, 0.0), (0.0, names.len() as f64)], INK);
         chart.draw_series(zero).map_err(|e| e.to_string())?;
-        for (row, of, at, d) in intervals {
-            let (y, [low, mean, high]) = (*row as f64 + at, ends(d));
+        for (row, of, d) in intervals {
+            let (y, [low, mean, high]) = (*row as f64 + 0.5, ends(d));
             let style = color(*of).stroke_width(2);
             let bar = LineSeries::new([(low, y), (high, y)], style);
             chart.draw_series(bar).map_err(|e| e.to_string())?;
@@ -316,11 +323,7 @@ mod tests {
             mean: 0.1,
             interval: None,
         };
-        assert!(
-            differences("", &names, &[(0, 1, 0.5, d)], "x")
-                .unwrap()
-                .is_ok()
-        );
+        assert!(differences("", &names, &[(0, 1, d)], "x").unwrap().is_ok());
         assert!(differences("", &names, &[], "x").is_none());
     }
 

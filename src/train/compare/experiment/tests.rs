@@ -65,9 +65,7 @@ set = { "network.experts" = 4, train.lr = 0.5 }
     )
     .unwrap();
     assert_eq!((e.seeds.as_slice(), e.export), ([3, 1].as_slice(), false));
-    let [plain, other] = e.variants.as_slice() else {
-        panic!()
-    };
+    let (plain, other) = (&e.variants[0], &e.variants[1]);
     assert_eq!((plain.text.as_str(), plain.changes.len()), (BASE, 0));
     assert_eq!(other.folder, "a%20%3Cb%3E%2Fc");
     assert_eq!(

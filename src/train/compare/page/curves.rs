@@ -143,30 +143,30 @@ fn mean_bins(v: &VariantRuns, task: &str) -> Vec<(f64, f64)> {
     (0..bins).filter_map(bin).collect()
 }
 
+/// Of one seed: experts of two seeds have no common order, and their mean looks even whatever they are.
 pub(super) fn gates(c: &Comparison) -> Result<Markup> {
     let (mut figures, mut most) = (Vec::new(), 0);
     for v in &c.variants {
-        let views: Vec<&ReportView> = v.views.iter().flatten().collect();
-        let Some(first) = views.first() else { continue };
-        let names: Vec<String> = first.tasks.iter().map(|(name, _)| name.clone()).collect();
-        let gates: Vec<&Vec<Vec<f64>>> = views
-            .iter()
-            .filter_map(|view| Some(&view.health.as_ref()?.gates))
-            .collect();
-        let share =
-            |t: usize, e: usize| mean(gates.iter().filter_map(|g| g.get(t)?.get(e).copied()));
-        let of_task = |t: usize| (0..).map_while(|e| share(t, e)).collect::<Vec<f64>>();
-        let shares: Vec<Vec<f64>> = (0..names.len()).map(of_task).collect();
+        let Some((seed, view, health)) = c.seeds.iter().zip(&v.views).find_map(|(seed, view)| {
+            let view = view.as_ref()?;
+            let health = view.health.as_ref()?;
+            (!health.gates.is_empty()).then_some((seed, view, health))
+        }) else {
+            continue;
+        };
+        let names: Vec<String> = view.tasks.iter().map(|(name, _)| name.clone()).collect();
+        let shares: Vec<Vec<f64>> = health.gates.iter().take(names.len()).cloned().collect();
         most = shares.iter().map(Vec::len).fold(most, usize::max);
-        let label = format!("gate use of {}", v.name);
+        let caption = format!("{}, seed {seed}", v.name);
+        let label = format!("gate use of {caption}");
         let plot = plots::shares(&label, &names, &shares, "share of the mixture");
-        figures.extend(plot.map(|plot| figure(&v.name, plot)).transpose()?);
+        figures.extend(plot.map(|plot| figure(&caption, plot)).transpose()?);
     }
     let experts: Vec<String> = (1..=most).map(|e| format!("expert {e}")).collect();
     Ok(html! {
         @if !figures.is_empty() {
             h2 { "Use of the experts" }
-            p { "Each task's mean gate, over rows and seeds. The experts of two seeds have no common order: with several seeds, read evenness only." }
+            p { "Each task's mean gate in one run of each variant. Experts have no order that two runs share." }
             (legend(experts.iter().map(String::as_str)))
             div.plots { @for figure in &figures { (figure) } }
         }
