@@ -19,7 +19,7 @@ use std::time::Instant;
 use crate::train::checkpoint::RunLock;
 use crate::train::description::Description;
 use crate::train::error::{Error, Kind, Result};
-use crate::train::files::write_atomically;
+use crate::train::files::{self, write_atomically};
 use crate::train::run::{self, Prepared, Run};
 use crate::train::{evaluate, trainer};
 
@@ -259,6 +259,8 @@ impl Place<'_> {
         let earlier = match before {
             Before::Begun(seconds) => Some(*seconds),
             _ => {
+                // Of another description, maybe: who is killed between here and the first step must not resume from it.
+                files::remove(&folder.join(trainer::CHECKPOINT_FILE))?;
                 self.store(State::Begun { seconds: 0.0 })?;
                 None
             }

@@ -51,6 +51,14 @@ fn without_seconds(result: &[u8]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// The page but for them.
+fn page_without_seconds(place: &Place) -> String {
+    let page = fs::read_to_string(place.path("out/report.html")).unwrap();
+    let mut parts = page.split("<td class=\"seconds\">");
+    let first = parts.next().unwrap().to_string();
+    parts.fold(first, |all, part| all + part.split_once("</td>").unwrap().1)
+}
+
 #[test]
 fn finished_results_are_kept_and_only_what_changed_is_trained_again() {
     let place = place(TWO);
@@ -174,5 +182,9 @@ fn stopped_and_called_again_it_goes_on_to_the_same_results() {
             .map(|r| without_seconds(r))
             .collect();
         assert!(after == expected, "{signal}");
+        assert!(
+            page_without_seconds(&place) == page_without_seconds(&whole),
+            "{signal}"
+        );
     }
 }

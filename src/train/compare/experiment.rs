@@ -41,6 +41,17 @@ struct VariantToml {
     remove: Vec<Named>,
 }
 
+impl VariantToml {
+    /// Where a description that does not hold went wrong: at the only change, or somewhere in the variant.
+    fn blamed(&self) -> &Named {
+        let mut changes = self.remove.iter().chain(self.set.keys());
+        match (changes.next(), changes.next()) {
+            (Some(only), None) => only,
+            _ => &self.name,
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -185,7 +196,7 @@ impl Source<'_> {
         edit::make_absolute(&mut document, path.parent().unwrap_or(Path::new("")))
             .map_err(|message| fail(&v.name, &message))?;
         let description = Description::parse(&path, document.to_string())
-            .map_err(|e| fail(&v.name, &does_not_hold(&e, &document.to_string())))?;
+            .map_err(|e| fail(v.blamed(), &does_not_hold(&e, &document.to_string())))?;
         let other = v.model.iter().map(|m| format!("base {}", m.get_ref()));
         let removed = v
             .remove

@@ -12,6 +12,7 @@ use super::statistics::Summary;
 use crate::train::error::{Error, Kind, Result};
 
 mod curves;
+mod health;
 
 /// The whole page.
 ///
@@ -42,9 +43,10 @@ pub fn page(c: &Comparison) -> Result<String> {
                 (int8(c))
                 (curves::learning(c)?)
                 (curves::calibration(c)?)
-                (curves::gates(c)?)
+                (health::gates(c)?)
+                (health::measures(c))
                 (curves::weights(c)?)
-                (warnings(c))
+                (health::warnings(c))
             }
         }
     };
@@ -251,7 +253,7 @@ fn costs(c: &Comparison) -> Markup {
                         @for i in 0..2 { td { (count(cost.parameters.map(|p| p[i]))) } }
                         td { (whole(&cost.steps)) }
                         td { (whole(&cost.best_step)) }
-                        td { (cost.seconds.map_or("-".into(), |s| spread(&s, 1))) }
+                        td.seconds { (cost.seconds.map_or("-".into(), |s| spread(&s, 1))) }
                         td { (count(cost.device_bytes)) }
                         @for i in [1, 0] { td { (count(cost.multiply_adds.map(|m| m[i]))) } }
                     }
@@ -309,23 +311,6 @@ fn int8(c: &Comparison) -> Markup {
                     }
                 }
             } }
-        }
-    }
-}
-
-fn warnings(c: &Comparison) -> Markup {
-    let of = |view: &Option<ReportView>| view.as_ref()?.health.clone();
-    let mut lines: Vec<(String, u64, String)> = Vec::new();
-    for v in &c.variants {
-        for (seed, health) in c.seeds.iter().zip(v.views.iter().map(of)) {
-            let warnings = health.map(|h| h.warnings).unwrap_or_default();
-            lines.extend(warnings.into_iter().map(|w| (v.name.clone(), *seed, w)));
-        }
-    }
-    html! {
-        @if !lines.is_empty() {
-            h2 { "Warnings of the runs" }
-            ul { @for (variant, seed, text) in &lines { li { strong { (variant) } ", seed " (seed) ": " (text) } } }
         }
     }
 }

@@ -154,6 +154,12 @@ pub struct Health {
     /// By task and expert: the gate's mean.
     #[serde(default)]
     pub gates: Vec<Vec<f64>>,
+    /// By task: the entropy of its gate.
+    #[serde(default)]
+    pub gate_entropy: Vec<f64>,
+    /// By pair of experts: the cosine of their outputs.
+    #[serde(default)]
+    pub expert_cosine: Vec<Vec<f64>>,
     /// What is unhealthy.
     #[serde(default)]
     pub warnings: Vec<String>,

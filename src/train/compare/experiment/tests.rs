@@ -102,7 +102,7 @@ fn mistakes_are_named_with_line_and_variant() {
         ),
         (
             format!("{head}set = {{ \"network.experts\" = 300 }}"),
-            "experiment.toml:4: variant \"v\": its description does not hold at `experts = 300`",
+            "experiment.toml:5: variant \"v\": its description does not hold at `experts = 300`",
         ),
         (
             format!("{head}set = {{ \"network.expert\" = 3 }}"),

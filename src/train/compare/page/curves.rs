@@ -143,36 +143,6 @@ fn mean_bins(v: &VariantRuns, task: &str) -> Vec<(f64, f64)> {
     (0..bins).filter_map(bin).collect()
 }
 
-/// Of one seed: experts of two seeds have no common order, and their mean looks even whatever they are.
-pub(super) fn gates(c: &Comparison) -> Result<Markup> {
-    let (mut figures, mut most) = (Vec::new(), 0);
-    for v in &c.variants {
-        let Some((seed, view, health)) = c.seeds.iter().zip(&v.views).find_map(|(seed, view)| {
-            let view = view.as_ref()?;
-            let health = view.health.as_ref()?;
-            (!health.gates.is_empty()).then_some((seed, view, health))
-        }) else {
-            continue;
-        };
-        let names: Vec<String> = view.tasks.iter().map(|(name, _)| name.clone()).collect();
-        let shares: Vec<Vec<f64>> = health.gates.iter().take(names.len()).cloned().collect();
-        most = shares.iter().map(Vec::len).fold(most, usize::max);
-        let caption = format!("{}, seed {seed}", v.name);
-        let label = format!("gate use of {caption}");
-        let plot = plots::shares(&label, &names, &shares, "share of the mixture");
-        figures.extend(plot.map(|plot| figure(&caption, plot)).transpose()?);
-    }
-    let experts: Vec<String> = (1..=most).map(|e| format!("expert {e}")).collect();
-    Ok(html! {
-        @if !figures.is_empty() {
-            h2 { "Use of the experts" }
-            p { "Each task's mean gate in one run of each variant. Experts have no order that two runs share." }
-            (legend(experts.iter().map(String::as_str)))
-            div.plots { @for figure in &figures { (figure) } }
-        }
-    })
-}
-
 pub(super) fn weights(c: &Comparison) -> Result<Markup> {
     let (mut figures, tasks) = (Vec::new(), c.tasks());
     for v in &c.variants {

@@ -37,8 +37,7 @@ fn equal_results_make_equal_pages_and_absent_parts_no_plots() {
         .iter_mut()
         .flat_map(|v| v.views.iter_mut().flatten())
     {
-        let health =
-            serde_json::json!({"gates": [[0.3, 0.7], [0.5, 0.5]], "warnings": ["expert <2> idle"]});
+        let health = serde_json::json!({"gates": [[0.3, 0.7], [0.5, 0.5]], "gate_entropy": [0.61, 0.69], "expert_cosine": [[1.0, 0.25], [0.25, 1.0]], "warnings": ["expert <2> idle"]});
         view.health = serde_json::from_value(health).unwrap();
         view.history
             .iter_mut()
@@ -49,6 +48,8 @@ fn equal_results_make_equal_pages_and_absent_parts_no_plots() {
         "Use of the experts",
         "expert 2",
         "Effective task weights",
+        "0.610 ± 0.000",
+        "0.250 ± 0.000",
         "expert &lt;2&gt; idle",
     ] {
         assert!(html.contains(words), "{words}");
