@@ -97,3 +97,16 @@ fn differences_pair_seeds_that_both_have() {
     );
     assert_eq!(cost.int8_loss[1].0, "watch");
 }
+
+#[test]
+fn a_refused_file_is_a_failure_that_keeps_its_metrics() {
+    let c = comparison(["a", "b", "c"]);
+    let mut runs = c.variants[0].runs.clone();
+    if let State::Finished(finished) = &mut runs[1].state {
+        finished.export.as_mut().unwrap().refused = Some("the file is not written".into());
+    }
+    let variant = VariantRuns::new("a".into(), Vec::new(), runs);
+    let c = Comparison::new("e.toml".into(), Vec::new(), vec![7, 8], vec![variant]);
+    assert_eq!((c.failures.len(), c.failures[0].seed), (1, 8));
+    assert_eq!((c.metrics[0].value.unwrap().n, c.costs[0].runs), (2, 2));
+}
