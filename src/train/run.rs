@@ -25,6 +25,7 @@ use crate::train::description::Description;
 use crate::train::error::{Error, Kind, Result};
 use crate::train::files::{self, write_atomically};
 use crate::train::fit::Fit;
+use crate::train::health::{self, Health};
 use crate::train::log::{self, RawColumn, RawLog};
 use crate::train::metrics::TaskMetrics;
 use crate::train::network::Network;
@@ -83,6 +84,8 @@ pub struct Report {
     /// By task with a position bias: its logit at distinct values of what is known in training alone, less that of the
     /// reference.
     pub position_bias: Vec<position::Curve>,
+    /// Of gates and experts, on the validation rows.
+    pub health: Health,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -274,6 +277,7 @@ pub fn train(
             dense.map(|d| d.weight.len() + d.bias.len()).sum(),
         ],
         history: trained.history.clone(),
+        health: health::measure(&spec, p, &data, &split.validation),
         position_bias: position::curves(&d, &raw, &trained.position_bias),
     };
     write_json(&o.out.join(REPORT_FILE), &report)?;
@@ -399,8 +403,14 @@ pub fn export(folder: &Path, output: &Path, data: Option<&Path>) -> Result<expor
     let Prepared { raw, split, data } =
         Prepared::read(d, fit, &spec, data.or(run.data.as_deref()))?;
     let lookups = Lookups {
-        vocabularies: fit.tables.iter().map(|t| t.vocabulary.clone()).collect(),
-        boundaries: fit.features.iter().map(|f| f.boundaries.clone()).collect(),
+        vocabularies: {
+            let tables = fit.tables.iter().take(spec.tables.len());
+            tables.map(|t| t.vocabulary.clone()).collect()
+        },
+        boundaries: {
+            let features = fit.features.iter().take(spec.features.len());
+            features.map(|f| f.boundaries.clone()).collect()
+        },
         knots: Vec::new(),
     };
     let boundaries: Vec<Vec<u8>> = (0..spec.features.len())

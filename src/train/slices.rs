@@ -66,7 +66,7 @@ impl Slices<'_> {
         };
         let names = (0..features.len()).filter(|f| fits(*f));
         let names = names.map(|f| d.toml.feature[f].name.get_ref().as_str());
-        let Some(feature) = d.feature(name).filter(|f| fits(*f)) else {
+        let Some(feature) = d.feature(name).filter(|f| *f < features.len() && fits(*f)) else {
             let what = match (kind, d.feature(name)) {
                 (_, None) => format!("no feature \"{name}\" to slice by"),
                 ("unseen", _) => format!("\"{name}\" is no id with a vocabulary"),

@@ -12,7 +12,7 @@ use pocketrank::train::error::{Error, Kind, Result};
 use pocketrank::train::metrics::TaskMetrics;
 use pocketrank::train::simulate::{self, Knobs, PolicyReport, SimulateError, SimulateOptions};
 use pocketrank::train::slices::Slices;
-use pocketrank::train::{evaluate, policy, replay, run, truth};
+use pocketrank::train::{evaluate, lint, policy, replay, run, truth};
 
 use crate::args::{Check, Cli, Command, Eval, Export, Inspect, Rank, Simulate, Train};
 use crate::print;
@@ -36,6 +36,9 @@ pub fn run(cli: &Cli) -> Result<()> {
 
 fn check(args: &Check, json: bool) -> Result<()> {
     let d = Description::read(&args.model)?;
+    for warning in lint::warnings(&d) {
+        eprintln!("warning: {warning}");
+    }
     if args.no_data {
         let t = &d.toml;
         let counts = (t.feature.len(), t.label.len(), t.task.len());
@@ -158,6 +161,12 @@ fn train(args: &Train, json: bool) -> Result<()> {
     });
     bar.finish_and_clear();
     let report = report?;
+    for warning in lint::warnings(&Description::read(&args.model)?)
+        .iter()
+        .chain(&report.health.warnings)
+    {
+        eprintln!("warning: {warning}");
+    }
     if json {
         outln!(
             "{}",

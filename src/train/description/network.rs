@@ -82,7 +82,7 @@ pub struct PositionBias {
 #[serde(untagged)]
 pub enum TaskInput {
     /// The logit of a task, which is not changed by it.
-    Task(Named),
+    Task(String),
     /// All said.
     Options(TaskInputOptions),
 }
@@ -92,7 +92,7 @@ pub enum TaskInput {
 #[serde(deny_unknown_fields)]
 pub struct TaskInputOptions {
     /// The task that feeds.
-    pub task: Named,
+    pub task: String,
     /// What of it.
     #[serde(default = "logit", deserialize_with = "fed_value")]
     pub value: FedValue,
@@ -103,7 +103,7 @@ pub struct TaskInputOptions {
 
 impl TaskInput {
     /// The task that feeds.
-    pub fn task(&self) -> &Named {
+    pub fn task(&self) -> &str {
         match self {
             TaskInput::Task(task) | TaskInput::Options(TaskInputOptions { task, .. }) => task,
         }
@@ -166,7 +166,7 @@ pub struct Task {
     pub lr: Schedule,
     /// Tasks that feed its tower.
     #[serde(default)]
-    pub inputs: Vec<TaskInput>,
+    pub inputs: Vec<Spanned<TaskInput>>,
     /// Widths of its tower, if not the network's.
     pub tower_layers: Option<Vec<u16>>,
     /// Of a duration's loss.

@@ -94,7 +94,7 @@ impl Description {
             },
             stopped_inputs: (0..)
                 .zip(&t.inputs)
-                .filter(|(_, input)| input.stops_gradient())
+                .filter(|(_, input)| input.get_ref().stops_gradient())
                 .fold(0, |bits, (f, _)| bits | 1 << f),
         };
         Ok(self.toml.task.iter().map(options).collect())

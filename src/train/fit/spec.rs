@@ -74,7 +74,11 @@ impl Fit {
                     .and_then(|s| d.task(s.get_ref()))
                     .and_then(|i| u8::try_from(i).ok()),
                 tower_layers: layers(t.tower_layers.as_ref().unwrap_or(&n.tower_layers))?,
-                inputs: t.inputs.iter().map(|input| fed(d, input)).collect(),
+                inputs: t
+                    .inputs
+                    .iter()
+                    .map(|input| fed(d, input.get_ref()))
+                    .collect(),
                 calibration: Calibration::None,
                 score_scale: 1.0,
             };
@@ -156,7 +160,7 @@ fn network(d: &Description) -> core::result::Result<Network, ()> {
 
 fn fed(d: &Description, input: &TaskInput) -> Fed {
     Fed {
-        task: d.task(input.task().get_ref()).unwrap_or(0) as u8,
+        task: d.task(input.task()).unwrap_or(0) as u8,
         value: input.value(),
     }
 }

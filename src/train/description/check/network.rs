@@ -135,27 +135,22 @@ impl Description {
     /// Tasks that feed a tower: there, each once, binary where a probability is asked for.
     fn check_inputs(&self, i: usize, task: &Task) -> Result<()> {
         let tasks = &self.toml.task;
-        for (f, input) in task.inputs.iter().enumerate() {
-            let at = input.task();
-            let from = self.exists(
-                at,
-                "task",
-                self.task(at.get_ref()),
-                tasks.iter().map(|t| &t.name),
-            )?;
+        for (f, at) in task.inputs.iter().enumerate() {
+            let (input, name) = (at.get_ref(), at.get_ref().task());
+            let Some(from) = self.task(name) else {
+                let near = near_misses(name, tasks.iter().map(|t| t.name.get_ref().as_str()));
+                return Err(self.mistake(at, format!("unknown task \"{name}\"{near}")));
+            };
             if from == i {
                 return Err(self.mistake(at, "a task cannot be its own input"));
             }
             let mut before = task.inputs[..f].iter();
-            if before.any(|other| other.task().get_ref() == at.get_ref()) {
-                let message = format!("task \"{}\" is an input twice", at.get_ref());
-                return Err(self.mistake(at, message));
+            if before.any(|other| other.get_ref().task() == name) {
+                return Err(self.mistake(at, format!("task \"{name}\" is an input twice")));
             }
             if input.value() == FedValue::Probability && tasks[from].kind != TaskKind::Binary {
-                let message = format!(
-                    "task \"{}\" is not binary; it has a logit, but no probability",
-                    at.get_ref()
-                );
+                let message =
+                    format!("task \"{name}\" is not binary; it has a logit, but no probability");
                 return Err(self.mistake(at, message));
             }
         }
@@ -223,7 +218,7 @@ impl Description {
         let tasks = &self.toml.task;
         let feeds = |i: usize| {
             let inputs = tasks[i].inputs.iter();
-            inputs.filter_map(|input| Some((self.task(input.task().get_ref())?, input)))
+            inputs.filter_map(|input| Some((self.task(input.get_ref().task())?, input)))
         };
         let mut ready = vec![false; tasks.len()];
         while let Some(next) =
@@ -250,7 +245,7 @@ impl Description {
                     "tasks feed each other in a circle: {}; take one of these inputs out",
                     names.collect::<Vec<_>>().join(" <- ")
                 );
-                return Err(self.mistake(input.task(), message));
+                return Err(self.mistake(input, message));
             }
             path.push(next);
         }
@@ -284,7 +279,7 @@ impl Description {
             // What is fed must be the same in training and serving, and the position is not.
             let feeds = |t: &&Task| {
                 let mut inputs = t.inputs.iter();
-                inputs.any(|i| i.task().get_ref() == task.get_ref())
+                inputs.any(|i| i.get_ref().task() == task.get_ref())
             };
             if let Some(fed) = self.toml.task.iter().find(feeds) {
                 let message = format!(

@@ -1,0 +1,202 @@
+//! Whether experts differ and gates use them.
+//!
+//! Gates and experts fail quietly: experts that compute the same, a gate that sends everything to one expert, experts that no
+//! gate uses. The loss shows none of that, so it is measured on rows that the report is about and named with a remedy.
+use std::prelude::v1::*;
+
+use serde::{Deserialize, Serialize};
+
+use crate::spec::Spec;
+use crate::train::dataset::Dataset;
+use crate::train::network::Network;
+use crate::train::network::forward::{Activations, SHARD_ROWS};
+use crate::train::parameters::Parameters;
+use crate::train::real::dot;
+
+/// Rows that are measured, at most: shares of use are then known to a few per mille.
+const ROWS: usize = 16_384;
+/// Two experts above this cosine are one. Outputs of ReLUs are never opposed: healthy experts have 0.2 to 0.9.
+const SAME: f64 = 0.98;
+/// A gate that uses one expert more than this mixes nothing.
+const POLARIZED: f64 = 0.95;
+/// An expert that every gate uses less than this share of an even use is idle.
+const IDLE: f64 = 0.05;
+
+/// Gates and experts of a trained network.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// By task and expert: mean share.
+    pub gates: Vec<Vec<f64>>,
+    /// By task: mean entropy of the gate's shares, 1 if all are even, 0 if one expert has all.
+    pub gate_entropy: Vec<f64>,
+    /// By expert and expert: cosine of their outputs over all rows; 0 for an expert whose outputs are all 0.
+    pub expert_cosine: Vec<Vec<f64>>,
+    /// What is wrong, and what may help.
+    pub warnings: Vec<String>,
+}
+
+/// Measures a served network of gates on some of `rows`; empty for other networks or without rows.
+pub fn measure(spec: &Spec<'_>, p: &Parameters<f32>, data: &Dataset, rows: &[u32]) -> Health {
+    let network = Network::new(spec);
+    if network.gates.is_empty() || rows.is_empty() {
+        return Health::default();
+    }
+    let weights = network.weights(p.clone());
+    let (tasks, experts) = (network.num_tasks(), network.num_experts);
+    let last = network.expert_widths.len() - 1;
+    let (width, stride) = (network.mixture_width(), network.hidden_stride(last));
+    let rows: Vec<u32> = rows
+        .iter()
+        .step_by(rows.len().div_ceil(ROWS))
+        .copied()
+        .collect();
+    let mut gates = vec![vec![0.0; experts]; tasks];
+    let mut entropy = vec![0.0; tasks];
+    let mut products = vec![vec![0.0; experts]; experts];
+    let mut a = Activations::default();
+    for rows in rows.chunks(SHARD_ROWS) {
+        network.forward(&weights, data, rows, 0, None, &mut a);
+        for ((shares, gate), entropy) in a.shares.iter().zip(&mut gates).zip(&mut entropy) {
+            for shares in shares.chunks(experts) {
+                for (sum, share) in gate.iter_mut().zip(shares) {
+                    let share = f64::from(*share);
+                    *sum += share;
+                    *entropy -= if share > 0.0 {
+                        share * libm::log(share)
+                    } else {
+                        0.0
+                    };
+                }
+            }
+        }
+        for row in a.hidden[last].chunks(stride) {
+            let of = |e: usize| &row[e * width..(e + 1) * width];
+            for (i, products) in products.iter_mut().enumerate() {
+                for (j, product) in products.iter_mut().enumerate() {
+                    *product += f64::from(dot(of(i), of(j)));
+                }
+            }
+        }
+    }
+    let n = rows.len() as f64;
+    gates.iter_mut().flatten().for_each(|x| *x /= n);
+    let most = if experts > 1 {
+        libm::log(experts as f64)
+    } else {
+        1.0
+    };
+    entropy.iter_mut().for_each(|x| *x /= n * most);
+    let cosine = |i: usize, j: usize| {
+        let size = libm::sqrt(products[i][i] * products[j][j]);
+        if size > 0.0 {
+            products[i][j] / size
+        } else {
+            0.0
+        }
+    };
+    let expert_cosine: Vec<Vec<f64>> = (0..experts)
+        .map(|i| (0..experts).map(|j| cosine(i, j)).collect())
+        .collect();
+    let warnings = warnings(spec, &gates, &expert_cosine);
+    Health {
+        gates,
+        gate_entropy: entropy,
+        expert_cosine,
+        warnings,
+    }
+}
+
+fn warnings(spec: &Spec<'_>, gates: &[Vec<f64>], cosine: &[Vec<f64>]) -> Vec<String> {
+    let experts = cosine.len();
+    let mut all = Vec::new();
+    if experts < 2 {
+        return all;
+    }
+    for (i, row) in cosine.iter().enumerate() {
+        for (j, cosine) in row.iter().enumerate().skip(i + 1) {
+            if *cosine > SAME {
+                all.push(format!(
+                    "experts {i} and {j} compute the same (cosine {cosine:.3}): use fewer experts, or dropout"
+                ));
+            }
+        }
+        if row[i] == 0.0 {
+            all.push(format!(
+                "expert {i} is dead: all its outputs are 0; lower lr, or use fewer experts"
+            ));
+        }
+    }
+    for (task, gate) in spec.tasks.iter().zip(gates) {
+        let (expert, most) =
+            gate.iter().enumerate().fold(
+                (0, 0.0),
+                |best, (e, x)| if *x > best.1 { (e, *x) } else { best },
+            );
+        if most > POLARIZED {
+            all.push(format!(
+                "the gate of task \"{}\" is polarized: expert {expert} has {:.1} % of its use; try gate_dropout = 0.1",
+                task.name,
+                100.0 * most
+            ));
+        }
+    }
+    for expert in 0..experts {
+        let most = gates.iter().map(|g| g[expert]).fold(0.0, f64::max);
+        if most < IDLE / experts as f64 {
+            all.push(format!(
+                "no gate uses expert {expert} (at most {:.2} %); try load_balance = 0.01, or use fewer experts",
+                100.0 * most
+            ));
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::synthetic::{log, spec};
+
+    fn trained() -> (Spec<'static>, Dataset, Parameters<f32>) {
+        let (mut spec, data) = (spec(), log(400, 3));
+        spec.network.num_experts = 3;
+        let rows: Vec<u32> = (0..400).collect();
+        let p = Network::new(&spec).initialize(&data, &rows, 1, 0.5);
+        (spec, data, p)
+    }
+
+    fn measured(change: impl Fn(&mut Parameters<f32>)) -> Health {
+        let (spec, data, mut p) = trained();
+        change(&mut p);
+        let rows: Vec<u32> = (0..400).collect();
+        measure(&spec, &p, &data, &rows)
+    }
+
+    #[test]
+    fn a_healthy_network_is_silent() {
+        let health = measured(|_| {});
+        assert_eq!(health.warnings, Vec::<String>::new());
+        for (gate, entropy) in health.gates.iter().zip(&health.gate_entropy) {
+            assert!((gate.iter().sum::<f64>() - 1.0).abs() < 1e-4);
+            assert!((0.1..=1.0).contains(entropy));
+        }
+        for (i, row) in health.expert_cosine.iter().enumerate() {
+            assert!((row[i] - 1.0).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn identical_experts_a_dead_one_a_polarized_gate_and_an_idle_expert_are_named() {
+        let same = measured(|p| p.experts[2] = p.experts[0].clone());
+        assert!(same.warnings[0].starts_with("experts 0 and 2 compute the same"));
+        let dead = measured(|p| p.experts[1].iter_mut().for_each(|l| l.bias.fill(-1e3)));
+        assert!(dead.warnings[0].starts_with("expert 1 is dead"));
+        let polarized = measured(|p| p.gates[1][0].bias[2] = 50.0);
+        assert_eq!(polarized.warnings.len(), 1);
+        assert!(polarized.warnings[0].contains("task \"watch\" is polarized: expert 2"));
+        assert!(polarized.gate_entropy[1] < 1e-3);
+        let idle = measured(|p| p.gates.iter_mut().for_each(|g| g[0].bias[0] = -50.0));
+        assert!(idle.warnings[0].starts_with("no gate uses expert 0"));
+        assert_eq!(idle.warnings.len(), 1);
+    }
+}

@@ -1,0 +1,193 @@
+//! Every line that a description can change, from a log to a file: trained, exported, opened and held against the f32 run.
+#![allow(clippy::unwrap_used)]
+
+use core::ops::ControlFlow;
+use core::sync::atomic::AtomicBool;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pocketrank::engine::{Model, OpenOptions};
+use pocketrank::spec::{Calibration, NetworkKind};
+use pocketrank::train::export;
+use pocketrank::train::run;
+use pocketrank::train::simulate::{SimulateOptions, simulate};
+
+const ROWS: u64 = 12_000;
+
+struct Feed {
+    folder: tempfile::TempDir,
+    text: String,
+}
+
+impl Feed {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SimulateOptions {
+            rows: ROWS,
+            ..SimulateOptions::default()
+        };
+        simulate(&options, folder.path(), |_| ControlFlow::Continue(())).unwrap();
+        let text = fs::read_to_string(folder.path().join("model.toml")).unwrap();
+        // Rare tasks have too few positives in so small a log.
+        let text = ["comment", "favourite", "share"]
+            .iter()
+            .fold(text, |text, task| {
+                let text = without(&text, &format!("[[task]]\nname = \"{task}\""));
+                without(&text, &format!("[[fusion.term]]\ntask = \"{task}\""))
+            });
+        let text = text.replace("epochs = 5", "epochs = 2");
+        // A loss is known to some thousandths on so few rows.
+        let text = text.replace("[export]", "[export]\nauc_budget = 0.02");
+        let text = text.replace("expert_layers = [64, 32]", "expert_layers = [24, 12]");
+        Self { folder, text }
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let model = self.folder.path().join(format!("{name}.toml"));
+        fs::write(&model, text).unwrap();
+        model
+    }
+
+    fn train(&self, name: &str, text: &str) -> (PathBuf, run::Report) {
+        let model = self.write(name, text);
+        let out = self.folder.path().join(name);
+        let options = run::Options {
+            model: &model,
+            data: None,
+            out: &out,
+            seed: None,
+            threads: 0,
+            resume: false,
+            from: None,
+        };
+        let report = run::train(&options, &AtomicBool::new(false), &mut |_| {}).unwrap();
+        (out, report)
+    }
+}
+
+/// A text without the paragraph that begins so.
+fn without(text: &str, begin: &str) -> String {
+    let start = text.find(begin).unwrap();
+    let end = text[start..]
+        .find("\n\n")
+        .map_or(text.len(), |n| start + n + 2);
+    format!("{}{}", &text[..start], &text[end..])
+}
+
+/// A text with lines behind a task's name.
+fn with_task(text: &str, task: &str, lines: &str) -> String {
+    let name = format!("[[task]]\nname = \"{task}\"\n");
+    assert!(text.contains(&name));
+    text.replace(&name, &format!("{name}{lines}\n"))
+}
+
+fn export(run: &Path) -> (Vec<u8>, export::Report) {
+    let file = run.with_extension("pkr");
+    let report = run::export(run, &file, None).unwrap();
+    (fs::read(file).unwrap(), report)
+}
+
+/// The file opens, and its scores are those of the f32 run but for quantization.
+fn check(name: &str, file: &[u8], report: &export::Report) {
+    let mut model = Box::new(Model::new());
+    model.open(file, &OpenOptions::default()).unwrap();
+    assert_eq!(model.spec().tasks.len(), report.tasks.len(), "{name}");
+    for task in &report.tasks {
+        // The likes of some thousand rows are few: one swap of scores is a thousandth.
+        assert!(task.loss.unwrap() < 0.01, "{name}: {task:?}");
+        assert!(task.spearman.unwrap() > 0.99, "{name}: {task:?}");
+    }
+}
+
+#[test]
+fn every_network_gate_and_relation_goes_from_a_log_to_a_file() {
+    let feed = Feed::new();
+    let base = &feed.text;
+    let kind = |kind: &str| base.replace("kind = \"mmoe\"", &format!("kind = \"{kind}\""));
+    let gate = |lines: &str| base.replace("experts = 4", &format!("experts = 4\n{lines}"));
+    let variants = [
+        ("single", kind("single")),
+        ("shared-embedding", kind("shared-embedding")),
+        ("shared-bottom", kind("shared-bottom")),
+        ("mmoe", base.clone()),
+        ("attention", gate("gate = \"attention\"")),
+        (
+            "deep-attention",
+            gate("gate = \"attention\"\ngate_layers = [8, 6]"),
+        ),
+        ("deep-gates", gate("gate_layers = [8]")),
+        (
+            "inputs",
+            with_task(
+                &with_task(base, "like", "inputs = [\"click\", \"complete\"]"),
+                "duration",
+                "inputs = [{ task = \"click\", value = \"probability\", stop_gradient = false }]",
+            ),
+        ),
+        (
+            "entire-space",
+            with_task(base, "complete", "entire_space = true"),
+        ),
+        (
+            "single-inputs",
+            with_task(&kind("single"), "duration", "inputs = [\"complete\"]"),
+        ),
+    ];
+    for (name, text) in &variants {
+        let (run, report) = feed.train(name, text);
+        let (file, exported) = export(&run);
+        check(name, &file, &exported);
+        let mut model = Box::new(Model::new());
+        model.open(&file, &OpenOptions::default()).unwrap();
+        let kind = model.spec().network.kind;
+        let gates = kind == NetworkKind::Mmoe;
+        assert_eq!(
+            report.health.gates.len(),
+            if gates { 4 } else { 0 },
+            "{name}"
+        );
+        assert_eq!(report.health.warnings, Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn sampled_calibrated_and_biased_tasks_are_put_right_in_the_file() {
+    let feed = Feed::new();
+    let text = with_task(
+        &feed.text,
+        "click",
+        "keep_negatives = 0.5\npositive_weight = 2.0\ncalibration = \"platt\"",
+    );
+    let text = with_task(&text, "complete", "calibration = \"isotonic\"");
+    let text = with_task(&text, "like", "calibration = \"temperature\"");
+    let position = "[[feature]]\nname = \"position\"\nside = \"candidate\"\nkind = \"number\"\ntransform = [\"log1p\", \"standardize\"]\n\n";
+    let text = text.replace(position, "").replace(
+        "[network]",
+        "[[feature]]\nname = \"shown\"\ncolumn = \"position\"\ntrain_only = true\nside = \"candidate\"\nkind = \"number\"\nvalue = false\nbuckets = 20\ndim = 4\n\n[position_bias]\ntasks = [\"click\"]\nreference = { shown = 0 }\n\n[network]",
+    );
+    let text = text.replace("batch = 1024", "batch = 128");
+    let (run, report) = feed.train("corrected", &text);
+    let (file, exported) = export(&run);
+    let mut model = Box::new(Model::new());
+    model.open(&file, &OpenOptions::default()).unwrap();
+    let spec = model.spec();
+    assert!(spec.feature("shown").is_none() && spec.feature("position").is_none());
+    let of = |name: &str| spec.tasks[spec.task(name).unwrap()].calibration;
+    assert!(matches!(of("click"), Calibration::Platt { .. }));
+    assert!(matches!(of("complete"), Calibration::Isotonic { .. }));
+    assert!(matches!(of("like"), Calibration::Platt { offset: 0.0, .. }));
+    assert_eq!(of("duration"), Calibration::None);
+    for task in &exported.tasks {
+        assert!(task.spearman.unwrap() > 0.98, "{task:?}");
+    }
+    let curve = &report.position_bias[0];
+    assert_eq!(
+        (curve.task.as_str(), &curve.features[..]),
+        ("click", &["shown".to_string()][..])
+    );
+    let at = |position: f64| {
+        let mut points = curve.points.iter();
+        points.find(|p| p.0 == [position]).unwrap().1
+    };
+    assert!(at(0.0) == 0.0 && at(9.0) < at(0.0), "{curve:?}");
+}
