@@ -28,7 +28,7 @@ use crate::features::{self, Event, Vocabulary};
 use crate::format::File;
 use crate::kernels::Isa;
 use crate::rerank;
-use crate::spec::{Side, Spec, limits};
+use crate::spec::{Layer, Side, Spec, limits};
 use block::{BLOCK, Buffers};
 use inputs::{Inputs, Tally};
 
@@ -61,6 +61,10 @@ pub(crate) struct Dense<'a> {
     pub inputs: usize,
 }
 
+/// Later layers of a model, at most.
+const LAYERS: usize = limits::EXPERTS * (limits::LAYERS - 1)
+    + limits::TASKS * (limits::GATE_LAYERS + limits::LAYERS + 1);
+
 /// An open model. Borrows the file's bytes; immutable, so any number of threads may share it, each with its own
 /// [`Scratch`]. Some 30 kB: keep it where it is (static, boxed or in the caller's memory).
 #[derive(Debug, Default)]
@@ -74,10 +78,8 @@ pub struct Model<'a> {
     first: Vec<First<'a>, { 4 * limits::TASKS }>,
     /// By group.
     first_bias: Vec<&'a [u8], { limits::TASKS }>,
-    experts: Vec<Dense<'a>, { limits::EXPERTS * limits::LAYERS }>,
-    gates: Vec<Dense<'a>, { limits::TASKS * limits::GATE_LAYERS }>,
-    towers: Vec<Dense<'a>, { limits::TASKS * limits::LAYERS }>,
-    heads: Vec<Dense<'a>, { limits::TASKS }>,
+    /// Later layers in file order: of experts, gates, towers, heads.
+    layers: Vec<Dense<'a>, LAYERS>,
     /// Knots of calibrations by task; empty without.
     knots: Vec<&'a [u8], { limits::TASKS }>,
     /// Tasks in the order in which they are computed.
@@ -136,10 +138,7 @@ impl<'a> Model<'a> {
         self.boundaries.clear();
         self.first.clear();
         self.first_bias.clear();
-        self.experts.clear();
-        self.gates.clear();
-        self.towers.clear();
-        self.heads.clear();
+        self.layers.clear();
         self.knots.clear();
         self.order.clear();
     }
@@ -345,6 +344,11 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// A layer behind the first.
+    fn layer(&self, layer: Layer) -> Option<&Dense<'a>> {
+        self.layers.get(later_layer(&self.spec, layer)?)
+    }
+
     /// Little-endian bucket boundaries of a number feature; empty without buckets.
     pub fn boundaries(&self, feature: usize) -> &'a [u8] {
         self.boundaries.get(feature).copied().unwrap_or_default()
@@ -374,4 +378,24 @@ impl<'a> Model<'a> {
         let rows = self.tables.get(index).map_or(&[][..], |t| t.rows);
         dense::row(rows, row as usize * groups + group, dim)
     }
+}
+
+/// Place of a layer behind the first among those, in file order.
+fn later_layer(spec: &Spec<'_>, layer: Layer) -> Option<usize> {
+    let network = &spec.network;
+    let (tasks, depth) = (spec.tasks.len(), network.gate_layers.len());
+    let experts = usize::from(network.num_experts) * (network.expert_layers.len() - 1);
+    // Without gates their depth is 0.
+    let gates = experts + tasks * depth;
+    let towers = |task: usize| -> usize {
+        let before = spec.tasks.iter().take(task);
+        gates + before.map(|t| t.tower_layers.len()).sum::<usize>()
+    };
+    Some(match layer {
+        Layer::First { .. } => return None,
+        Layer::Expert { expert, layer } => expert * (network.expert_layers.len() - 1) + layer - 1,
+        Layer::Gate { task, layer } => experts + task * depth + layer - 1,
+        Layer::Tower { task, layer } => towers(task) + layer,
+        Layer::Head { task } => towers(tasks) + task,
+    })
 }

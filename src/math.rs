@@ -25,7 +25,7 @@ pub fn clamp(x: f32, low: f32, high: f32) -> f32 {
 ///
 /// Range reduction x = n ln 2 + r with ln 2 in two parts, then the degree-5 polynomial of Cephes' `expf`
 /// (S. Moshier, Cephes Mathematical Library 2.2, 1992).
-#[inline]
+#[inline(never)]
 pub fn exp(x: f32) -> f32 {
     let x = clamp(x, -87.0, 88.0);
     let n = round(x * core::f32::consts::LOG2_E);
@@ -45,7 +45,7 @@ pub fn exp(x: f32) -> f32 {
 }
 
 /// 1 / (1 + e^-x) for x clamped to [-30, 30].
-#[inline]
+#[inline(never)]
 pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-clamp(x, -30.0, 30.0)))
 }

@@ -346,8 +346,8 @@ pub struct Network {
     pub expert_layers: Layers,
     /// Kind of the gates.
     pub gate: Gate,
-    /// Widths of a gate's hidden layers; none without gates.
-    pub gate_layers: Vec<u16, { limits::GATE_LAYERS }>,
+    /// Widths of a gate's hidden layers, at most [`limits::GATE_LAYERS`]; none without gates.
+    pub gate_layers: Layers,
 }
 
 /// What a task's logit means.
@@ -460,7 +460,7 @@ impl Default for Network {
             num_experts: 0,
             expert_layers: Layers::new(),
             gate: Gate::Softmax,
-            gate_layers: Vec::new(),
+            gate_layers: Layers::new(),
         }
     }
 }
@@ -621,9 +621,9 @@ impl<'a> Spec<'a> {
         while order.len() < self.tasks.len() {
             let before = order.len();
             for (i, task) in self.tasks.iter().enumerate() {
-                let there = |t: &u8| order.contains(t);
-                let ready = task.inputs.iter().all(|fed| there(&fed.task));
-                if ready && !there(&(i as u8)) {
+                let there = |task: u8| order.iter().any(|t| *t == task);
+                let ready = task.inputs.iter().all(|fed| there(fed.task));
+                if ready && !there(i as u8) {
                     order.push(i as u8).ok()?;
                 }
             }

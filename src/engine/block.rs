@@ -248,9 +248,7 @@ impl Model<'_> {
             for (r, scale) in scales.iter_mut().enumerate().take(rows) {
                 let first = row_mut(b.sums, r, s.first).get_mut(column..column + width);
                 let first = first.unwrap_or_default();
-                for x in first.iter_mut() {
-                    *x = relu(*x);
-                }
+                relu_row(first);
                 if depth == 1 {
                     for (to, x) in row_mut(to, r, s.mixture).iter_mut().zip(&*first) {
                         *to = *x;
@@ -260,14 +258,14 @@ impl Model<'_> {
                 }
             }
             for layer in 1..depth {
-                let Some(dense) = self.experts.get(expert * (depth - 1) + layer - 1) else {
+                let name = Layer::Expert { expert, layer };
+                let Some(dense) = self.layer(name) else {
                     return;
                 };
                 let scales = scales.get_mut(..rows).unwrap_or_default();
                 let last = layer + 1 == depth;
                 let out = if last { &mut *to } else { &mut *b.hidden };
-                let name = Layer::Expert { expert, layer };
-                self.layer(dense, (b.bytes, scales, &[]), out, true, name, see);
+                self.run(dense, (b.bytes, scales, &[]), out, true, name, see);
                 if !last {
                     quantize_rows(out, dense.outputs, b.bytes, scales);
                 }
@@ -275,7 +273,9 @@ impl Model<'_> {
         }
     }
 
-    fn layer(
+    /// One layer of rows of quantized activations, with what other tasks feed; see [`dense::layer`]. Negative outputs are 0 if
+    /// it is `hidden`.
+    fn run(
         &self,
         dense: &Dense<'_>,
         (bytes, scales, fed): (&[u8], &[f32], &[[f32; limits::TASKS]]),
@@ -284,10 +284,25 @@ impl Model<'_> {
         name: Layer,
         see: &mut impl See,
     ) {
-        let rows = Rows { bytes, scales, fed };
-        dense::layer(self.isa, dense, rows, out, hidden, |row, panel, acc| {
-            see.sums(name, row, panel * PANEL, acc);
-        });
+        dense::layer(
+            self.isa,
+            dense,
+            Rows { bytes, scales },
+            out,
+            |row, p, acc| {
+                see.sums(name, row, p * PANEL, acc);
+            },
+        );
+        let width = padded(dense.outputs);
+        for r in 0..scales.len() {
+            let out = row_mut(out, r, width);
+            if let Some(fed) = fed.get(r) {
+                dense::add_fed(dense, fed, out);
+            }
+            if hidden {
+                relu_row(out);
+            }
+        }
     }
 
     /// A task's mixture: the output of its own or the only expert, or the sum over experts of gate x output, in the
@@ -338,16 +353,16 @@ impl Model<'_> {
             for (r, scale) in scales.iter_mut().enumerate() {
                 let first = row_mut(b.sums, r, s.first).get_mut(columns.clone());
                 let first = first.unwrap_or_default();
-                first.iter_mut().for_each(|x| *x = relu(*x));
+                relu_row(first);
                 *scale = quantize_padded(first, b.bytes, r);
             }
         }
         for layer in 1..=depth {
-            let Some(dense) = self.gates.get(task * depth + layer - 1) else {
+            let (name, hidden) = (Layer::Gate { task, layer }, layer < depth);
+            let Some(dense) = self.layer(name) else {
                 return;
             };
-            let (name, hidden) = (Layer::Gate { task, layer }, layer < depth);
-            self.layer(dense, (b.bytes, scales, &[]), b.hidden, hidden, name, see);
+            self.run(dense, (b.bytes, scales, &[]), b.hidden, hidden, name, see);
             if hidden {
                 quantize_rows(b.hidden, dense.outputs, b.bytes, scales);
             }
@@ -388,8 +403,6 @@ impl Model<'_> {
         see: &mut impl See,
         logits: &mut Scores,
     ) {
-        let before = self.spec.tasks.iter().take(task);
-        let before = before.map(|t| t.tower_layers.len()).sum();
         let mut scales = [0.0; BLOCK];
         let scales = scales.get_mut(..fed.len()).unwrap_or_default();
         let mut width = self.spec.mixture_width();
@@ -397,14 +410,16 @@ impl Model<'_> {
             let mixture = row(b.mixture, r, s.mixture).get(..width);
             *scale = quantize_padded(mixture.unwrap_or_default(), b.bytes, r);
         }
-        let layers = self.towers.iter().skip(before).take(t.tower_layers.len());
-        for (layer, dense) in layers.enumerate() {
+        for layer in 0..t.tower_layers.len() {
             let name = Layer::Tower { task, layer };
-            self.layer(dense, (b.bytes, scales, fed), b.hidden, true, name, see);
+            let Some(dense) = self.layer(name) else {
+                return;
+            };
+            self.run(dense, (b.bytes, scales, fed), b.hidden, true, name, see);
             width = dense.outputs;
             quantize_rows(b.hidden, width, b.bytes, scales);
         }
-        let Some(dense) = self.heads.get(task) else {
+        let Some(dense) = self.layer(Layer::Head { task }) else {
             return;
         };
         let rows = scales.iter().zip(fed).zip(logits);
@@ -424,6 +439,12 @@ impl Model<'_> {
     pub(super) fn fuse(&self, weights: Option<&[f32]>, scores: &[f32]) -> f32 {
         fusion::fuse(&self.spec, weights, scores)
     }
+}
+
+/// Negative values become 0.
+#[inline(never)]
+fn relu_row(row: &mut [f32]) {
+    row.iter_mut().for_each(|x| *x = relu(*x));
 }
 
 /// What a task's tower is fed, in the order of its inputs.
@@ -449,6 +470,7 @@ fn quantize_rows(out: &[f32], width: usize, bytes: &mut [u8], scales: &mut [f32]
 }
 
 /// Quantizes a row of activations into row `r` of `bytes`, zeros up to the whole group.
+#[inline(never)]
 fn quantize_padded(activations: &[f32], bytes: &mut [u8], r: usize) -> f32 {
     let to = row_mut(bytes, r, stride(activations.len()));
     let (to, pad) = to

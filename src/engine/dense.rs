@@ -4,8 +4,7 @@
 
 use super::{Dense, First};
 use crate::kernels::{self, Isa};
-use crate::math::relu;
-use crate::spec::{GROUP, PANEL, limits};
+use crate::spec::{GROUP, PANEL};
 
 /// Row `index` of rows `stride` apart; empty past the end.
 #[inline]
@@ -70,23 +69,18 @@ pub(super) struct Rows<'b> {
     pub bytes: &'b [u8],
     /// One a row.
     pub scales: &'b [f32],
-    /// What other tasks feed, `[rows, TASKS]`, as many a row as the layer has weights for.
-    pub fed: &'b [[f32; limits::TASKS]],
 }
 
-/// A layer: out = weights x bytes x (weight scale x row scale) + bias + fed weights x fed values in their order,
-/// `[rows, padded outputs]`; negative ones are 0 if `hidden`.
+/// A layer: out = weights x bytes x (weight scale x row scale) + bias, `[rows, padded outputs]`.
 pub(super) fn layer(
     isa: Isa,
     layer: &Dense<'_>,
     rows: Rows<'_>,
     out: &mut [f32],
-    hidden: bool,
     mut see: impl FnMut(usize, usize, &[i32; PANEL]),
 ) {
     let outputs = layer.outputs.next_multiple_of(PANEL);
     let stride = stride(layer.inputs);
-    let num_fed = layer.fed.len() / (4 * outputs).max(1);
     for panel in 0..outputs / PANEL {
         let weight = row(layer.weight, panel, PANEL * stride);
         let scale = panel_of(layer.scale, panel, f32::from_le_bytes);
@@ -100,23 +94,20 @@ pub(super) fn layer(
             for (((out, acc), bias), scale) in to.iter_mut().zip(acc).zip(bias).zip(scale) {
                 *out = acc as f32 * (scale * *row_scale) + bias;
             }
-            let fed = rows.fed.get(r).into_iter().flatten();
-            for (i, value) in fed.take(num_fed).enumerate() {
-                let weight = panel_of(row(layer.fed, i, 4 * outputs), panel, f32::from_le_bytes);
-                for (out, weight) in to.iter_mut().zip(weight) {
-                    *out += weight * *value;
-                }
-            }
-            if hidden {
-                for out in to.iter_mut().take(PANEL) {
-                    *out = relu(*out);
-                }
-            }
         }
     }
 }
 
-/// A head: one logit, as an output of [`layer`] without ReLU.
+/// Adds a layer's fed weights x what other tasks feed to one of its rows, input by input.
+pub(super) fn add_fed(layer: &Dense<'_>, fed: &[f32], out: &mut [f32]) {
+    for (weights, value) in layer.fed.chunks_exact((4 * out.len()).max(1)).zip(fed) {
+        for (out, weight) in out.iter_mut().zip(weights.as_chunks::<4>().0) {
+            *out += f32::from_le_bytes(*weight) * *value;
+        }
+    }
+}
+
+/// A head: one logit, as an output of [`layer`] with what is fed.
 pub(super) fn head(
     isa: Isa,
     layer: &Dense<'_>,
@@ -130,9 +121,7 @@ pub(super) fn head(
     let [scale, ..] = panel_first(layer.scale);
     let [bias, ..] = panel_first(layer.bias);
     let mut logit = acc as f32 * (scale * row_scale) + bias;
-    for (weight, value) in layer.fed.as_chunks::<4>().0.iter().zip(fed) {
-        logit += f32::from_le_bytes(*weight) * *value;
-    }
+    add_fed(layer, fed, core::slice::from_mut(&mut logit));
     logit
 }
 

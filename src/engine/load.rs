@@ -3,7 +3,7 @@
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use super::{Dense, First, Model, TableData};
+use super::{Dense, First, Model, TableData, later_layer};
 use crate::error::{Error, Result, Status};
 use crate::features::{self, Vocabulary};
 use crate::format::{File, Reader, SectionKind};
@@ -18,11 +18,11 @@ use crate::spec::{
 pub(crate) struct SpecHead<'a> {
     #[serde(borrow)]
     pub name: &'a str,
-    pub features: u8,
-    pub tables: u8,
-    pub labels: u8,
-    pub tasks: u8,
-    pub terms: u8,
+    pub features: u16,
+    pub tables: u16,
+    pub labels: u16,
+    pub tasks: u16,
+    pub terms: u16,
 }
 
 impl<'a> Model<'a> {
@@ -121,10 +121,7 @@ impl<'a> Model<'a> {
             spec,
             first,
             first_bias,
-            experts,
-            gates,
-            towers,
-            heads,
+            layers,
             knots,
             order,
             ..
@@ -158,45 +155,21 @@ impl<'a> Model<'a> {
                 }
                 Tensor::ZeroBias { group, side } => first_of(first, group, side)?.zero_bias = data,
                 Tensor::Bias(Layer::First { .. }) => first_bias.push(data).map_err(|_| over())?,
-                Tensor::Weight(layer) => {
+                Tensor::Weight(_) => {
                     let dense = Dense {
                         weight: data,
                         outputs: rows,
                         inputs: cols,
                         ..Dense::default()
                     };
-                    match layer {
-                        Layer::Expert { .. } => experts.push(dense).map_err(|_| over())?,
-                        Layer::Gate { .. } => gates.push(dense).map_err(|_| over())?,
-                        Layer::Tower { .. } => towers.push(dense).map_err(|_| over())?,
-                        _ => heads.push(dense).map_err(|_| over())?,
-                    }
+                    layers.push(dense).map_err(|_| over())?;
                 }
-                Tensor::Scale(layer) | Tensor::Bias(layer) => {
-                    // Tensors come in file order, so scale and bias belong to the layer just pushed.
-                    let dense = match layer {
-                        Layer::Expert { .. } => experts.last_mut(),
-                        Layer::Gate { .. } => gates.last_mut(),
-                        Layer::Tower { .. } => towers.last_mut(),
-                        _ => heads.last_mut(),
-                    };
-                    let dense = dense.ok_or(over())?;
-                    if matches!(tensor, Tensor::Scale(_)) {
-                        dense.scale = data
-                    } else {
-                        dense.bias = data
-                    }
-                }
+                // Tensors come in file order, so scale and bias belong to the layer just pushed.
+                Tensor::Scale(_) => layers.last_mut().ok_or(over())?.scale = data,
+                Tensor::Bias(_) => layers.last_mut().ok_or(over())?.bias = data,
                 Tensor::Fed(layer) => {
-                    let dense = match layer {
-                        Layer::Tower { task, .. } => {
-                            let before = spec.tasks.iter().take(task);
-                            towers.get_mut(before.map(|t| t.tower_layers.len()).sum::<usize>())
-                        }
-                        Layer::Head { task } => heads.get_mut(task),
-                        _ => None,
-                    };
-                    dense.ok_or(over())?.fed = data;
+                    let at = later_layer(spec, layer).ok_or(over())?;
+                    layers.get_mut(at).ok_or(over())?.fed = data;
                 }
                 Tensor::Knots(task) => *knots.get_mut(task).ok_or(over())? = data,
                 _ => {}
@@ -251,10 +224,10 @@ fn read_spec<'a>(reader: &mut Reader<'a>, spec: &mut Spec<'a>) -> Result<()> {
 fn fill<'a, T, const N: usize>(
     reader: &mut Reader<'a>,
     list: &mut Vec<T, N>,
-    count: u8,
+    count: u16,
 ) -> Result<()>
 where
-    T: Serialize + Deserialize<'a>,
+    T: Deserialize<'a>,
 {
     for _ in 0..count {
         let record = reader.record()?;

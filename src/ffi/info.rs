@@ -11,7 +11,7 @@ use super::pointer::{Versioned, call};
 use super::status::{PKR_NOWHERE, pkr_status};
 use crate::engine::Model;
 use crate::error::{Error, Result, Status};
-use crate::spec::{Encoding, IdType, Lookup, Side, Source, TaskKind, limits};
+use crate::spec::{Encoding, IdType, Lookup, Side, Source, Spec, TaskKind, limits};
 
 /// A model as a whole.
 #[repr(C)]
@@ -379,24 +379,32 @@ pub unsafe extern "C" fn pkr_label_info(
     unsafe { describe(model, out, info) }
 }
 
-/// Finds an index by `name[name_bytes]`.
+/// Name of a record by index.
+type Names = for<'a> fn(&Spec<'a>, usize) -> Option<&'a str>;
+
+/// Finds the index of the record that has the name (pointer and bytes).
 ///
 /// # Safety
 /// As the functions below.
 unsafe fn find(
     model: *const pkr_model,
-    name: *const u8,
-    name_bytes: usize,
+    name: (*const u8, usize),
     out: *mut u32,
-    find: impl FnOnce(&Model<'static>, &[u8]) -> Result<usize>,
+    names: Names,
+    unknown: Status,
 ) -> pkr_status {
     // SAFETY: by this function's contract.
     unsafe {
         call(null_mut(), |outputs| {
             outputs.claim(out, 1)?;
             let inputs = outputs.seal();
-            let model = open_model(inputs, model)?.model();
-            out.write(find(model, inputs.slice(name, name_bytes)?)? as u32);
+            let spec = open_model(inputs, model)?.model().spec();
+            let name = inputs.slice(name.0, name.1)?;
+            // Counts are far below 2^16.
+            let found = (0..1 << 16)
+                .map_while(|i| names(spec, i))
+                .position(|n| n.as_bytes() == name);
+            out.write(found.ok_or(Error::new(unknown))? as u32);
             Ok(())
         })
     }
@@ -416,16 +424,17 @@ pub unsafe extern "C" fn pkr_feature_index(
     name_bytes: usize,
     out: *mut u32,
 ) -> pkr_status {
-    let index = |model: &Model<'static>, name: &[u8]| {
-        let found = model
-            .spec()
-            .features
-            .iter()
-            .position(|f| f.name.as_bytes() == name);
-        found.ok_or(Error::new(Status::UnknownFeature))
-    };
+    let names: Names = |spec, i| Some(spec.features.get(i)?.name);
     // SAFETY: by this function's contract.
-    unsafe { find(model, name, name_bytes, out, index) }
+    unsafe {
+        find(
+            model,
+            (name, name_bytes),
+            out,
+            names,
+            Status::UnknownFeature,
+        )
+    }
 }
 
 /// Index of the task called `name[name_bytes]`.
@@ -441,16 +450,9 @@ pub unsafe extern "C" fn pkr_task_index(
     name_bytes: usize,
     out: *mut u32,
 ) -> pkr_status {
-    let index = |model: &Model<'static>, name: &[u8]| {
-        let found = model
-            .spec()
-            .tasks
-            .iter()
-            .position(|t| t.name.as_bytes() == name);
-        found.ok_or(Error::new(Status::UnknownTask))
-    };
+    let names: Names = |spec, i| Some(spec.tasks.get(i)?.name);
     // SAFETY: by this function's contract.
-    unsafe { find(model, name, name_bytes, out, index) }
+    unsafe { find(model, (name, name_bytes), out, names, Status::UnknownTask) }
 }
 
 /// Index of the fusion term called `name[name_bytes]`.
@@ -466,16 +468,9 @@ pub unsafe extern "C" fn pkr_term_index(
     name_bytes: usize,
     out: *mut u32,
 ) -> pkr_status {
-    let index = |model: &Model<'static>, name: &[u8]| {
-        let found = model
-            .spec()
-            .fusion
-            .iter()
-            .position(|t| t.name.as_bytes() == name);
-        found.ok_or(Error::new(Status::UnknownTask))
-    };
+    let names: Names = |spec, i| Some(spec.fusion.get(i)?.name);
     // SAFETY: by this function's contract.
-    unsafe { find(model, name, name_bytes, out, index) }
+    unsafe { find(model, (name, name_bytes), out, names, Status::UnknownTask) }
 }
 
 /// Index of the label called `name[name_bytes]`.
@@ -491,14 +486,7 @@ pub unsafe extern "C" fn pkr_label_index(
     name_bytes: usize,
     out: *mut u32,
 ) -> pkr_status {
-    let index = |model: &Model<'static>, name: &[u8]| {
-        let found = model
-            .spec()
-            .labels
-            .iter()
-            .position(|l| l.name.as_bytes() == name);
-        found.ok_or(Error::new(Status::UnknownLabel))
-    };
+    let names: Names = |spec, i| Some(spec.labels.get(i)?.name);
     // SAFETY: by this function's contract.
-    unsafe { find(model, name, name_bytes, out, index) }
+    unsafe { find(model, (name, name_bytes), out, names, Status::UnknownLabel) }
 }

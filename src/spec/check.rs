@@ -194,6 +194,7 @@ impl Spec<'_> {
         let experts = usize::from(n.num_experts);
         within(experts, limits::EXPERTS)?;
         within(n.expert_layers.len(), limits::LAYERS)?;
+        within(n.gate_layers.len() + 1, limits::GATE_LAYERS + 1)?;
         match n.kind {
             NetworkKind::Mmoe => {}
             NetworkKind::SharedBottom => holds(experts == 1)?,

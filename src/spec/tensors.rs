@@ -189,8 +189,7 @@ impl Spec<'_> {
                 let inputs = self.side_inputs(side);
                 if inputs > 0 {
                     let layer = Layer::First { group, side };
-                    visit(Tensor::Weight(layer), Dtype::I8Panel, outputs, inputs)?;
-                    visit(Tensor::Scale(layer), Dtype::F32, 1, padded(outputs))?;
+                    weight(visit, layer, outputs, inputs)?;
                     let zero_bias = Tensor::ZeroBias { group, side };
                     visit(zero_bias, Dtype::I32, 1, padded(outputs))?;
                 }
@@ -199,14 +198,10 @@ impl Spec<'_> {
             let bias = Tensor::Bias(Layer::First { group, side });
             visit(bias, Dtype::F32, 1, padded(outputs))?;
         }
-        let mut dense = |layer, outputs, inputs| {
-            visit(Tensor::Weight(layer), Dtype::I8Panel, outputs, inputs)?;
-            visit(Tensor::Scale(layer), Dtype::F32, 1, padded(outputs))?;
-            visit(Tensor::Bias(layer), Dtype::F32, 1, padded(outputs))
-        };
         for expert in 0..usize::from(self.network.num_experts) {
             for layer in 1..self.network.expert_layers.len() {
                 dense(
+                    visit,
                     Layer::Expert { expert, layer },
                     self.expert_width(layer),
                     self.expert_width(layer - 1),
@@ -221,13 +216,18 @@ impl Spec<'_> {
         for task in 0..gates {
             for layer in 1..=self.network.gate_layers.len() {
                 let (outputs, inputs) = (self.gate_width(layer), self.gate_width(layer - 1));
-                dense(Layer::Gate { task, layer }, outputs, inputs)?;
+                dense(visit, Layer::Gate { task, layer }, outputs, inputs)?;
             }
         }
         for (task, t) in self.tasks.iter().enumerate() {
             let mut inputs = self.mixture_width();
             for (layer, width) in t.tower_layers.iter().enumerate() {
-                dense(Layer::Tower { task, layer }, usize::from(*width), inputs)?;
+                dense(
+                    visit,
+                    Layer::Tower { task, layer },
+                    usize::from(*width),
+                    inputs,
+                )?;
                 inputs = usize::from(*width);
             }
         }
@@ -255,6 +255,23 @@ impl Spec<'_> {
         }
         Ok(())
     }
+}
+
+/// Sees tensors.
+type Visit<'v, E> = &'v mut dyn FnMut(Tensor, Dtype, usize, usize) -> Result<(), E>;
+
+/// Weights and scales of a layer.
+#[inline(never)]
+fn weight<E>(visit: Visit<'_, E>, layer: Layer, outputs: usize, inputs: usize) -> Result<(), E> {
+    visit(Tensor::Weight(layer), Dtype::I8Panel, outputs, inputs)?;
+    visit(Tensor::Scale(layer), Dtype::F32, 1, padded(outputs))
+}
+
+/// Weights, scales and biases of a layer.
+#[inline(never)]
+fn dense<E>(visit: Visit<'_, E>, layer: Layer, outputs: usize, inputs: usize) -> Result<(), E> {
+    weight(visit, layer, outputs, inputs)?;
+    visit(Tensor::Bias(layer), Dtype::F32, 1, padded(outputs))
 }
 
 /// `outputs` rounded up to whole panels.

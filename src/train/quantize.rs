@@ -170,11 +170,11 @@ fn records(spec: &Spec<'_>) -> Result<Writer> {
     // Spec::check bounds every count by 128.
     to.record(&SpecHead {
         name: spec.name,
-        features: spec.features.len() as u8,
-        tables: spec.tables.len() as u8,
-        labels: spec.labels.len() as u8,
-        tasks: spec.tasks.len() as u8,
-        terms: spec.fusion.len() as u8,
+        features: spec.features.len() as u16,
+        tables: spec.tables.len() as u16,
+        labels: spec.labels.len() as u16,
+        tasks: spec.tasks.len() as u16,
+        terms: spec.fusion.len() as u16,
     })?;
     spec.features.iter().try_for_each(|f| to.record(f))?;
     spec.tables.iter().try_for_each(|t| to.record(t))?;

@@ -154,7 +154,7 @@ fn network(d: &Description) -> core::result::Result<Network, ()> {
         },
         expert_layers: Layers::from_slice(&n.expert_layers).map_err(|_| ())?,
         gate: if gated { n.gate } else { Gate::Softmax },
-        gate_layers: heapless::Vec::from_slice(gate_layers).map_err(|_| ())?,
+        gate_layers: Layers::from_slice(gate_layers).map_err(|_| ())?,
     })
 }
 

@@ -164,7 +164,7 @@ fn variants() -> Vec<(&'static str, Spec<'static>)> {
     let gate = |gate: Gate, layers: &[u16]| {
         of(&|s| {
             s.network.gate = gate;
-            s.network.gate_layers = heapless::Vec::from_slice(layers).expect("few layers");
+            s.network.gate_layers = crate::spec::Layers::from_slice(layers).expect("few layers");
         })
     };
     let fed = |s: &mut Spec<'static>, to: usize, task: u8, value: FedValue| {
