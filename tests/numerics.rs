@@ -65,18 +65,21 @@ fn rank_owned(model: &Model<'_>, request: &OwnedRequest) -> Ranked {
     rank(model, &request.as_request(&columns), request.num_candidates).unwrap()
 }
 
-/// Input bytes by side and scores of each candidate.
-fn traced(model: &Model<'_>, request: &OwnedRequest) -> Vec<([Vec<u8>; 4], Vec<f32>)> {
+/// Input bytes by group and side, and scores, of each candidate.
+fn traced(model: &Model<'_>, request: &OwnedRequest) -> Vec<(Vec<[Vec<u8>; 4]>, Vec<f32>)> {
     let columns = request.columns();
     let trace = |candidate| {
-        let mut all = (<[Vec<u8>; 4]>::default(), Vec::new());
+        let groups = model.spec().groups();
+        let mut all = (vec![<[Vec<u8>; 4]>::default(); groups], Vec::new());
         with_scratch(model, 1, |scratch| {
             model.trace(
                 &request.as_request(&columns),
                 candidate,
                 scratch,
                 &mut |step| match step {
-                    Trace::Inputs(side, bytes) => all.0[side as usize] = bytes.to_vec(),
+                    Trace::Inputs(group, side, bytes) => {
+                        all.0[group][side as usize] = bytes.to_vec();
+                    }
                     Trace::Scores(scores) => all.1 = scores.to_vec(),
                     Trace::Sums { .. } => {}
                 },
@@ -86,6 +89,12 @@ fn traced(model: &Model<'_>, request: &OwnedRequest) -> Vec<([Vec<u8>; 4], Vec<f
         all
     };
     (0..request.num_candidates).map(trace).collect()
+}
+
+/// Input values by group.
+fn all_values(spec: &Spec<'_>, tensors: &Tensors<'_>, inputs: &[[Vec<u8>; 4]]) -> Vec<Vec<f64>> {
+    let groups = inputs.iter().enumerate();
+    groups.map(|(g, x)| values(spec, tensors, g, x)).collect()
 }
 
 fn each_golden(seeds: core::ops::Range<u64>, mut run: impl FnMut(u64, &GoldenModel, &Model<'_>)) {
@@ -148,9 +157,10 @@ fn scores_are_within_the_bounds_of_real_arithmetic() {
         let tensors = Tensors::read(&golden.bytes, spec);
         let real = Real::of_file(spec, &tensors);
         for (inputs, scores) in traced(model, &golden::request(golden, seed, 5)) {
-            let logits = real.logits(spec, &values(spec, &tensors, &inputs));
-            for ((z, score), task) in logits.iter().zip(scores).zip(&spec.tasks) {
-                let at = |z: f64| real_link(task.kind, task.score_scale, z);
+            let logits = real.logits(spec, &all_values(spec, &tensors, &inputs));
+            let tasks = spec.tasks.iter().zip(&golden.lookups.knots);
+            for ((z, score), (task, knots)) in logits.iter().zip(scores).zip(tasks) {
+                let at = |z: f64| real_link(task, knots, z);
                 let (low, high) = (at(z.value - z.error), at(z.value + z.error));
                 let slack = 1e-6 * (1.0 + high);
                 let score = f64::from(score);
@@ -181,7 +191,7 @@ fn the_file_is_the_parameters_to_the_precision_of_eight_bit_weights() {
             Real::of_parameters(spec, &golden.parameters),
         );
         for (inputs, _) in traced(model, &golden::request(golden, seed, 5)) {
-            let values = values(spec, &tensors, &inputs);
+            let values = all_values(spec, &tensors, &inputs);
             for (a, b) in file
                 .logits(spec, &values)
                 .iter()
@@ -204,15 +214,17 @@ fn embedding_bytes_are_within_half_a_step_and_zero_is_exact() {
         let tensors = Tensors::read(&golden.bytes, &golden.spec);
         for (t, rows) in golden.parameters.tables.iter().enumerate() {
             use pocketrank::spec::Tensor;
+            // A row of the file holds the embeddings of all groups.
+            let groups = golden.spec.groups();
+            let (t, group) = (t / groups, t % groups);
             let dim = usize::from(golden.spec.tables[t].embedding_dim);
             let scale = tensors.floats(Tensor::TableScale(t));
             let zero = tensors.bytes(Tensor::TableZeroPoint(t));
-            for (i, (x, byte)) in rows
-                .iter()
-                .zip(tensors.bytes(Tensor::TableRows(t)))
-                .enumerate()
-            {
-                let (scale, zero) = (f64::from(scale[i % dim]), f64::from(zero[i % dim]));
+            let bytes = tensors.bytes(Tensor::TableRows(t));
+            for (i, x) in rows.iter().enumerate() {
+                let byte = &bytes[(i / dim * groups + group) * dim + i % dim];
+                let at = group * dim + i % dim;
+                let (scale, zero) = (f64::from(scale[at]), f64::from(zero[at]));
                 let off = (f64::from(*x) - scale * (f64::from(*byte) - zero)).abs();
                 // Rounding the zero point may clip the end of the range by another half step.
                 assert!(off <= scale * 1.001 + 1e-12, "{off} {scale}");

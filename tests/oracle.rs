@@ -511,7 +511,10 @@ fn every_network_gate_and_calibration_equals_the_oracle() {
 #[test]
 fn the_largest_and_least_numbers_of_a_file_equal_the_oracle() {
     for seed in 0..3 {
-        for (name, file) in model::extremes(seed) {
+        for (name, file) in model::extremes(seed)
+            .into_iter()
+            .chain(model::attention(seed))
+        {
             engine_and_oracle_agree(&format!("extreme {name}"), &file, 10, 3);
         }
     }

@@ -1,7 +1,10 @@
 //! The network of a model file, naively: element by element, from docs/numerics.md and the file's tensors.
 
 use pocketrank::format::{File, SectionKind};
-use pocketrank::spec::{Encoding, Layer, Pooling, Side, Spec, TaskKind, Tensor, TensorSection};
+use pocketrank::spec::{
+    Calibration, Encoding, FedValue, Gate, Layer, NetworkKind, Pooling, Side, Spec, Task, TaskKind,
+    Tensor, TensorSection,
+};
 use pocketrank::train::parameters::Parameters;
 
 /// The tensors of a file.
@@ -30,6 +33,17 @@ impl<'a> Tensors<'a> {
             .unwrap();
         }
         Self { all }
+    }
+
+    /// `[inputs][outputs]` of what a task's tower is fed; empty without.
+    fn fed(&self, layer: Layer) -> Vec<Vec<f32>> {
+        let Some((_, rows, cols, _)) = self.get(Tensor::Fed(layer)) else {
+            return Vec::new();
+        };
+        let all = self.floats(Tensor::Fed(layer));
+        (0..*rows)
+            .map(|i| all[i * cols..][..*cols].to_vec())
+            .collect()
     }
 
     fn get(&self, tensor: Tensor) -> Option<&(Tensor, usize, usize, &'a [u8])> {
@@ -85,10 +99,30 @@ fn exp(x: f32) -> f32 {
     (p * (r * r) + r + 1.0) * 2f32.powi(n)
 }
 
-fn link(kind: TaskKind, scale: f32, logit: f32) -> f32 {
-    match kind {
-        TaskKind::Binary => 1.0 / (1.0 + exp(-logit.clamp(-30.0, 30.0))),
-        TaskKind::Duration => (exp(logit.clamp(0.0, 20.0)) - 1.0) * scale,
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x.clamp(-30.0, 30.0)))
+}
+
+fn link(t: &Tensors<'_>, index: usize, task: &Task<'_>, logit: f32) -> f32 {
+    match (task.kind, task.calibration) {
+        (TaskKind::Duration, _) => (exp(logit.clamp(0.0, 20.0)) - 1.0) * task.score_scale,
+        (_, Calibration::None) => sigmoid(logit),
+        (_, Calibration::Platt { scale, offset }) => {
+            sigmoid(logit.clamp(-1e6, 1e6) * scale + offset)
+        }
+        (_, Calibration::Isotonic { knots }) => {
+            let knots = usize::from(knots);
+            let all = t.floats(Tensor::Knots(index));
+            let (x, y) = all.split_at(knots);
+            match x.iter().position(|x| logit < *x) {
+                Some(0) => y[0],
+                None => y[knots - 1],
+                Some(i) => {
+                    let share = (logit - x[i - 1]) / (x[i] - x[i - 1]);
+                    y[i - 1] + (y[i] - y[i - 1]) * share
+                }
+            }
+        }
     }
 }
 
@@ -124,60 +158,149 @@ fn relu(row: Vec<f32>) -> Vec<f32> {
         .collect()
 }
 
-/// Scores by task from the input bytes of each side, in the arithmetic of the device.
-pub fn exact(spec: &Spec<'_>, t: &Tensors<'_>, inputs: &[Vec<u8>; 4]) -> Vec<f32> {
-    let mut first = t.floats(Tensor::Bias(Layer::First(Side::User)));
+/// The outputs of a group's first layer.
+fn first(t: &Tensors<'_>, group: usize, inputs: &[Vec<u8>; 4]) -> Vec<f32> {
+    let bias = Layer::First {
+        group,
+        side: Side::User,
+    };
+    let mut first = t.floats(Tensor::Bias(bias));
     for (side, bytes) in Side::ALL.into_iter().zip(inputs) {
         if bytes.is_empty() {
             continue;
         }
-        let scale = t.floats(Tensor::Scale(Layer::First(side)));
-        let zero: Vec<i64> = (t.bytes(Tensor::ZeroBias(side)).chunks(4))
+        let layer = Layer::First { group, side };
+        let scale = t.floats(Tensor::Scale(layer));
+        let zero: Vec<i64> = (t.bytes(Tensor::ZeroBias { group, side }).chunks(4))
             .map(|b| i32::from_le_bytes(b.try_into().unwrap()).into())
             .collect();
         let x: Vec<i64> = bytes.iter().map(|b| (*b).into()).collect();
-        for (o, w) in t.weights(Layer::First(side)).iter().enumerate() {
+        for (o, w) in t.weights(layer).iter().enumerate() {
             first[o] += (dot(w, &x) + zero[o]) as f32 * scale[o];
         }
     }
-    let experts = usize::from(spec.network.num_experts);
+    first
+}
+
+/// Weights of the experts, of 32768, from their logits.
+fn softmax(logits: &[f32]) -> Vec<i32> {
+    let max = logits.iter().copied().fold(f32::MIN, f32::max);
+    let e: Vec<f32> = logits.iter().map(|z| exp((z - max).max(-20.0))).collect();
+    let sum = e.iter().fold(0.0, |a, b| a + b);
+    let mut gate: Vec<i32> = e
+        .iter()
+        .map(|e| (e / sum * 32768.0).round_ties_even() as i32)
+        .collect();
+    let best = logits.iter().position(|z| *z == max).unwrap();
+    gate[best] += 32768 - gate.iter().sum::<i32>();
+    gate
+}
+
+/// Where the outputs of an expert stand in the first layer: group and first output.
+fn expert_place(spec: &Spec<'_>, expert: usize) -> (usize, usize) {
+    match spec.network.kind {
+        NetworkKind::Single => (expert, 0),
+        _ => (0, expert * usize::from(spec.network.expert_layers[0])),
+    }
+}
+
+/// Where those of a task's gate stand, in the only group.
+fn gate_place(spec: &Spec<'_>, task: usize) -> core::ops::Range<usize> {
+    let network = &spec.network;
+    let width = match (network.gate_layers.first(), network.gate) {
+        (Some(width), _) => usize::from(*width),
+        (None, Gate::Softmax) => usize::from(network.num_experts),
+        (None, Gate::Attention) => usize::from(*network.expert_layers.last().unwrap()),
+    };
+    let experts = usize::from(network.num_experts) * usize::from(network.expert_layers[0]);
+    experts + task * width..experts + (task + 1) * width
+}
+
+/// The only expert that a task reads, in a network without gates.
+fn own_expert(spec: &Spec<'_>, task: usize) -> usize {
+    if spec.network.kind == NetworkKind::SharedBottom {
+        0
+    } else {
+        task
+    }
+}
+
+/// Scores by task from the input bytes by group and side, in the arithmetic of the device.
+pub fn exact(spec: &Spec<'_>, t: &Tensors<'_>, inputs: &[[Vec<u8>; 4]]) -> Vec<f32> {
+    let groups = inputs.iter().enumerate();
+    let first: Vec<Vec<f32>> = groups.map(|(g, x)| first(t, g, x)).collect();
     let width = usize::from(spec.network.expert_layers[0]);
-    let outputs: Vec<Vec<f32>> = (0..experts)
-        .map(|e| {
-            let mut x = relu(first[e * width..][..width].to_vec());
+    let outputs: Vec<Vec<f32>> = (0..usize::from(spec.network.num_experts))
+        .map(|expert| {
+            let (group, start) = expert_place(spec, expert);
+            let mut x = relu(first[group][start..][..width].to_vec());
             for layer in 1..spec.network.expert_layers.len() {
-                x = relu(dense(t, Layer::Expert { expert: e, layer }, &x));
+                x = relu(dense(t, Layer::Expert { expert, layer }, &x));
             }
             x
         })
         .collect();
-    let task = |(i, task): (usize, &pocketrank::spec::Task<'_>)| {
-        let logits = &first[experts * width + i * experts..][..experts];
-        let max = logits.iter().copied().fold(f32::MIN, f32::max);
-        let e: Vec<f32> = logits.iter().map(|z| exp((z - max).max(-20.0))).collect();
-        let sum = e.iter().fold(0.0, |a, b| a + b);
-        let mut gate: Vec<i32> = e
-            .iter()
-            .map(|e| (e / sum * 32768.0).round_ties_even() as i32)
-            .collect();
-        let best = logits.iter().position(|z| *z == max).unwrap();
-        gate[best] += 32768 - gate.iter().sum::<i32>();
+    let mixture = |task: usize| {
+        if spec.network.kind != NetworkKind::Mmoe {
+            return outputs[own_expert(spec, task)].clone();
+        }
+        let mut u = first[0][gate_place(spec, task)].to_vec();
+        for layer in 1..=spec.network.gate_layers.len() {
+            u = dense(t, Layer::Gate { task, layer }, &relu(u));
+        }
+        if spec.network.gate == Gate::Attention {
+            let least = 2f32.powi(-40);
+            let terms = |output: &Vec<f32>| {
+                u.iter().zip(output).fold(0.0, |sum, (q, k)| {
+                    let q = q.clamp(-1.0 / least, 1.0 / least);
+                    let counts = q.abs() >= least && *k >= least;
+                    sum + if counts { q * k } else { 0.0 }
+                })
+            };
+            u = outputs.iter().map(terms).collect();
+        }
         let mut x = vec![0.0f32; outputs[0].len()];
-        for (g, row) in gate.iter().zip(&outputs) {
+        for (g, row) in softmax(&u).iter().zip(&outputs) {
             for (x, from) in x.iter_mut().zip(row) {
                 *x += (*g as f32 / 32768.0) * from;
             }
         }
-        for layer in 0..task.tower_layers.len() {
-            x = relu(dense(t, Layer::Tower { task: i, layer }, &x));
-        }
-        link(
-            task.kind,
-            task.score_scale,
-            dense(t, Layer::Head { task: i }, &x)[0],
-        )
+        x
     };
-    spec.tasks.iter().enumerate().map(task).collect()
+    let mut logits: Vec<Option<f32>> = vec![None; spec.tasks.len()];
+    while logits.iter().any(Option::is_none) {
+        for (i, task) in spec.tasks.iter().enumerate() {
+            let known: Option<Vec<f32>> = task
+                .inputs
+                .iter()
+                .map(|fed| {
+                    let z = logits[usize::from(fed.task)]?.clamp(-30.0, 30.0);
+                    Some(match fed.value {
+                        FedValue::Probability => sigmoid(z),
+                        FedValue::Logit if z.abs() < 2f32.powi(-40) => 0.0,
+                        FedValue::Logit => z,
+                    })
+                })
+                .collect();
+            let Some(known) = known else { continue };
+            let towers = (0..task.tower_layers.len()).map(|layer| Layer::Tower { task: i, layer });
+            let mut x = mixture(i);
+            for layer in towers.chain([Layer::Head { task: i }]) {
+                x = dense(t, layer, &x);
+                for (weights, value) in t.fed(layer).iter().zip(&known) {
+                    x.iter_mut().zip(weights).for_each(|(x, w)| *x += w * value);
+                }
+                if !matches!(layer, Layer::Head { .. }) {
+                    x = relu(x);
+                }
+            }
+            logits[i] = Some(x[0]);
+        }
+    }
+    let tasks = spec.tasks.iter().zip(logits).enumerate();
+    tasks
+        .map(|(i, (task, z))| link(t, i, task, z.unwrap()))
+        .collect()
 }
 
 /// A value, and how far from it the device's u7 activations and 2^-15 gates may be.
@@ -192,14 +315,16 @@ type Layered = (Vec<Vec<f64>>, Vec<f64>);
 
 /// Real weights and biases by layer; of the first, all sides together.
 pub struct Real {
-    first: Layered,
+    /// By group.
+    first: Vec<Layered>,
     experts: Vec<Vec<Layered>>,
+    gates: Vec<Vec<Layered>>,
     towers: Vec<Vec<Layered>>,
     heads: Vec<Layered>,
 }
 
-/// Value of every input byte: (byte - zero point) x scale.
-pub fn values(spec: &Spec<'_>, t: &Tensors<'_>, inputs: &[Vec<u8>; 4]) -> Vec<f64> {
+/// Value of every input byte of a group: (byte - zero point) x scale.
+pub fn values(spec: &Spec<'_>, t: &Tensors<'_>, group: usize, inputs: &[Vec<u8>; 4]) -> Vec<f64> {
     let mut all = Vec::new();
     for (side, bytes) in Side::ALL.into_iter().zip(inputs) {
         for input in spec.inputs(side) {
@@ -208,8 +333,9 @@ pub fn values(spec: &Spec<'_>, t: &Tensors<'_>, inputs: &[Vec<u8>; 4]) -> Vec<f6
                 let encoding = spec.features[input.feature].encoding;
                 let (scale, zero) = match (input.table, encoding) {
                     (Some(table), _) => {
-                        let scale = f64::from(t.floats(Tensor::TableScale(table))[d]);
-                        let zero = t.bytes(Tensor::TableZeroPoint(table))[d];
+                        let scale =
+                            f64::from(t.floats(Tensor::TableScale(table))[group * input.dim + d]);
+                        let zero = t.bytes(Tensor::TableZeroPoint(table))[group * input.dim + d];
                         match encoding {
                             Encoding::Rows {
                                 pooling: Pooling::Sum,
@@ -262,18 +388,33 @@ impl Real {
                 d.bias.iter().map(|b| f64::from(*b)).collect::<Vec<f64>>(),
             )
         };
-        let first = p
-            .experts
-            .iter()
-            .map(|e| &e[0])
-            .chain(p.gates.iter().flatten())
-            .map(real);
-        let (weight, bias): (Vec<_>, Vec<_>) = first.unzip();
+        let joined = |layers: Vec<Layered>| {
+            let (weight, bias): (Vec<_>, Vec<_>) = layers.into_iter().unzip();
+            let weight = weight.concat().into_iter().map(of_bytes);
+            (weight.collect(), bias.concat())
+        };
+        // The parameters' queries are not yet scaled.
+        let query = |layers: &Vec<pocketrank::train::parameters::Dense<f32>>| {
+            let mut all: Vec<Layered> = layers.iter().map(real).collect();
+            if spec.network.gate == Gate::Attention {
+                let width = f64::from(*spec.network.expert_layers.last().unwrap());
+                let (weight, bias) = all.last_mut().unwrap();
+                let all = weight.iter_mut().flatten().chain(bias);
+                all.for_each(|w| *w /= width.sqrt());
+            }
+            all
+        };
+        let mut gates: Vec<Vec<Layered>> = p.gates.iter().map(query).collect();
+        let experts: Vec<Layered> = p.experts.iter().map(|e| real(&e[0])).collect();
+        let first = if spec.network.kind == NetworkKind::Single {
+            experts.into_iter().map(|e| joined(vec![e])).collect()
+        } else {
+            let gates = gates.iter_mut().map(|layers| layers.remove(0));
+            vec![joined(experts.into_iter().chain(gates).collect())]
+        };
         Self {
-            first: (
-                weight.concat().into_iter().map(of_bytes).collect(),
-                bias.concat(),
-            ),
+            first,
+            gates,
             experts: p
                 .experts
                 .iter()
@@ -303,28 +444,54 @@ impl Real {
         };
         let one = Side::ALL.map(|side| vec![1u8; spec.inputs(side).map(|i| i.dim).sum()]);
         let zero = Side::ALL.map(|side| vec![0u8; spec.inputs(side).map(|i| i.dim).sum()]);
-        let (one, zero) = (values(spec, t, &one), values(spec, t, &zero));
-        let steps: Vec<f64> = one.iter().zip(&zero).map(|(a, b)| a - b).collect();
         let outputs = spec.first_outputs();
-        let mut weight = vec![Vec::new(); outputs];
-        for side in Side::ALL
-            .into_iter()
-            .filter(|s| spec.inputs(*s).next().is_some())
-        {
-            let scale = t.floats(Tensor::Scale(Layer::First(side)));
-            for (o, w) in t.weights(Layer::First(side)).iter().enumerate() {
-                for w in w {
-                    let step = steps[weight[o].len()];
-                    let real = *w as f64 * f64::from(scale[o]) / step;
-                    weight[o].push(if step > 0.0 { real } else { 0.0 });
+        let first = |group: usize| {
+            let (one, zero) = (values(spec, t, group, &one), values(spec, t, group, &zero));
+            let steps: Vec<f64> = one.iter().zip(&zero).map(|(a, b)| a - b).collect();
+            let mut weight = vec![Vec::new(); outputs];
+            for side in Side::ALL
+                .into_iter()
+                .filter(|s| spec.inputs(*s).next().is_some())
+            {
+                let layer = Layer::First { group, side };
+                let scale = t.floats(Tensor::Scale(layer));
+                for (o, w) in t.weights(layer).iter().enumerate() {
+                    for w in w {
+                        let step = steps[weight[o].len()];
+                        let real = *w as f64 * f64::from(scale[o]) / step;
+                        weight[o].push(if step > 0.0 { real } else { 0.0 });
+                    }
                 }
             }
-        }
-        let bias = t.floats(Tensor::Bias(Layer::First(Side::User)));
-        let bias = bias.into_iter().take(outputs).map(f64::from).collect();
+            let side = Side::User;
+            let bias = t.floats(Tensor::Bias(Layer::First { group, side }));
+            let bias = bias.into_iter().take(outputs).map(f64::from).collect();
+            (weight, bias)
+        };
+        // What is fed comes behind a layer's own inputs.
+        let with_fed = |layer: Layer| {
+            let (mut weight, bias): Layered = real(layer);
+            for fed in t.fed(layer) {
+                let rows = weight.iter_mut().zip(fed);
+                rows.for_each(|(row, w)| row.push(f64::from(w)));
+            }
+            (weight, bias)
+        };
         let experts = usize::from(spec.network.num_experts);
         Self {
-            first: (weight, bias),
+            first: (0..spec.groups()).map(first).collect(),
+            gates: (0..if spec.has_gates() {
+                spec.tasks.len()
+            } else {
+                0
+            })
+                .map(|task| {
+                    let layers = 1..=spec.network.gate_layers.len();
+                    layers
+                        .map(|layer| real(Layer::Gate { task, layer }))
+                        .collect()
+                })
+                .collect(),
             experts: (0..experts)
                 .map(|expert| {
                     let layers = 1..spec.network.expert_layers.len();
@@ -337,67 +504,121 @@ impl Real {
                 .map(|task| {
                     let layers = 0..spec.tasks[task].tower_layers.len();
                     layers
-                        .map(|layer| real(Layer::Tower { task, layer }))
+                        .map(|layer| with_fed(Layer::Tower { task, layer }))
                         .collect()
                 })
                 .collect(),
             heads: (0..spec.tasks.len())
-                .map(|task| real(Layer::Head { task }))
+                .map(|task| with_fed(Layer::Head { task }))
                 .collect(),
         }
     }
 
-    /// Logits by task of input values, with bounds of what quantized activations may change.
-    pub fn logits(&self, spec: &Spec<'_>, inputs: &[f64]) -> Vec<Bounded> {
-        let first = forward(
-            &self.first,
-            &inputs
-                .iter()
-                .map(|x| Bounded {
-                    value: *x,
-                    error: 0.0,
-                })
-                .collect::<Vec<_>>(),
-            false,
-        );
+    /// Logits by task of input values by group, with bounds of what quantized activations may change.
+    pub fn logits(&self, spec: &Spec<'_>, inputs: &[Vec<f64>]) -> Vec<Bounded> {
+        let exact = |value: &f64| Bounded {
+            value: *value,
+            error: 0.0,
+        };
+        let groups = self.first.iter().zip(inputs);
+        let first: Vec<Vec<Bounded>> = groups
+            .map(|(layer, x)| {
+                let x: Vec<Bounded> = x.iter().map(exact).collect();
+                forward(layer, &x, &[], false)
+            })
+            .collect();
         let experts = usize::from(spec.network.num_experts);
         let width = usize::from(spec.network.expert_layers[0]);
         let outputs: Vec<Vec<Bounded>> = (0..experts)
             .map(|e| {
-                let x = real_relu(first[e * width..][..width].to_vec());
+                let (group, start) = expert_place(spec, e);
+                let x = real_relu(first[group][start..][..width].to_vec());
                 self.experts[e]
                     .iter()
-                    .fold(x, |x, layer| real_relu(forward(layer, &x, true)))
+                    .fold(x, |x, layer| real_relu(forward(layer, &x, &[], true)))
             })
             .collect();
-        (0..spec.tasks.len())
-            .map(|task| {
-                let z = &first[experts * width + task * experts..][..experts];
-                let max = z.iter().map(|z| z.value).fold(f64::MIN, f64::max);
-                let sum: f64 = z.iter().map(|z| (z.value - max).exp()).sum();
-                let mut x = vec![
-                    Bounded {
-                        value: 0.0,
-                        error: 0.0
-                    };
-                    outputs[0].len()
-                ];
-                for (z, row) in z.iter().zip(&outputs) {
-                    let gate = (z.value - max).exp() / sum;
-                    // Half a step of rounding each, all leftovers on one expert, and f32 arithmetic.
-                    let off = (experts as f64 / 2.0 + 0.6) / 32768.0 + 1e-5;
-                    for (x, from) in x.iter_mut().zip(row) {
-                        x.value += gate * from.value;
-                        x.error += (gate + off) * from.error + off * from.value.abs();
-                    }
+        let mixture = |task: usize| {
+            if spec.network.kind != NetworkKind::Mmoe {
+                return outputs[own_expert(spec, task)].clone();
+            }
+            let mut z = first[0][gate_place(spec, task)].to_vec();
+            for layer in &self.gates[task] {
+                z = forward(layer, &real_relu(z), &[], true);
+            }
+            if spec.network.gate == Gate::Attention {
+                z = outputs.iter().map(|output| product(&z, output)).collect();
+            }
+            mix(&z, &outputs)
+        };
+        let mut logits: Vec<Option<Bounded>> = vec![None; spec.tasks.len()];
+        while logits.iter().any(Option::is_none) {
+            for (task, t) in spec.tasks.iter().enumerate() {
+                let fed = t.inputs.iter().map(|fed| {
+                    let z = logits[usize::from(fed.task)]?;
+                    Some(match fed.value {
+                        FedValue::Logit => Bounded {
+                            value: z.value.clamp(-30.0, 30.0),
+                            ..z
+                        },
+                        // The slope of a sigmoid is at most 1/4.
+                        FedValue::Probability => Bounded {
+                            value: 1.0 / (1.0 + (-z.value).exp()),
+                            error: z.error / 4.0 + 1e-6,
+                        },
+                    })
+                });
+                let Some(fed) = fed.collect::<Option<Vec<Bounded>>>() else {
+                    continue;
+                };
+                let (mut x, mut fed) = (mixture(task), &fed[..]);
+                for layer in &self.towers[task] {
+                    x = real_relu(forward(layer, &x, fed, true));
+                    fed = &[];
                 }
-                let x = self.towers[task]
-                    .iter()
-                    .fold(x, |x, layer| real_relu(forward(layer, &x, true)));
-                forward(&self.heads[task], &x, true)[0]
-            })
-            .collect()
+                logits[task] = Some(forward(&self.heads[task], &x, fed, true)[0]);
+            }
+        }
+        logits.into_iter().flatten().collect()
     }
+}
+
+/// An attention logit.
+fn product(query: &[Bounded], key: &[Bounded]) -> Bounded {
+    let mut sum = Bounded {
+        value: 0.0,
+        error: 0.0,
+    };
+    for (q, k) in query.iter().zip(key) {
+        sum.value += q.value * k.value;
+        let (q_most, k_most) = (q.value.abs() + q.error, k.value.abs() + k.error);
+        sum.error += q.error * k_most + q_most * k.error + 1e-5 * q_most * k_most;
+    }
+    sum
+}
+
+/// The mixture of experts by gate logits.
+fn mix(z: &[Bounded], outputs: &[Vec<Bounded>]) -> Vec<Bounded> {
+    let max = z.iter().map(|z| z.value).fold(f64::MIN, f64::max);
+    let sum: f64 = z.iter().map(|z| (z.value - max).exp()).sum();
+    let zero = Bounded {
+        value: 0.0,
+        error: 0.0,
+    };
+    let mut mixed = vec![zero; outputs[0].len()];
+    // Logits off by at most d multiply a weight by between e^-2d and e^2d.
+    let most = z.iter().map(|z| z.error).fold(0.0, f64::max);
+    for (z, row) in z.iter().zip(outputs) {
+        let gate = (z.value - max).exp() / sum;
+        let moved = (gate * (2.0 * most).exp_m1()).min(1.0);
+        // Half a step of rounding each, all leftovers on one expert, and f32 arithmetic.
+        let off = moved + (outputs.len() as f64 / 2.0 + 0.6) / 32768.0 + 1e-5;
+        for (x, from) in mixed.iter_mut().zip(row) {
+            x.value += gate * from.value;
+            x.error += (gate + off) * from.error + off * from.value.abs();
+        }
+    }
+    mixed
 }
 
 fn real_relu(row: Vec<Bounded>) -> Vec<Bounded> {
@@ -409,10 +630,14 @@ fn real_relu(row: Vec<Bounded>) -> Vec<Bounded> {
         .collect()
 }
 
-fn forward(layer: &Layered, x: &[Bounded], quantized: bool) -> Vec<Bounded> {
+/// A layer of x, and of values `fed`, which are not quantized.
+fn forward(layer: &Layered, x: &[Bounded], fed: &[Bounded], quantized: bool) -> Vec<Bounded> {
     // A u7 byte is off by half a step, the row's maximum / 254, at most.
     let max = x.iter().map(|x| x.value + x.error).fold(0.0, f64::max);
     let half = if quantized { max / 254.0 } else { 0.0 };
+    let rounding = core::iter::repeat_n(half, x.len()).chain(core::iter::repeat(0.0));
+    let rounding: Vec<f64> = rounding.take(x.len() + fed.len()).collect();
+    let x = &[x, fed].concat();
     let rows = layer.0.iter().zip(&layer.1);
     rows.map(|(w, bias)| {
         let value: f64 = w.iter().zip(x).map(|(w, x)| w * x.value).sum();
@@ -420,7 +645,8 @@ fn forward(layer: &Layered, x: &[Bounded], quantized: bool) -> Vec<Bounded> {
         let error: f64 = w
             .iter()
             .zip(x)
-            .map(|(w, x)| w.abs() * (x.error + half))
+            .zip(&rounding)
+            .map(|((w, x), half)| w.abs() * (x.error + half))
             .sum();
         // The last term is f32 arithmetic.
         Bounded {
@@ -431,10 +657,23 @@ fn forward(layer: &Layered, x: &[Bounded], quantized: bool) -> Vec<Bounded> {
     .collect()
 }
 
-/// Score of a logit in f64.
-pub fn real_link(kind: TaskKind, scale: f32, logit: f64) -> f64 {
-    match kind {
-        TaskKind::Binary => 1.0 / (1.0 + (-logit).exp()),
-        TaskKind::Duration => (logit.clamp(0.0, 20.0).exp() - 1.0) * f64::from(scale),
+/// Score of a logit in f64, with the task's knots.
+pub fn real_link(task: &Task<'_>, knots: &[f32], logit: f64) -> f64 {
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    match (task.kind, task.calibration) {
+        (TaskKind::Duration, _) => {
+            (logit.clamp(0.0, 20.0).exp() - 1.0) * f64::from(task.score_scale)
+        }
+        (_, Calibration::None) => sigmoid(logit),
+        (_, Calibration::Platt { scale, offset }) => {
+            sigmoid(logit * f64::from(scale) + f64::from(offset))
+        }
+        (_, Calibration::Isotonic { .. }) => {
+            let (x, y) = knots.split_at(knots.len() / 2);
+            let (x, y) = (|i: usize| f64::from(x[i]), |i: usize| f64::from(y[i]));
+            let logit = logit.clamp(x(0), x(knots.len() / 2 - 1));
+            let i = (1..knots.len() / 2).find(|i| logit <= x(*i)).unwrap();
+            y(i - 1) + (y(i) - y(i - 1)) * (logit - x(i - 1)) / (x(i) - x(i - 1))
+        }
     }
 }

@@ -735,18 +735,70 @@ fn with_two_features(name: &'static str) -> Spec<'static> {
 pub fn extremes(seed: u64) -> Vec<(&'static str, Vec<u8>)> {
     let model = |(i, (name, network)): (usize, (&'static str, Network))| {
         let mut spec = linked(with_two_features(name), network);
-        let calibrations = [
-            Calibration::None,
-            Calibration::Isotonic { knots: 5 },
-            Calibration::Platt {
-                scale: 1e-3,
-                offset: 3.0,
-            },
-        ];
-        spec.tasks[0].calibration = calibrations[(seed as usize + i) % 3];
+        // A logit beyond 10^6 is a score of 1/2.
+        let platt = |offset| Calibration::Platt {
+            scale: 1e-3,
+            offset,
+        };
+        let isotonic = Calibration::Isotonic { knots: 5 };
+        let calibrations = [Calibration::None, isotonic, platt(-1e3), platt(1e3)];
+        spec.tasks[0].calibration = calibrations[(seed as usize + i) % 4];
+        spec.tasks[3].calibration = calibrations[(seed as usize + i + 2) % 4];
         (name, file_of(&spec, seed * 100 + i as u64, true, &[]))
     };
     networks().into_iter().enumerate().map(model).collect()
+}
+
+/// Attention whose dot products lose digits, and attention all of whose terms are too small to count: in even places
+/// large values of the experts meet small ones of the query, in odd places the other way around.
+pub fn attention(seed: u64) -> Vec<(&'static str, Vec<u8>)> {
+    // 3 x 5 + 4 x 4 outputs of the first layer, and two panels of all others.
+    let network = network(NetworkKind::Mmoe, &[5, 20], Gate::Attention, &[4]);
+    let mut random = Random::new(seed);
+    let mut each = |numbers: &dyn Fn(usize, f32) -> f32| {
+        let numbers = (0..32).map(|i| numbers(i, random.float(1.0, 1.9)));
+        numbers.collect::<Vec<f32>>()
+    };
+    let sign = |i: usize| if i % 4 < 2 { 1.0 } else { -1.0 };
+    let tiny = 2.0f32.powi(-41);
+    let (mut cancelling, mut small) = (Vec::new(), Vec::new());
+    for expert in 0..3 {
+        let layer = Layer::Expert { expert, layer: 1 };
+        cancelling.push((Tensor::Scale(layer), each(&|_, x| 1e-7 * x)));
+        cancelling.push((Tensor::Bias(layer), vec![1.0; 32]));
+        let scale = each(&|i, _| if i % 2 == 0 { 1024.0 } else { 0.0 });
+        small.push((Tensor::Scale(layer), scale));
+        small.push((
+            Tensor::Bias(layer),
+            each(&|i, x| if i % 2 == 0 { 0.0 } else { tiny * x }),
+        ));
+    }
+    for task in 0..4 {
+        let layer = Layer::Gate { task, layer: 1 };
+        cancelling.push((Tensor::Scale(layer), vec![0.0; 32]));
+        cancelling.push((Tensor::Bias(layer), each(&|i, x| sign(i) * 3000.0 + x)));
+        let scale = each(&|i, _| if i % 2 == 0 { 0.0 } else { 1024.0 });
+        small.push((Tensor::Scale(layer), scale));
+        let bias = each(&|i, x| if i % 2 == 0 { sign(i) * tiny * x } else { 0.0 });
+        small.push((Tensor::Bias(layer), bias));
+    }
+    for side in [Side::User, Side::Item] {
+        let layer = Layer::First { group: 0, side };
+        small.push((Tensor::Scale(layer), vec![1024.0; 32]));
+    }
+    // A logit too small to count, however large its weight.
+    small.push((Tensor::Scale(Layer::Head { task: 3 }), vec![0.0]));
+    small.push((Tensor::Bias(Layer::Head { task: 3 }), vec![1.5 * tiny]));
+    let tower = Layer::Tower { task: 0, layer: 0 };
+    small.push((Tensor::Scale(tower), vec![0.0; 32]));
+    small.push((Tensor::Bias(tower), vec![0.0; 32]));
+    let fed = [each(&|_, x| 500_000.0 * x), vec![0.0; 32]];
+    small.push((Tensor::Fed(tower), fed.concat()));
+    let model = |name, given: &[(Tensor, Vec<f32>)]| {
+        let spec = linked(with_two_features(name), network.clone());
+        (name, file_of(&spec, seed, false, given))
+    };
+    vec![model("cancelling", &cancelling), model("small", &small)]
 }
 
 /// A name, the status with which it is refused (`"Ok"` if it is not), and a file: what is checked of networks and tasks.
