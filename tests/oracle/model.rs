@@ -786,6 +786,9 @@ pub fn attention(seed: u64) -> Vec<(&'static str, Vec<u8>)> {
         let layer = Layer::First { group: 0, side };
         small.push((Tensor::Scale(layer), vec![1024.0; 32]));
     }
+    // A difference of knots that is rounded.
+    let knots = vec![-9.7, 1.012_345_7, 2.0f32.powi(-40), 0.987_654_3];
+    cancelling.push((Tensor::Knots(3), knots));
     // A logit too small to count, however large its weight.
     small.push((Tensor::Scale(Layer::Head { task: 3 }), vec![0.0]));
     small.push((Tensor::Bias(Layer::Head { task: 3 }), vec![1.5 * tiny]));
