@@ -65,12 +65,15 @@ fn rank_owned(model: &Model<'_>, request: &OwnedRequest) -> Ranked {
     rank(model, &request.as_request(&columns), request.num_candidates).unwrap()
 }
 
+/// Input bytes of a group by side.
+type Sides = [Vec<u8>; 4];
+
 /// Input bytes by group and side, and scores, of each candidate.
-fn traced(model: &Model<'_>, request: &OwnedRequest) -> Vec<(Vec<[Vec<u8>; 4]>, Vec<f32>)> {
+fn traced(model: &Model<'_>, request: &OwnedRequest) -> Vec<(Vec<Sides>, Vec<f32>)> {
     let columns = request.columns();
     let trace = |candidate| {
         let groups = model.spec().groups();
-        let mut all = (vec![<[Vec<u8>; 4]>::default(); groups], Vec::new());
+        let mut all = (vec![Sides::default(); groups], Vec::new());
         with_scratch(model, 1, |scratch| {
             model.trace(
                 &request.as_request(&columns),
@@ -92,7 +95,7 @@ fn traced(model: &Model<'_>, request: &OwnedRequest) -> Vec<(Vec<[Vec<u8>; 4]>, 
 }
 
 /// Input values by group.
-fn all_values(spec: &Spec<'_>, tensors: &Tensors<'_>, inputs: &[[Vec<u8>; 4]]) -> Vec<Vec<f64>> {
+fn all_values(spec: &Spec<'_>, tensors: &Tensors<'_>, inputs: &[Sides]) -> Vec<Vec<f64>> {
     let groups = inputs.iter().enumerate();
     groups.map(|(g, x)| values(spec, tensors, g, x)).collect()
 }
