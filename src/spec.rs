@@ -621,6 +621,8 @@ impl<'a> Spec<'a> {
         while order.len() < self.tasks.len() {
             let before = order.len();
             for (i, task) in self.tasks.iter().enumerate() {
+                // `contains` would bring in a search by words, for at most 16 bytes.
+                #[allow(clippy::manual_contains)]
                 let there = |task: u8| order.iter().any(|t| *t == task);
                 let ready = task.inputs.iter().all(|fed| there(fed.task));
                 if ready && !there(i as u8) {

@@ -75,7 +75,9 @@ for (let i = 0; i < file.readUInt32LE(8); i++) {
   const columns = allocate(40 * numColumns);
   for (let c = 0; c < numColumns; c++) {
     const [form, count, offsets, lists, weights] = [0, 1, 2, 3, 4].map((k) => u32(forms + 24 * c + 4 * k));
-    const fields = [40, form, part(count, valueBytes[form]), count, part(offsets, 4), offsets];
+    // An empty list has somewhere to be: with 0 in every pointer the column would be missing.
+    const values = part(count, valueBytes[form]) || (form === 0 ? 0 : columns);
+    const fields = [40, form, values, count, part(offsets, 4), offsets];
     fields.push(part(lists, 4), lists, part(weights, 4), weights);
     new Uint32Array(memory.buffer, columns + 40 * c, 10).set(fields);
   }

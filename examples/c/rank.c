@@ -84,7 +84,9 @@ static int next_request(reader *r, pkr_request *request, pkr_column *columns) {
     memset(c, 0, sizeof *c);
     c->struct_size = sizeof *c;
     c->form = column[0];
-    c->values = part(r, column[1], value_bytes[column[0]]);
+    /* An empty list has somewhere to be: with NULL in every pointer the column would be missing. */
+    c->values = column[0] == PKR_FORM_MISSING ? NULL : r->at;
+    part(r, column[1], value_bytes[column[0]]);
     c->count = column[1];
     c->offsets = part(r, column[2], 4);
     c->num_offsets = column[2];

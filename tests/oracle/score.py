@@ -238,15 +238,20 @@ def need(condition, status):
 class Reader:
     def __init__(self, file, start, end):
         self.file, self.at, self.end = file, start, end
-        self.overlong = False
+        self.overlong, self.last = False, 0
 
     def take(self, n):
         need(self.at + n <= self.end, "BadRecord")
         self.at += n
+        self.last = 0
         return self.file[self.at - n : self.at]
 
     def u8(self):
-        return self.take(1)[0]
+        last = self.last
+        byte = self.take(1)[0]
+        self.last = byte
+        self.overlong |= last >= 128 and self.last == 0
+        return self.last
 
     def bool(self):
         value = self.u8()
@@ -260,7 +265,6 @@ class Reader:
             value |= (byte & 127) << (7 * i)
             if byte < 128:
                 need(value >> width == 0, "BadRecord")
-                self.overlong |= byte == 0 and i > 0
                 return value
         raise Refused("BadRecord")
 
@@ -301,7 +305,7 @@ class Reader:
         return {field: read() for field, read in fields}
 
     def record(self, *fields):
-        start = self.at
+        start, self.last = self.at, 0
         value = self.fields(*fields)
         need(self.at - start <= 256 and not self.overlong, "NotCanonical")
         return value
@@ -343,7 +347,7 @@ def read_spec(r):
     id_type = lambda: r.enum(("int",), ("text",))["is"]
     lookup = lambda: r.enum(("buckets",), ("hash", ("id", id_type)), ("vocabulary", ("id", id_type)))
     layers = lambda most=4: r.list(r.u16, most)
-    head = r.record(*[("name", r.str)] + [(k, r.u8) for k in ("features", "tables", "labels", "tasks", "terms")])
+    head = r.record(*[("name", r.str)] + [(k, r.u16) for k in ("features", "tables", "labels", "tasks", "terms")])
 
     def many(kind, most, *fields):
         out = []
@@ -360,7 +364,7 @@ def read_spec(r):
     one_of = lambda *names: lambda: r.enum(*((name,) for name in names))["is"]
     spec["network"] = r.record(
         ("kind", one_of("mmoe", "shared_bottom", "shared_embedding", "single")), ("experts", r.u8), ("layers", layers),
-        ("gate", one_of("softmax", "attention")), ("gate_layers", lambda: layers(2)))
+        ("gate", one_of("softmax", "attention")), ("gate_layers", layers))
     fed = lambda: r.fields(("task", r.u8), ("value", one_of("logit", "probability")))
     calibration = lambda: r.enum(("none",), ("platt", ("scale", r.f32), ("offset", r.f32)), ("isotonic", ("knots", r.u8)))
     spec["tasks"] = many("tasks", 16, ("name", r.str), ("unit", r.str), ("kind", one_of("binary", "duration")),
@@ -496,6 +500,7 @@ def check_spec(spec):
     network = spec["network"]
     within(network["experts"], 16)
     within(len(network["layers"]), 4)
+    need(len(network["gate_layers"]) <= 2, "OverLimit")
     kind = network["kind"]
     holds(kind != "shared_bottom" or network["experts"] == 1)
     holds(kind not in ("shared_embedding", "single") or network["experts"] == len(tasks))
