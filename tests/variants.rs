@@ -129,6 +129,13 @@ fn every_network_gate_and_relation_goes_from_a_log_to_a_file() {
             with_task(base, "complete", "entire_space = true"),
         ),
         (
+            "label-space-and-row-weights",
+            with_task(base, "like", "weight_column = \"length_seconds\"")
+                .replace("name = \"like\"\nweight_column", "name = \"like\"\nlabel = \"like\"\nweight_column")
+                .replace("[[feature]]\nname = \"age_group\"", "[[label]]\nname = \"finished\"\nvalue = \"complete\"\ndelay_column = \"view_end_seconds\"\n\n[[feature]]\nname = \"age_group\"")
+                .replace("kind = \"binary\"\nspace = \"click\"\n\n# Rare", "kind = \"binary\"\nspace = \"finished\"\n\n# Rare"),
+        ),
+        (
             "single-inputs",
             with_task(&kind("single"), "duration", "inputs = [\"complete\"]"),
         ),

@@ -116,6 +116,8 @@ pub struct TaskInfo {
     pub kind: &'static str,
     /// Unit of the score.
     pub unit: String,
+    /// What its score is: "conditional" on a task, or "entire", per impression.
+    pub meaning: &'static str,
     /// The task that its score is conditional on, if any.
     pub given: Option<String>,
     /// Widths of its tower's layers.
@@ -256,6 +258,11 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
             crate::spec::TaskKind::Duration => "duration",
         },
         unit: t.unit.to_string(),
+        meaning: if t.given.is_some() {
+            "conditional"
+        } else {
+            "entire"
+        },
         given: t.given.map(task_name),
         tower_layers: t.tower_layers.to_vec(),
         inputs: t.inputs.iter().map(|fed| task_name(fed.task)).collect(),
@@ -445,15 +452,22 @@ impl fmt::Display for Inspection {
         )?;
         writeln!(
             f,
-            "\n{:<16} {:<9} {:<12} {:<16} tower",
-            "task", "kind", "unit", "given"
+            "\n{:<16} {:<9} {:<12} {:<24} {:<11} {:<16} tower",
+            "task", "kind", "unit", "score", "calibrated", "inputs"
         )?;
         for t in &self.tasks {
-            let given = t.given.as_deref().unwrap_or("-");
+            let score = match &t.given {
+                Some(given) => format!("{} on {given}", t.meaning),
+                None => t.meaning.to_string(),
+            };
+            let inputs = match t.inputs.join(", ") {
+                none if none.is_empty() => "-".to_string(),
+                inputs => inputs,
+            };
             writeln!(
                 f,
-                "{:<16} {:<9} {:<12} {given:<16} {:?}",
-                t.name, t.kind, t.unit, t.tower_layers
+                "{:<16} {:<9} {:<12} {score:<24} {:<11} {inputs:<16} {:?}",
+                t.name, t.kind, t.unit, t.calibration, t.tower_layers
             )?;
         }
         writeln!(

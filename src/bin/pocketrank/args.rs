@@ -32,6 +32,8 @@ pub enum Command {
     Compare(Compare),
     /// Measure a run or an exported file on a log.
     Eval(Eval),
+    /// Measure what each group of features is worth to each task of a run.
+    Importance(Importance),
     /// Quantize a run into a file, reopen it, replay it, and refuse it past its budget.
     Export(Export),
     /// Say what a file holds.
@@ -166,6 +168,21 @@ pub struct Eval {
     /// The truth of a simulated log: measure the gap to the best prediction possible, too.
     #[arg(long, value_name = "TRUTH.csv")]
     pub truth: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Importance {
+    /// Run folder.
+    pub run: PathBuf,
+    /// Log file or folder, if not where the run found it.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Permutations of each group.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub repeats: u32,
+    /// Of the permutations.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
 }
 
 #[derive(Args)]

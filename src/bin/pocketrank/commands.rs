@@ -12,9 +12,9 @@ use pocketrank::train::error::{Error, Kind, Result};
 use pocketrank::train::metrics::TaskMetrics;
 use pocketrank::train::simulate::{self, Knobs, PolicyReport, SimulateError, SimulateOptions};
 use pocketrank::train::slices::Slices;
-use pocketrank::train::{evaluate, lint, policy, replay, run, truth};
+use pocketrank::train::{evaluate, importance, lint, policy, replay, run, truth};
 
-use crate::args::{Check, Cli, Command, Eval, Export, Inspect, Rank, Simulate, Train};
+use crate::args::{Check, Cli, Command, Eval, Export, Importance, Inspect, Rank, Simulate, Train};
 use crate::print;
 
 /// Set by an interrupt; training stops after the step, with a checkpoint.
@@ -28,6 +28,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Eval(args) => eval(args, cli.json),
         Command::Rank(args) => rank(args, cli.json),
         Command::Simulate(args) => simulate(args, cli.json),
+        Command::Importance(args) => importance(args, cli.json),
         Command::Export(args) => export(args, cli.json),
         Command::Inspect(args) => inspect(args, cli.json),
         Command::Demo(args) => crate::demo::demo(args, cli.json),
@@ -184,6 +185,37 @@ fn train(args: &Train, json: bool) -> Result<()> {
     );
     quarantine(report.quarantined_rows, &report.quarantined);
     print::metrics(&report.tasks);
+    Ok(())
+}
+
+fn importance(args: &Importance, json: bool) -> Result<()> {
+    let run = run::Run::open(&args.run)?;
+    let report = importance::measure(&run, args.data.as_deref(), args.repeats, args.seed)?;
+    if json {
+        outln!("{}", json!(report));
+        return Ok(());
+    }
+    outln!(
+        "quality (AUC, Spearman for durations) lost on {} validation rows, x 1000: by permutation (mean of {}), in brackets without the group",
+        report.rows,
+        report.repeats
+    );
+    let thousands = |x: &Option<f64>| print::number(x.map(|x| x * 1000.0), 2);
+    let mut rows = vec![
+        [vec!["(all there)".to_string()], {
+            let quality = report.quality.iter();
+            quality.map(|q| print::number(*q, 4)).collect()
+        }]
+        .concat(),
+    ];
+    for group in &report.groups {
+        let cells = group.permuted.iter().zip(&group.dropped);
+        let cells = cells.map(|(p, d)| format!("{} ({})", thousands(p), thousands(d)));
+        rows.push([vec![group.name.clone()], cells.collect()].concat());
+    }
+    let mut head = vec!["group"];
+    head.extend(report.tasks.iter().map(String::as_str));
+    print::table(&head, &rows);
     Ok(())
 }
 

@@ -121,6 +121,8 @@ pub struct Feature {
     /// Known in training alone: read by the tower of `[position_bias]`, and not in the exported file.
     #[serde(default)]
     pub train_only: bool,
+    /// What it is measured together with by `importance`; its own name if absent.
+    pub group: Option<String>,
     /// Its column; the name if absent.
     pub column: Option<Named>,
     /// How ids are written.

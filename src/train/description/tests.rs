@@ -4,6 +4,8 @@ use std::prelude::v1::*;
 
 use super::*;
 
+mod relations;
+
 const MODEL: &str = r#"[data]
 path = "log.csv"
 user = "user"

@@ -342,9 +342,9 @@ impl Description {
         }
         let options = self.train_options();
         let tasks = self
-            .task_options()
-            .and_then(|tasks| tasks.iter().try_for_each(|t| t.check()))
-            .and_then(|()| self.task_schedules().map(|_| ()));
+            .task_schedules()
+            .and_then(|_| self.task_options())
+            .and_then(|tasks| tasks.iter().try_for_each(|t| t.check()));
         if let Ok(options) = &options {
             let shared = self.toml.network.kind() != Some(NetworkKind::Single);
             if options.balance.needs_gram() && !shared {
