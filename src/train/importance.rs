@@ -281,6 +281,8 @@ fn missing(encoding: &Encoding, column: &FeatureData) -> FeatureData {
 
 #[cfg(test)]
 mod tests {
+    use core::panic;
+
     use super::*;
     use crate::train::network::Network;
     use crate::train::synthetic::{log, spec};

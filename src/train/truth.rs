@@ -21,6 +21,7 @@ use crate::train::evaluate::duration_score;
 use crate::train::expression::number;
 use crate::train::log::RawLog;
 use crate::train::log::source::Source;
+use crate::train::loss::sigmoid;
 use crate::train::metrics::{expected_auc, mean, xauc};
 
 /// One task against the truth. A gap is at least 0 but for chance: bound - model for AUC and XAUC, model - bound for MAE.
@@ -55,6 +56,19 @@ pub struct TruthMetrics {
     /// `Duration`: their difference.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mae_gap: Option<f64>,
+    /// Mean score of the model over the mean of the truth (p_latent, or the watch time that a click leads to); durations before
+    /// an export's correction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<f64>,
+    /// Of a task given a click: the same on the clicked rows, each counting 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clicked: Option<Box<TruthMetrics>>,
+    /// On the rows that were not clicked, which a phone scores all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unclicked: Option<Box<TruthMetrics>>,
+    /// On both: all that is served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served: Option<Box<TruthMetrics>>,
     /// Why the task was not measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
@@ -182,6 +196,10 @@ pub fn measure(
         return Err(Error::in_file(Kind::Data, path, message));
     }
 
+    let click_label = (0..d.toml.label.len()).find(|l| {
+        let label = &d.toml.label[*l];
+        label.value.as_ref().unwrap_or(&label.name).get_ref() == "click"
+    });
     let of_task = |t: usize| {
         let wanted = &wanted[t];
         if let Columns::Skipped(why) = &wanted.columns {
@@ -201,43 +219,78 @@ pub fn measure(
         } else {
             vec![1.0; used.len()]
         };
-        let logits = used.iter().map(|i| f64::from(logits[i * tasks.len() + t]));
-        let measured = TruthMetrics {
-            rows: used.len() as u64,
-            ..TruthMetrics::default()
-        };
-        let difference = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a - b);
-        if matches!(wanted.columns, Columns::Binary { .. }) {
-            let model = expected_auc(&logits.collect::<Vec<_>>(), &truth, &weights);
-            let bound = expected_auc(&best, &truth, &weights);
-            return TruthMetrics {
-                expected_auc: model,
-                bound,
-                gap: difference(bound, model),
-                ..measured
+        let logits: Vec<f64> = used
+            .iter()
+            .map(|i| f64::from(logits[i * tasks.len() + t]))
+            .collect();
+        let (kind, scale) = (tasks[t].1, tasks[t].2);
+        let of = |weights: &[f64]| of_rows(kind, scale, &logits, &best, &truth, weights);
+        let mut measured = of(&weights);
+        if let (true, Some(click)) = (wanted.given_click, click_label) {
+            let clicked = |i: &usize| raw.labels[click].values[rows[*i] as usize] > 0.0;
+            let part = |inside: &dyn Fn(bool) -> bool| {
+                let weight = |i: &usize| f64::from(u8::from(inside(clicked(i))));
+                let weights: Vec<f64> = used.iter().map(weight).collect();
+                Some(Box::new(of(&weights)))
             };
+            measured.clicked = part(&|clicked| clicked);
+            measured.unclicked = part(&|clicked| !clicked);
+            measured.served = part(&|_| true);
         }
-        let scores: Vec<f64> = logits.map(|z| duration_score(z, tasks[t].2)).collect();
-        let error = |scores: &[f64]| {
-            let errors = scores.iter().zip(&truth).map(|(s, y)| (s - y).abs());
-            mean(errors, &weights)
-        };
-        let (model, bound) = (
-            xauc(&scores, &truth, &weights),
-            xauc(&best, &truth, &weights),
-        );
-        let (mae, mae_bound) = (error(&scores), error(&best));
-        TruthMetrics {
-            xauc: model,
-            xauc_bound: bound,
-            xauc_gap: difference(bound, model),
-            mae,
-            mae_bound,
-            mae_gap: difference(mae, mae_bound),
-            ..measured
-        }
+        measured
     };
     Ok((0..tasks.len()).map(of_task).collect())
+}
+
+/// One task on weighted rows.
+fn of_rows(
+    kind: TaskKind,
+    score_scale: f64,
+    logits: &[f64],
+    best: &[f64],
+    truth: &[f64],
+    weights: &[f64],
+) -> TruthMetrics {
+    let scores: Vec<f64> = logits
+        .iter()
+        .map(|z| match kind {
+            TaskKind::Binary => sigmoid(*z),
+            TaskKind::Duration => duration_score(*z, score_scale),
+        })
+        .collect();
+    let average = |of: &[f64]| mean(of.iter().copied(), weights);
+    let ratio = average(&scores).zip(average(truth));
+    let measured = TruthMetrics {
+        rows: weights.iter().filter(|w| **w > 0.0).count() as u64,
+        calibration: ratio.filter(|(_, t)| *t > 0.0).map(|(s, t)| s / t),
+        ..TruthMetrics::default()
+    };
+    let difference = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a - b);
+    if kind == TaskKind::Binary {
+        let model = expected_auc(logits, truth, weights);
+        let bound = expected_auc(best, truth, weights);
+        return TruthMetrics {
+            expected_auc: model,
+            bound,
+            gap: difference(bound, model),
+            ..measured
+        };
+    }
+    let error = |scores: &[f64]| {
+        let errors = scores.iter().zip(truth).map(|(s, y)| (s - y).abs());
+        mean(errors, weights)
+    };
+    let (model, bound) = (xauc(&scores, truth, weights), xauc(best, truth, weights));
+    let (mae, mae_bound) = (error(&scores), error(best));
+    TruthMetrics {
+        xauc: model,
+        xauc_bound: bound,
+        xauc_gap: difference(bound, model),
+        mae,
+        mae_bound,
+        mae_gap: difference(mae, mae_bound),
+        ..measured
+    }
 }
 
 fn need(source: &Source, name: &str) -> Result<usize> {

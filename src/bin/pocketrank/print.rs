@@ -179,6 +179,45 @@ pub fn truth(tasks: &[(String, TruthMetrics)]) {
             &durations,
         );
     }
+    let parts: Vec<Vec<String>> = tasks
+        .iter()
+        .flat_map(|(name, m)| {
+            let parts = [
+                ("clicked", &m.clicked),
+                ("not clicked", &m.unclicked),
+                ("all served", &m.served),
+            ];
+            parts.into_iter().filter_map(move |(part, m)| {
+                let m = m.as_ref()?;
+                Some(vec![
+                    name.clone(),
+                    part.to_string(),
+                    m.rows.to_string(),
+                    number(m.expected_auc.or(m.xauc), 4),
+                    number(m.gap.or(m.xauc_gap), 4),
+                    number(m.mae_gap, 3),
+                    number(m.calibration, 3),
+                ])
+            })
+        })
+        .collect();
+    if !parts.is_empty() {
+        outln!(
+            "\ntasks given a click, on rows that were and were not clicked, each row counting the same"
+        );
+        table(
+            &[
+                "task",
+                "rows that were",
+                "rows",
+                "AUC or XAUC",
+                "gap",
+                "MAE gap",
+                "calibration",
+            ],
+            &parts,
+        );
+    }
 }
 
 /// The same as one JSON object by task.

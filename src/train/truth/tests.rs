@@ -121,6 +121,36 @@ fn p_visible_has_no_gap_and_any_other_order_has() {
     }
 }
 
+/// The oracle as logits, so that its scores are p_visible.
+#[test]
+fn tasks_given_a_click_are_measured_on_rows_that_were_and_were_not_clicked() {
+    let s = simulated(1, unchanged);
+    let mut logits = s.oracle();
+    for (z, (_, kind, _)) in logits.iter_mut().zip(s.tasks().iter().cycle()) {
+        if *kind == TaskKind::Binary {
+            *z = libm::logf(*z / (1.0 - *z));
+        }
+    }
+    let all = s.measure(&logits, &s.truth()).unwrap();
+    assert!(all[0].clicked.is_none() && all[0].served.is_none());
+    for m in &all[1..] {
+        let (clicked, unclicked, served) = (
+            m.clicked.as_ref().unwrap(),
+            m.unclicked.as_ref().unwrap(),
+            m.served.as_ref().unwrap(),
+        );
+        assert_eq!(clicked.rows + unclicked.rows, served.rows);
+        assert_eq!(served.rows, m.rows);
+        assert!(clicked.rows > 50 && unclicked.rows > clicked.rows);
+        for part in [clicked, unclicked, served] {
+            assert!(part.gap.or(part.xauc_gap).unwrap().abs() < 1e-6);
+        }
+    }
+    // p_visible is calibrated against p_latent on what is served, since nobody chose the rows.
+    let ratio = all[2].served.as_ref().unwrap().calibration.unwrap();
+    assert!((0.9..1.1).contains(&ratio), "{ratio}");
+}
+
 #[test]
 fn rows_set_aside_do_not_shift_the_truth() {
     let s = simulated(2, |log, model| {

@@ -11,6 +11,7 @@ fn model() -> String {
     MODEL.replace("[train]", &format!("{like}[train]"))
 }
 
+#[allow(unused_qualifications)] // Two globs have a `Result`.
 fn parsed(replace: &str, with: &str) -> core::result::Result<Description, Error> {
     let model = model();
     assert!(model.contains(replace), "{replace}");
