@@ -622,6 +622,72 @@ fn the_softmax_of_dropped_experts_is_over_the_others_and_never_empty() {
     );
 }
 
+/// The inner products against gradients of each task alone, written out over the whole batch.
+#[test]
+fn inner_products_are_those_of_the_tasks_gradients_flattened_over_the_batch() {
+    for (name, spec) in variants().into_iter().take(6) {
+        let own = spec.network.kind == NetworkKind::SharedEmbedding;
+        if spec.network.kind == NetworkKind::Single {
+            continue;
+        }
+        let (network, mut data) = (Network::new(&spec), log(300, 3));
+        let w: Weights<f64> = weights(&network, &data);
+        let rows: Vec<u32> = (0..300).collect();
+        let mut gram = Vec::new();
+        let mut balance = |g: &[f64], _: &[bool]| {
+            gram = g.to_vec();
+            vec![1.0; 3]
+        };
+        let mut g = Gradients::default();
+        let of_all = tasks();
+        let all = plan(&network, &data, &of_all, None);
+        assert!(g.compute(&all, &w, &rows, Some(&mut balance)));
+        let flattened: Vec<Vec<f64>> = (0..3)
+            .map(|only| {
+                let before: Vec<Vec<f32>> = data.tasks.iter().map(|t| t.weights.clone()).collect();
+                let others = data
+                    .tasks
+                    .iter_mut()
+                    .enumerate()
+                    .filter(|(t, _)| *t != only);
+                others.for_each(|(_, t)| t.weights.fill(0.0));
+                let mut g = Gradients::default();
+                assert!(g.compute(&plan(&network, &data, &tasks(), None), &w, &rows, None));
+                for (task, weights) in data.tasks.iter_mut().zip(before) {
+                    task.weights = weights;
+                }
+                let mut flat = Vec::new();
+                for shard in &g.shards {
+                    let (a, g) = (&shard.activations, &shard.gradients);
+                    if own {
+                        flat.extend_from_slice(&g.x);
+                        continue;
+                    }
+                    let width = network.mixture_width();
+                    for (i, dm) in g.mixture_of(only).chunks(width).enumerate() {
+                        let shares = a.shares.get(only).map_or(vec![1.0], |shares| {
+                            shares[i * network.num_experts..][..network.num_experts].to_vec()
+                        });
+                        flat.extend(shares.iter().flat_map(|s| dm.iter().map(move |d| s * d)));
+                    }
+                }
+                flat
+            })
+            .collect();
+        for s in 0..3 {
+            for t in 0..3 {
+                let pairs = flattened[s].iter().zip(&flattened[t]);
+                let want: f64 = pairs.map(|(a, b)| a * b).sum();
+                let got = gram[s * 3 + t];
+                assert!(
+                    (got - want).abs() < 1e-12 + 1e-9 * want.abs(),
+                    "{name} {s} {t}"
+                );
+            }
+        }
+    }
+}
+
 /// The penalty on uneven use of experts: by hand for two rows, by differences for all parameters.
 #[test]
 fn uneven_gates_are_penalised_by_the_gradient_of_finite_differences() {

@@ -32,6 +32,14 @@ pub(crate) struct ShardGradients<R> {
     below: Vec<R>,
 }
 
+#[cfg(test)]
+impl<R> ShardGradients<R> {
+    /// Of a task's mixture.
+    pub(crate) fn mixture_of(&self, task: usize) -> &[R] {
+        &self.mixtures[task]
+    }
+}
+
 /// Factors on each task's gradient where it meets what is shared.
 #[derive(Clone, Debug)]
 pub(crate) struct Factors<R> {
