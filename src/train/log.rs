@@ -1,4 +1,4 @@
-//! Reading logs: rows of CSV files become compact columns, each row checked, each refusal with its file and line.
+//! Reading logs: rows of CSV or Parquet files become compact columns, each row checked, each refusal with its file and line.
 //!
 //! Rows are read once. What the description does not name is never kept: a row costs 8 bytes an id, 4 a number, 12 a
 //! label and some 30 of bookkeeping. A malformed row leaves nothing behind; up to `max_bad_rows` of them are set aside
@@ -10,6 +10,7 @@ use serde::Serialize;
 
 mod file;
 mod join;
+pub(crate) mod parquet;
 mod row;
 pub(crate) mod source;
 pub(crate) mod time;
@@ -21,6 +22,7 @@ use crate::train::description::{Description, FeatureKind, IdKind};
 use crate::train::error::{Error, Kind, Result};
 use file::FileReader;
 use join::SideTable;
+use source::Wanted;
 
 /// Raw values of one feature: one a request for `user` features, one a row for all others.
 #[derive(Clone, Debug)]
@@ -127,10 +129,22 @@ pub fn read(d: &Description, data: Option<&Path>) -> Result<RawLog> {
     let mut wanted = row::names(d);
     wanted.sort_unstable();
     wanted.dedup();
+    let separators = separators(d);
+    let separator = |name: &str| {
+        let of = separators.iter().find(|(column, _)| *column == name);
+        of.map_or(b"|".to_vec(), |(_, separator)| {
+            separator.as_bytes().to_vec()
+        })
+    };
+    let wanted = Wanted {
+        names: &|name| wanted.binary_search(&name).is_ok(),
+        separator: &separator,
+        time_unit: toml.data.time_unit,
+    };
     let mut sides = Vec::new();
     for join in &toml.data.join {
         let path = d.resolve(join.path.get_ref(), data);
-        let side = SideTable::read(d, join, &path, &|name| wanted.binary_search(&name).is_ok())?;
+        let side = SideTable::read(d, join, &path, &wanted)?;
         sides.push(side);
     }
     let mut log = RawLog {
@@ -150,11 +164,12 @@ pub fn read(d: &Description, data: Option<&Path>) -> Result<RawLog> {
         .collect();
     let mut carried = file::Carried::default();
     for path in d.logs(data) {
-        FileReader::new(d, &sides, &mut log, &mut carried).read(&path)?;
+        FileReader::new(d, &sides, &mut log, &mut carried).read(&path, &wanted)?;
     }
     if let Some(path) = &toml.data.validation.path {
         log.validation_from = Some(log.requests() as u32);
-        FileReader::new(d, &sides, &mut log, &mut carried).read(&d.resolve(path, data))?;
+        let path = d.resolve(path, data);
+        FileReader::new(d, &sides, &mut log, &mut carried).read(&path, &wanted)?;
     }
     if log.rows() == 0 {
         let path: PathBuf = d.logs(data).first().cloned().unwrap_or_default();
@@ -162,6 +177,18 @@ pub fn read(d: &Description, data: Option<&Path>) -> Result<RawLog> {
         return Err(Error::in_file(Kind::Data, &path, message));
     }
     Ok(log)
+}
+
+/// Columns of lists, and what stands between two elements.
+fn separators(d: &Description) -> Vec<(&str, &str)> {
+    let lists = d.toml.feature.iter().flat_map(|f| {
+        let separator = f.separator.as_deref().unwrap_or("|");
+        let weights = f.weights.iter().map(|w| w.get_ref().as_str());
+        weights
+            .chain([f.column()])
+            .map(move |column| (column, separator))
+    });
+    lists.collect()
 }
 
 impl Description {

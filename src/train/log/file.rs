@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::join::SideTable;
 use super::row::{At, Finder, Row};
-use super::source::Source;
+use super::source::{Source, Wanted};
 use super::values::{Reader, show};
 use super::{RawLog, time};
 use crate::features::{TIME_MAX, hash_text};
@@ -86,8 +86,8 @@ impl<'a> FileReader<'a> {
     }
 
     /// Appends the rows of the file at `path`.
-    pub fn read(mut self, path: &Path) -> Result<()> {
-        let mut source = Source::open(path)?;
+    pub fn read(mut self, path: &Path, wanted: &Wanted<'_>) -> Result<()> {
+        let mut source = Source::open(path, wanted)?;
         let binding = self.bind(&source)?;
         let mut record = ByteRecord::new();
         let mut matched = vec![None; self.sides.len()];
