@@ -9,7 +9,7 @@ use super::join::SideTable;
 use super::row::{At, Finder, Row};
 use super::source::{Source, Wanted};
 use super::values::{Reader, show};
-use super::{RawLog, time};
+use super::{Chunk, RawLog, TakeChunk, time};
 use crate::features::{TIME_MAX, hash_text};
 use crate::spec::TaskKind;
 use crate::train::description::{Description, Label, Named, TimePart};
@@ -20,11 +20,55 @@ use crate::train::expression::{Bound, NotANumber, number};
 const SHOWN: usize = 20;
 
 /// What goes on from file to file.
-#[derive(Default)]
-pub(super) struct Carried {
+pub(super) struct Carried<'t> {
     /// GAUC groups by their hashed cell.
     groups: FxHashMap<u64, u32>,
     last_time_ms: Option<i64>,
+    /// Rows from which on the log is given away.
+    chunk_rows: usize,
+    take: &'t mut TakeChunk<'t>,
+    /// Given away.
+    rows_before: usize,
+    requests_before: usize,
+    /// Why the taker refused.
+    refused: Option<Error>,
+}
+
+impl<'t> Carried<'t> {
+    pub fn new(chunk_rows: usize, take: &'t mut TakeChunk<'t>) -> Self {
+        Self {
+            groups: FxHashMap::default(),
+            last_time_ms: None,
+            chunk_rows,
+            take,
+            rows_before: 0,
+            requests_before: 0,
+            refused: None,
+        }
+    }
+
+    pub fn rows_before(&self) -> usize {
+        self.rows_before
+    }
+
+    /// Requests, with those given away.
+    pub fn requests(&self, log: &RawLog) -> u32 {
+        (self.requests_before + log.requests()) as u32
+    }
+
+    /// Gives the rows of a log away.
+    pub fn take(&mut self, log: &mut RawLog) -> Result<()> {
+        let chunk = Chunk {
+            raw: log,
+            rows_before: self.rows_before,
+            requests_before: self.requests_before,
+        };
+        (self.take)(&chunk)?;
+        self.rows_before += log.rows();
+        self.requests_before += log.requests();
+        log.clear();
+        Ok(())
+    }
 }
 
 /// What is wrong with a row.
@@ -59,20 +103,20 @@ struct Binding {
     weights: Vec<Option<At>>,
 }
 
-pub(super) struct FileReader<'a> {
+pub(super) struct FileReader<'a, 't> {
     d: &'a Description,
     sides: &'a [SideTable],
     parts: Vec<(TimePart, i64)>,
     log: &'a mut RawLog,
-    carried: &'a mut Carried,
+    carried: &'a mut Carried<'t>,
 }
 
-impl<'a> FileReader<'a> {
+impl<'a, 't> FileReader<'a, 't> {
     pub fn new(
         d: &'a Description,
         sides: &'a [SideTable],
         log: &'a mut RawLog,
-        carried: &'a mut Carried,
+        carried: &'a mut Carried<'t>,
     ) -> Self {
         let columns = d.toml.data.columns.values();
         let parts = columns.map(|c| (c.part, libm::round(c.offset_hours * 3600.0) as i64));
@@ -97,6 +141,9 @@ impl<'a> FileReader<'a> {
             self.log.rows_read += 1;
             let read =
                 row.and_then(|()| self.row(&binding, &record, &mut matched, &mut last, line));
+            if let Some(error) = self.carried.refused.take() {
+                return Err(error);
+            }
             let Err(message) = read else { continue };
             self.roll_back(&binding);
             self.log.quarantined_rows += 1;
@@ -291,10 +338,15 @@ impl<'a> FileReader<'a> {
             binding.request.is_some() || (binding.user.is_some() && binding.time.is_some());
         let new = !listed || *last != Some(identity);
         if new {
+            // All rows so far are of whole requests.
+            if self.log.rows() >= self.carried.chunk_rows {
+                self.carried.refused = self.carried.take(self.log).err();
+            }
             self.request(binding, cells, identity.0)?;
         }
         let request = self.log.user.len() as u32 - 1;
         self.log.request.push(request);
+        let request = self.carried.requests(self.log) - 1;
         for (i, reader) in binding.features.iter().enumerate() {
             let Some(reader) = reader else { continue };
             if !reader.user || new {
@@ -327,7 +379,7 @@ impl<'a> FileReader<'a> {
     }
 
     fn request(&mut self, binding: &Binding, cells: &Row<'_>, user: u64) -> Malformed<()> {
-        if self.log.request.len() >= u32::MAX as usize {
+        if self.carried.rows_before + self.log.request.len() >= u32::MAX as usize {
             return Err(String::from(
                 "the log has over 4,294,967,294 rows; use fewer",
             ));
@@ -339,7 +391,7 @@ impl<'a> FileReader<'a> {
         self.log.time.push(cells.time_ms.div_euclid(1000));
         self.log.name.push(match binding.request {
             Some(at) => String::from_utf8_lossy(cells.cell(at)).into_owned(),
-            None => format!("{}", self.log.name.len()),
+            None => format!("{}", self.carried.requests_before + self.log.name.len()),
         });
         Ok(())
     }
