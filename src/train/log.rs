@@ -8,6 +8,7 @@ use std::prelude::v1::*;
 
 use serde::Serialize;
 
+mod carried;
 mod file;
 mod join;
 pub(crate) mod parquet;
@@ -219,7 +220,7 @@ fn read_by(
             ..JoinReport::default()
         })
         .collect();
-    let mut carried = file::Carried::new(chunk_rows, take);
+    let mut carried = carried::Carried::new(chunk_rows, take);
     for path in d.logs(data) {
         FileReader::new(d, &sides, &mut log, &mut carried).read(&path, &wanted)?;
     }
@@ -228,7 +229,7 @@ fn read_by(
         let path = d.resolve(path, data);
         FileReader::new(d, &sides, &mut log, &mut carried).read(&path, &wanted)?;
     }
-    if carried.rows_before() + log.rows() == 0 {
+    if carried.rows_before + log.rows() == 0 {
         let path: PathBuf = d.logs(data).first().cloned().unwrap_or_default();
         let message = "no row; a log has at least one";
         return Err(Error::in_file(Kind::Data, &path, message));

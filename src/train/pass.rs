@@ -2,20 +2,18 @@
 //!
 //! A user's state is frozen when a request comes: it has seen exactly the labels whose arrival time is strictly before
 //! the request's. Rows of one request never see each other.
-use core::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
 use std::prelude::v1::*;
-use std::rc::Rc;
 
-use rustc_hash::FxHashMap;
-
-use crate::features::{self, Event, Key};
+use crate::features;
 use crate::spec::{Encoding, IdType, Lookup, Side, Source, Spec};
 use crate::train::dataset::{Dataset, FeatureData, Split, TaskData};
 use crate::train::description::{Description, FeatureKind, IdKind, StopOn};
 use crate::train::error::{Error, Kind, Result};
 use crate::train::fit::Fit;
 use crate::train::log::{Chunk, RawColumn, RawLog, key_of, q15};
+
+mod states;
+pub use states::States;
 
 /// What a row is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,163 +156,6 @@ pub fn for_each_state(
         requests_before: 0,
     };
     States::new(boundaries, spec, &last_requests).pass(&whole, visit);
-}
-
-/// A label that a user's state does not know yet. Ordered by when it will: the earliest is the greatest.
-struct Pending {
-    time: i64,
-    row: usize,
-    label: u8,
-    value: f32,
-    /// Those of the row. A missing key leaves its features as they are, so it is not among them.
-    keys: Rc<[Key]>,
-}
-
-impl Pending {
-    fn order(&self) -> Reverse<(i64, usize, u8)> {
-        Reverse((self.time, self.row, self.label))
-    }
-}
-
-impl PartialEq for Pending {
-    fn eq(&self, other: &Self) -> bool {
-        self.order() == other.order()
-    }
-}
-impl Eq for Pending {}
-impl PartialOrd for Pending {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Pending {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.order().cmp(&other.order())
-    }
-}
-
-/// A user in the middle of a log.
-struct User {
-    state: Vec<u8>,
-    pending: BinaryHeap<Pending>,
-}
-
-/// The states of all users who will come again, between two requests of a log.
-pub struct States<'s> {
-    boundaries: &'s [Vec<u8>],
-    spec: &'s Spec<'s>,
-    /// After a user's last request nobody asks for the state: what would wait for ever is not kept.
-    last_requests: &'s FxHashMap<u64, usize>,
-    fresh: Vec<u8>,
-    keys: Vec<usize>,
-    /// Labels that some feature remembers.
-    used: Vec<usize>,
-    users: FxHashMap<u64, User>,
-}
-
-impl<'s> States<'s> {
-    /// Of nobody yet; `last_requests` says when each user comes for the last time.
-    pub fn new(
-        boundaries: &'s [Vec<u8>],
-        spec: &'s Spec<'s>,
-        last_requests: &'s FxHashMap<u64, usize>,
-    ) -> Self {
-        let mut fresh = vec![0; features::state_bytes(spec)];
-        // The length is right, and `reset` refuses nothing else.
-        let _ = features::reset(spec, &mut fresh);
-        let feeds_any = |l: &usize| spec.features.iter().any(|f| feeds(&f.source, *l));
-        Self {
-            boundaries,
-            spec,
-            last_requests,
-            fresh,
-            keys: features::key_features(spec).collect(),
-            used: (0..spec.labels.len()).filter(feeds_any).collect(),
-            users: FxHashMap::default(),
-        }
-    }
-
-    /// Goes on with the next requests of the log. Requests and rows are told by their place in the chunk.
-    pub fn pass(&mut self, chunk: &Chunk<'_>, visit: &mut Visit<'_>) {
-        let (raw, spec) = (chunk.raw, self.spec);
-        let mut row = 0;
-        let mut due: Vec<Pending> = Vec::new();
-        for request in 0..raw.requests() {
-            let start = row;
-            while row < raw.rows() && raw.request[row] as usize == request {
-                row += 1;
-            }
-            let name = raw.user[request];
-            if self.fresh.is_empty() || name == RawLog::NOBODY {
-                visit(request, start..row, &self.fresh);
-                continue;
-            }
-            let user = self.users.entry(name).or_insert_with(|| User {
-                state: self.fresh.clone(),
-                pending: BinaryHeap::new(),
-            });
-            due.clear();
-            while let Some(first) = user.pending.peek()
-                && first.time < raw.time[request]
-            {
-                due.extend(user.pending.pop());
-            }
-            let events: Vec<Event<'_>> = due
-                .iter()
-                .map(|p| Event {
-                    time: p.time,
-                    label: p.label,
-                    value: p.value,
-                    keys: &p.keys,
-                })
-                .collect();
-            if !events.is_empty() {
-                // One call for all events: the checksum over the whole state is paid once a request. The state was made
-                // by `reset`, and the reader has bounded times and values, so nothing is refused.
-                let applied = features::apply(spec, &mut user.state, &events);
-                debug_assert_eq!(applied, Ok(()));
-            }
-            visit(request, start..row, &user.state);
-            if self.last_requests.get(&name) == Some(&(chunk.requests_before + request)) {
-                self.users.remove(&name);
-                continue;
-            }
-            for row in start..row {
-                let known = |label: &&usize| !raw.labels[**label].values[row].is_nan();
-                let mut labels = self.used.iter().filter(known).peekable();
-                if labels.peek().is_none() {
-                    continue;
-                }
-                let keys = self.keys.iter().filter_map(|feature| {
-                    let hash = row_key(raw, spec, self.boundaries, *feature, row as u32)?;
-                    let feature = *feature as u8;
-                    Some(Key { feature, hash })
-                });
-                let keys: Rc<[Key]> = keys.collect();
-                for label in labels {
-                    user.pending.push(Pending {
-                        time: raw.labels[*label].arrival[row],
-                        row: chunk.rows_before + row,
-                        label: *label as u8,
-                        value: raw.labels[*label].values[row],
-                        keys: keys.clone(),
-                    });
-                }
-            }
-        }
-    }
-}
-
-fn feeds(source: &Source, wanted: usize) -> bool {
-    match *source {
-        Source::Column | Source::Cross { .. } => false,
-        Source::LastIds { label, .. }
-        | Source::Count { label }
-        | Source::Rate { label, .. }
-        | Source::KeyRate { label, .. }
-        | Source::Since { label }
-        | Source::Previous { label } => usize::from(label) == wanted,
-    }
 }
 
 /// Key of a feature of one row, as the device makes it.

@@ -3,13 +3,13 @@ use std::path::Path;
 use std::prelude::v1::*;
 
 use csv::ByteRecord;
-use rustc_hash::FxHashMap;
 
+use super::carried::Carried;
 use super::join::SideTable;
 use super::row::{At, Finder, Row};
 use super::source::{Source, Wanted};
 use super::values::{Reader, show};
-use super::{Chunk, RawLog, TakeChunk, time};
+use super::{RawLog, time};
 use crate::features::{TIME_MAX, hash_text};
 use crate::spec::TaskKind;
 use crate::train::description::{Description, Label, Named, TimePart};
@@ -18,58 +18,6 @@ use crate::train::expression::{Bound, NotANumber, number};
 
 /// Bad rows that a report names.
 const SHOWN: usize = 20;
-
-/// What goes on from file to file.
-pub(super) struct Carried<'t> {
-    /// GAUC groups by their hashed cell.
-    groups: FxHashMap<u64, u32>,
-    last_time_ms: Option<i64>,
-    /// Rows from which on the log is given away.
-    chunk_rows: usize,
-    take: &'t mut TakeChunk<'t>,
-    /// Given away.
-    rows_before: usize,
-    requests_before: usize,
-    /// Why the taker refused.
-    refused: Option<Error>,
-}
-
-impl<'t> Carried<'t> {
-    pub fn new(chunk_rows: usize, take: &'t mut TakeChunk<'t>) -> Self {
-        Self {
-            groups: FxHashMap::default(),
-            last_time_ms: None,
-            chunk_rows,
-            take,
-            rows_before: 0,
-            requests_before: 0,
-            refused: None,
-        }
-    }
-
-    pub fn rows_before(&self) -> usize {
-        self.rows_before
-    }
-
-    /// Requests, with those given away.
-    pub fn requests(&self, log: &RawLog) -> u32 {
-        (self.requests_before + log.requests()) as u32
-    }
-
-    /// Gives the rows of a log away.
-    pub fn take(&mut self, log: &mut RawLog) -> Result<()> {
-        let chunk = Chunk {
-            raw: log,
-            rows_before: self.rows_before,
-            requests_before: self.requests_before,
-        };
-        (self.take)(&chunk)?;
-        self.rows_before += log.rows();
-        self.requests_before += log.requests();
-        log.clear();
-        Ok(())
-    }
-}
 
 /// What is wrong with a row.
 type Malformed<T> = core::result::Result<T, String>;
