@@ -118,6 +118,76 @@ fn a_streamed_run_resumes_to_the_same_bits_and_leaves_no_file_of_its_own() {
 }
 
 #[test]
+fn several_logs_with_malformed_rows_and_a_warm_start_give_the_same_bits_too() {
+    let feed = Feed::new(40_000, Format::Csv);
+    let log = fs::read_to_string(feed.folder.path().join("log.csv")).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    // The second file begins in the middle of a request; the third is reported on.
+    for (name, range) in [
+        ("a", 1..17_003),
+        ("b", 17_003..35_000),
+        ("c", 35_000..40_001),
+    ] {
+        let mut part = vec![lines[0], lines[range.start], "not a row"];
+        part.extend(&lines[range.start + 1..range.end]);
+        let path = feed.folder.path().join(format!("{name}.csv"));
+        fs::write(path, part.join("\n")).unwrap();
+    }
+    let train = "gauc_key = \"request\"\nevaluate_every = 10";
+    let models = ["never", "always"].map(|stream| feed.model(stream, train));
+    for model in &models {
+        let text = fs::read_to_string(model).unwrap();
+        let text = text
+            .replace("path = \"log.csv\"", "path = [\"a.csv\", \"b.csv\"]\nmax_bad_rows = 3")
+            .replace("{ last = 0.1 }", "{ path = \"c.csv\" }")
+            .replace("[[data.join]]\npath = \"users", "[data.columns]\nhour = { of = \"time\", part = \"hour\" }\n[[data.join]]\npath = \"users");
+        fs::write(model, text).unwrap();
+        let report = feed.train(model, false, None).unwrap();
+        assert_eq!(report.quarantined_rows, 3);
+    }
+    assert!(feed.results(&models[0]) == feed.results(&models[1]));
+    // From the first run, both ways.
+    let again = models.each_ref().map(|model| {
+        let out = model.with_extension("again");
+        let options = Options {
+            model,
+            data: None,
+            out: &out,
+            seed: Some(2),
+            threads: 1,
+            resume: false,
+            from: Some(&feed.run(&models[0])),
+        };
+        run::train(&options, &AtomicBool::new(false), &mut |_| ()).unwrap();
+        fs::read(out.join("parameters.bin")).unwrap()
+    });
+    assert!(again[0] == again[1]);
+}
+
+#[test]
+fn a_log_that_changes_between_two_passes_is_refused() {
+    let feed = Feed::new(2_000, Format::Csv);
+    let d = Description::read(&feed.model("always", "")).unwrap();
+    let mut outline = outline(&d, None).unwrap();
+    let path = feed.folder.path().join("log.csv");
+    let log = fs::read_to_string(&path).unwrap();
+    for rows in [1_500, 2_002] {
+        let changed: Vec<&str> = log
+            .lines()
+            .chain(log.lines().skip(2_000))
+            .take(rows)
+            .collect();
+        fs::write(&path, changed.join("\n")).unwrap();
+        let error = learn(&d, None, &mut outline, None, feed.folder.path()).unwrap_err();
+        assert_eq!(error.kind, Kind::Data);
+        assert!(
+            error.to_string().contains("changed while it was read"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn only_logs_that_would_fill_memory_are_streamed() {
     let feed = Feed::new(3_000, Format::Csv);
     let d = Description::read(&feed.model("auto", "")).unwrap();
