@@ -40,6 +40,8 @@ pub mod sampling;
 pub mod schedule;
 pub mod simulate;
 pub mod slices;
+pub mod store;
+pub mod stream;
 pub mod trainer;
 pub mod truth;
 pub mod vocabulary;

@@ -1,5 +1,11 @@
 //! The log in memory after the feature pass: rows of tables, numbers and labels, ready for batches.
+use std::borrow::Cow;
+use std::io;
 use std::prelude::v1::*;
+
+use crate::spec::TaskKind;
+use crate::train::initialize::prior_logit;
+use crate::train::store::Store;
 
 /// A log. Data of `user` features are stored once a request, everything else once a row (an impression); rows of one
 /// request are consecutive.
@@ -62,4 +68,98 @@ pub struct Split {
     pub stop: Vec<u32>,
     /// Rows that are reported on.
     pub validation: Vec<u32>,
+}
+
+/// Where the rows of a log are.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// All of them in memory.
+    Memory(&'a Dataset),
+    /// In a file, from which batches are read.
+    Stored(&'a Store),
+}
+
+/// Rows to train on, in memory or not.
+pub trait Rows: core::fmt::Debug + Sync {
+    /// Which.
+    fn place(&self) -> Place<'_>;
+}
+
+impl Rows for Dataset {
+    fn place(&self) -> Place<'_> {
+        Place::Memory(self)
+    }
+}
+
+impl Rows for Store {
+    fn place(&self) -> Place<'_> {
+        Place::Stored(self)
+    }
+}
+
+impl dyn Rows + '_ {
+    /// Those of `rows` that have a weight in some task.
+    pub(crate) fn in_a_space<'r>(&self, rows: &'r [u32]) -> Cow<'r, [u32]> {
+        match self.place() {
+            Place::Memory(data) => {
+                let used = |r: &&u32| data.tasks.iter().any(|t| t.weights[**r as usize] > 0.0);
+                rows.iter().filter(used).copied().collect()
+            }
+            // It names no others.
+            Place::Stored(_) => Cow::Borrowed(rows),
+        }
+    }
+
+    /// The logit of a model that knows nothing but the labels of the training rows `rows`.
+    pub(crate) fn prior_logit(&self, kind: TaskKind, task: usize, rows: &[u32]) -> f64 {
+        match self.place() {
+            Place::Memory(data) => prior_logit(kind, data, task, rows),
+            Place::Stored(store) => store.priors.get(task).copied().unwrap_or(0.0),
+        }
+    }
+
+    /// The rows of a batch: themselves and their places among them.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    pub(crate) fn batch(&self, rows: &[u32]) -> io::Result<Option<(Dataset, Vec<u32>)>> {
+        match self.place() {
+            Place::Memory(_) => Ok(None),
+            Place::Stored(store) => {
+                let data = store.load(rows)?;
+                Ok(Some((data, (0..rows.len() as u32).collect())))
+            }
+        }
+    }
+
+    /// What `see` makes of the data set that holds `rows`, and of their places in it.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    pub(crate) fn with<T>(
+        &self,
+        rows: &[u32],
+        see: impl FnOnce(&Dataset, &[u32]) -> T,
+    ) -> io::Result<T> {
+        match (self.place(), self.batch(rows)?) {
+            (Place::Memory(data), _) => Ok(see(data, rows)),
+            (Place::Stored(_), Some((data, places))) => Ok(see(&data, &places)),
+            (Place::Stored(_), None) => Ok(see(&Dataset::default(), &[])),
+        }
+    }
+
+    /// For each of `rows`, which never decrease, whether it begins a request that none before it is of.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    pub(crate) fn begins_request(&self, rows: &[u32]) -> io::Result<Vec<bool>> {
+        let mut last = None;
+        let mut begins = Vec::with_capacity(rows.len());
+        let mut each = |request: u32| begins.push(last.replace(request) != Some(request));
+        match self.place() {
+            Place::Memory(data) => rows.iter().for_each(|r| each(data.request[*r as usize])),
+            Place::Stored(store) => store.requests(rows, &mut each)?,
+        }
+        Ok(begins)
+    }
 }

@@ -1,10 +1,11 @@
 //! Predictions and metrics of parameters on rows of a data set.
+use std::io;
 use std::prelude::v1::*;
 
 use rayon::prelude::*;
 
 use crate::spec::{Spec, TaskKind};
-use crate::train::dataset::Dataset;
+use crate::train::dataset::{Dataset, Place, Rows};
 use crate::train::metrics::TaskMetrics;
 use crate::train::network::forward::{Activations, SHARD_ROWS};
 use crate::train::network::{Network, Weights};
@@ -50,27 +51,95 @@ fn task_metrics<R: Real>(
     data: &Dataset,
     rows: &[u32],
 ) -> Vec<TaskMetrics> {
-    let tasks = kinds.len();
     let of_task = |t: usize| {
+        let mut sample = Sample::default();
+        sample.add(kinds.len(), t, logits, data, rows);
+        sample.metrics(kinds[t])
+    };
+    (0..kinds.len()).into_par_iter().map(of_task).collect()
+}
+
+/// What is measured of a task: its rows with a weight.
+#[derive(Clone, Default)]
+struct Sample<R> {
+    logits: Vec<R>,
+    labels: Vec<f32>,
+    weights: Vec<f32>,
+    groups: Vec<u32>,
+}
+
+impl<R: Real> Sample<R> {
+    fn add(&mut self, tasks: usize, t: usize, logits: &[R], data: &Dataset, rows: &[u32]) {
         let task = &data.tasks[t];
-        let used = || (0..rows.len()).filter(|i| task.weights[rows[*i] as usize] > 0.0);
-        let column = |f: &dyn Fn(usize) -> f64| used().map(f).collect::<Vec<f64>>();
-        let labels = column(&|i| task.labels[rows[i] as usize].into());
-        let weights = column(&|i| task.weights[rows[i] as usize].into());
-        let scores = column(&|i| logits[i * tasks + t].to_f64());
-        match kinds[t].0 {
-            TaskKind::Binary => {
-                let groups: Vec<u32> = used().map(|i| data.gauc_group[rows[i] as usize]).collect();
-                TaskMetrics::binary(&scores, &labels, &weights, &groups)
+        for (i, row) in rows.iter().map(|r| *r as usize).enumerate() {
+            if task.weights[row] > 0.0 {
+                self.logits.push(logits[i * tasks + t]);
+                self.labels.push(task.labels[row]);
+                self.weights.push(task.weights[row]);
+                self.groups.push(data.gauc_group[row]);
             }
+        }
+    }
+
+    fn metrics(self, (kind, scale): (TaskKind, f64)) -> TaskMetrics {
+        let wide = |x: Vec<f32>| x.into_iter().map(f64::from).collect::<Vec<f64>>();
+        let scores: Vec<f64> = self.logits.into_iter().map(R::to_f64).collect();
+        let (labels, weights) = (wide(self.labels), wide(self.weights));
+        match kind {
+            TaskKind::Binary => TaskMetrics::binary(&scores, &labels, &weights, &self.groups),
             TaskKind::Duration => {
-                let scale = kinds[t].1;
                 let scores: Vec<f64> = scores.iter().map(|z| duration_score(*z, scale)).collect();
                 TaskMetrics::duration(&scores, &labels, &weights)
             }
         }
-    };
-    (0..tasks).into_par_iter().map(of_task).collect()
+    }
+}
+
+/// Rows of a store that are predicted at a time.
+const STORED_ROWS: usize = 16 * SHARD_ROWS;
+
+/// Metrics per task of `weights` on `rows`; `None` if a logit is not finite.
+///
+/// # Errors
+/// A store that cannot be read.
+pub(crate) fn measure<R: Real>(
+    network: &Network,
+    weights: &Weights<R>,
+    data: &dyn Rows,
+    rows: &[u32],
+) -> io::Result<Option<Vec<TaskMetrics>>> {
+    let finite = |logits: &[R]| logits.iter().all(|z| z.finite());
+    if let Place::Memory(data) = data.place() {
+        let logits = network.predict(weights, data, rows);
+        return Ok(finite(&logits).then(|| network.metrics(&logits, data, rows)));
+    }
+    let tasks = network.num_tasks();
+    let mut samples: Vec<Sample<R>> = vec![Sample::default(); tasks];
+    for rows in rows.chunks(STORED_ROWS) {
+        let Some((data, rows)) = data.batch(rows)? else {
+            break;
+        };
+        let logits = network.predict(weights, &data, &rows);
+        if !finite(&logits) {
+            return Ok(None);
+        }
+        for (t, sample) in samples.iter_mut().enumerate() {
+            sample.add(tasks, t, &logits, &data, &rows);
+        }
+    }
+    // One after the other: each needs some 40 bytes a row.
+    let kinds = network
+        .kinds
+        .iter()
+        .copied()
+        .zip(network.score_scales.iter().copied());
+    Ok(Some(
+        samples
+            .into_iter()
+            .zip(kinds)
+            .map(|(s, kind)| s.metrics(kind))
+            .collect(),
+    ))
 }
 
 /// The score of a duration's logit: exp(logit) - 1, at least 0, times `score_scale`.

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::prelude::v1::*;
 
+mod learn;
 mod number;
 mod spec;
 
@@ -19,7 +20,8 @@ use crate::train::description::{
 use crate::train::error::{Error, Kind, Result};
 use crate::train::log::{RawColumn, RawLog, key_of};
 use crate::train::{pass, vocabulary};
-use number::{label_mean, learn_number};
+use learn::Declared;
+pub use learn::Learner;
 
 /// Version of the saved form.
 const VERSION: u32 = 1;
@@ -90,142 +92,89 @@ impl Fit {
         train: &[u32],
         previous: Option<&Fit>,
     ) -> Result<(Self, Vec<RawColumn>)> {
-        let mut fit = Self {
+        let mut learner = Learner::new(d, previous, None);
+        learner.columns(raw, train)?;
+        learner.end_columns()?;
+        learner.crosses(raw, train);
+        learner.end_keys()?;
+        // Derived numbers need the states, which need only the sources and the number features' boundaries.
+        let derived = {
+            let spec = learner.fit.spec(d)?;
+            pass::derive(d, &learner.fit, &spec, raw)
+        };
+        learner.derived(&derived, raw, train)?;
+        Ok((learner.end()?, derived))
+    }
+
+    fn new(d: &Description, previous: Option<&Fit>) -> Self {
+        let unlearned = |(i, f): (usize, &Described)| FittedFeature {
+            table: None,
+            default_row: 0,
+            transform: IDENTITY,
+            default: 0.0,
+            value: None,
+            boundaries: Vec::new(),
+            prior: match (f.prior, previous.and_then(|p| p.features.get(i))) {
+                (None, Some(previous)) if f.label.is_some() => previous.prior,
+                (prior, _) => prior.unwrap_or(0.0),
+            },
+            divisor: match f.pooling {
+                Some(Pooling::Sum) => f.max_len.unwrap_or(50).max(1),
+                _ => 1,
+            },
+        };
+        Self {
             version: VERSION,
             tables: Vec::new(),
-            features: Vec::new(),
-        };
-        let requests = requests_of(raw, train);
-        let before = |i: usize| previous.and_then(|p| p.features.get(i));
-        // Numbers first: the vocabulary of a cross counts the buckets of its parts.
-        for (i, f) in d.toml.feature.iter().enumerate() {
-            let mut fitted = FittedFeature {
-                table: None,
-                default_row: 0,
-                transform: IDENTITY,
-                default: 0.0,
-                value: None,
-                boundaries: Vec::new(),
-                prior: f.prior.unwrap_or(0.0),
-                divisor: 1,
-            };
-            if let (None, Some(label)) = (f.prior, f.label.as_ref()) {
-                let label = d.label(label.get_ref()).unwrap_or(0);
-                let mean = || label_mean(d, raw, label, train);
-                fitted.prior = before(i).map_or_else(mean, |p| p.prior);
-            }
-            if f.pooling == Some(Pooling::Sum) {
-                fitted.divisor = f.max_len.unwrap_or(50).max(1);
-            }
-            if let (FeatureKind::Number, RawColumn::Numbers(values)) = (f.kind, &raw.features[i]) {
-                let picked = pick(values, f.side == Some(Side::User), train, &requests);
-                learn_number(f, &mut fitted, picked, before(i));
-            }
-            fit.features.push(fitted);
+            features: d.toml.feature.iter().enumerate().map(unlearned).collect(),
         }
-        fit.learn_tables(d, raw, train, &requests, previous)?;
-        for (i, f) in d.toml.feature.iter().enumerate() {
-            use FeatureKind::{Cross, Id, Ids, LastIds};
-            if matches!(f.kind, Id | Ids | Cross | LastIds) {
-                let table = fit.table_of(d, f)?;
-                let default = f.default.as_ref();
-                let row = default.map(|default| fit.default_row(d, f, default, table));
-                let fitted = &mut fit.features[i];
-                (fitted.table, fitted.default_row) = (Some(table), row.transpose()?.unwrap_or(0));
-            }
-        }
-        // Derived numbers need the states, which need only the sources and the number features' boundaries.
-        fit.give_placeholder_tables(d);
-        let derived = {
-            let spec = fit.training_spec(d)?;
-            pass::derive(d, &fit, &spec, raw)
-        };
-        for (i, f) in d.toml.feature.iter().enumerate() {
-            if let (true, RawColumn::Numbers(values)) = (f.kind.is_derived(), &derived[i]) {
-                let picked = pick(values, f.kind != FeatureKind::KeyRate, train, &requests);
-                learn_number(f, &mut fit.features[i], picked, before(i));
-            }
-        }
-        fit.give_placeholder_tables(d);
-        fit.training_spec(d)?;
-        Ok((fit, derived))
     }
 
-    /// Declared tables, then those that features declare.
-    fn learn_tables(
+    /// The table of a name, filled with what was counted of its keys.
+    fn push_table(
         &mut self,
         d: &Description,
-        raw: &RawLog,
-        train: &[u32],
-        requests: &[u32],
+        declared: &Declared,
+        counts: FxHashMap<u64, u64>,
         previous: Option<&Fit>,
-    ) -> Result<()> {
-        let declared = d
-            .toml
-            .table
-            .iter()
-            .map(|t| (t.name.get_ref().clone(), t.dim, t.vocabulary, t.hash));
-        let own = d
-            .toml
-            .feature
-            .iter()
-            .filter(|f| f.vocabulary.is_some() || f.hash.is_some());
-        let own = own.map(|f| {
-            (
-                f.table().to_string(),
-                f.dim.unwrap_or(1),
-                f.vocabulary,
-                f.hash,
-            )
-        });
-        for (name, dim, options, hash) in declared.chain(own) {
-            let users: Vec<usize> = (0..d.toml.feature.len())
-                .filter(|i| d.toml.feature[*i].table() == name)
+    ) {
+        let users = d.toml.feature.iter().filter(|f| f.table() == declared.name);
+        let kind = users.clone().find(|f| f.kind != FeatureKind::Cross);
+        let id_type = match kind.map_or(IdKind::Int, |f| d.id_kind(f)) {
+            IdKind::Int => IdType::Int,
+            IdKind::String => IdType::Text,
+        };
+        let mut table = FittedTable {
+            name: declared.name.clone(),
+            num_embeddings: 0,
+            embedding_dim: declared.dim,
+            lookup: Lookup::Hash(id_type),
+            vocabulary: Vec::new(),
+        };
+        if let Some(options) = declared.vocabulary {
+            let mut kept: Vec<(u64, u64)> = counts
+                .into_iter()
+                .filter(|(_, n)| *n >= options.min_count)
                 .collect();
-            let kind = users
-                .iter()
-                .map(|i| &d.toml.feature[*i])
-                .find(|f| f.kind != FeatureKind::Cross);
-            let id_type = match kind.map_or(IdKind::Int, |f| d.id_kind(f)) {
-                IdKind::Int => IdType::Int,
-                IdKind::String => IdType::Text,
-            };
-            let mut table = FittedTable {
-                name,
-                num_embeddings: 0,
-                embedding_dim: dim,
-                lookup: Lookup::Hash(id_type),
-                vocabulary: Vec::new(),
-            };
-            if let Some(options) = options {
-                let mut counts: FxHashMap<u64, u64> = FxHashMap::default();
-                for i in &users {
-                    self.count_keys(d, raw, *i, train, requests, &mut counts);
-                }
-                let mut kept: Vec<(u64, u64)> = counts
-                    .into_iter()
-                    .filter(|(_, n)| *n >= options.min_count)
-                    .collect();
-                // Most frequent first; equal counts by key, so that the map's order never shows.
-                kept.sort_unstable_by_key(|(key, n)| (core::cmp::Reverse(*n), *key));
-                let most = limits::NUM_EMBEDDINGS as u64 - 1;
-                kept.truncate(options.max.unwrap_or(most).min(most) as usize);
-                let mut keys: Vec<u64> = kept.into_iter().map(|(key, _)| key).collect();
-                let before = previous.and_then(|p| p.tables.iter().find(|t| t.name == table.name));
-                if let Some(before) = before.and_then(|t| t.open()) {
-                    keys.extend(before.rows().map(|(key, _)| key));
-                }
-                table.vocabulary = vocabulary::build(&mut keys);
-                table.num_embeddings = keys.len() as u32 + 1;
-                table.lookup = Lookup::Vocabulary(id_type);
-            } else {
-                table.num_embeddings = hash.unwrap_or(1).saturating_add(1);
+            // Most frequent first; equal counts by key, so that the map's order never shows.
+            kept.sort_unstable_by_key(|(key, n)| (core::cmp::Reverse(*n), *key));
+            let most = limits::NUM_EMBEDDINGS as u64 - 1;
+            kept.truncate(options.max.unwrap_or(most).min(most) as usize);
+            let mut keys: Vec<u64> = kept.into_iter().map(|(key, _)| key).collect();
+            let before = previous.and_then(|p| p.tables.iter().find(|t| t.name == table.name));
+            if let Some(before) = before.and_then(|t| t.open()) {
+                keys.extend(before.rows().map(|(key, _)| key));
             }
-            self.tables.push(table);
+            table.vocabulary = vocabulary::build(&mut keys);
+            table.num_embeddings = keys.len() as u32 + 1;
+            table.lookup = Lookup::Vocabulary(id_type);
+        } else {
+            table.num_embeddings = declared.hash.unwrap_or(1).saturating_add(1);
         }
-        Ok(())
+        self.tables.push(table);
     }
 
+    /// Counts the keys of a feature's rows.
     fn count_keys(
         &self,
         d: &Description,
@@ -474,17 +423,4 @@ impl FittedTable {
             })
             .flatten()
     }
-}
-
-/// Requests of rows, each once.
-fn requests_of(raw: &RawLog, rows: &[u32]) -> Vec<u32> {
-    let mut requests: Vec<u32> = rows.iter().map(|r| raw.request[*r as usize]).collect();
-    requests.dedup();
-    requests
-}
-
-/// Values of a user's (by request) or a candidate's (by row) numbers.
-fn pick(values: &[f32], user: bool, train: &[u32], requests: &[u32]) -> Vec<f32> {
-    let of = if user { requests } else { train };
-    of.iter().map(|i| values[*i as usize]).collect()
 }

@@ -2,12 +2,13 @@
 //!
 //! Gates and experts fail quietly: experts that compute the same, a gate that sends everything to one expert, experts that no
 //! gate uses. The loss shows none of that, so it is measured on rows that the report is about and named with a remedy.
+use std::io;
 use std::prelude::v1::*;
 
 use serde::{Deserialize, Serialize};
 
 use crate::spec::Spec;
-use crate::train::dataset::Dataset;
+use crate::train::dataset::{Dataset, Rows};
 use crate::train::network::Network;
 use crate::train::network::forward::{Activations, SHARD_ROWS};
 use crate::train::parameters::Parameters;
@@ -36,20 +37,38 @@ pub struct Health {
 }
 
 /// Measures a served network of gates on some of `rows`; empty for other networks or without rows.
-pub fn measure(spec: &Spec<'_>, p: &Parameters<f32>, data: &Dataset, rows: &[u32]) -> Health {
+///
+/// # Errors
+/// A store that cannot be read.
+pub fn measure(
+    spec: &Spec<'_>,
+    p: &Parameters<f32>,
+    data: &dyn Rows,
+    rows: &[u32],
+) -> io::Result<Health> {
     let network = Network::new(spec);
     if network.gates.is_empty() || rows.is_empty() {
-        return Health::default();
+        return Ok(Health::default());
     }
-    let weights = network.weights(p.clone());
-    let (tasks, experts) = (network.num_tasks(), network.num_experts);
-    let last = network.expert_widths.len() - 1;
-    let (width, stride) = (network.mixture_width(), network.hidden_stride(last));
     let rows: Vec<u32> = rows
         .iter()
         .step_by(rows.len().div_ceil(ROWS))
         .copied()
         .collect();
+    data.with(&rows, |data, rows| of_rows(spec, &network, p, data, rows))
+}
+
+fn of_rows(
+    spec: &Spec<'_>,
+    network: &Network,
+    p: &Parameters<f32>,
+    data: &Dataset,
+    rows: &[u32],
+) -> Health {
+    let weights = network.weights(p.clone());
+    let (tasks, experts) = (network.num_tasks(), network.num_experts);
+    let last = network.expert_widths.len() - 1;
+    let (width, stride) = (network.mixture_width(), network.hidden_stride(last));
     let mut gates = vec![vec![0.0; experts]; tasks];
     let mut entropy = vec![0.0; tasks];
     let mut products = vec![vec![0.0; experts]; experts];
@@ -169,7 +188,7 @@ mod tests {
         let (spec, data, mut p) = trained();
         change(&mut p);
         let rows: Vec<u32> = (0..400).collect();
-        measure(&spec, &p, &data, &rows)
+        measure(&spec, &p, &data, &rows).expect("it is in memory")
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::prelude::v1::*;
 use rayon::prelude::*;
 
 use crate::spec::TaskKind;
-use crate::train::dataset::Dataset;
+use crate::train::dataset::{Dataset, Rows};
 use crate::train::network::{Network, Span};
 use crate::train::parameters::{Dense, Parameters};
 use crate::train::random::Key;
@@ -20,7 +20,7 @@ impl Network {
     /// of its task in `rows`: the log-odds of the mean label, or the median of ln(1 + label).
     pub fn initialize<R: Real>(
         &self,
-        data: &Dataset,
+        data: &dyn Rows,
         rows: &[u32],
         seed: u64,
         embedding_init: f64,
@@ -70,7 +70,7 @@ impl Network {
         }
         for (task, head) in p.heads.iter_mut().enumerate() {
             head.bias
-                .fill(R::from_f64(prior_logit(self.kinds[task], data, task, rows)));
+                .fill(R::from_f64(data.prior_logit(self.kinds[task], task, rows)));
         }
         p
     }
@@ -146,28 +146,56 @@ impl Network {
 
 /// The logit of a model that knows nothing but the task's labels in `rows`; 0 without any.
 pub fn prior_logit(kind: TaskKind, data: &Dataset, task: usize, rows: &[u32]) -> f64 {
-    let task = &data.tasks[task];
-    let used = rows
-        .iter()
-        .map(|r| *r as usize)
-        .filter(|r| task.weights[*r] > 0.0);
-    match kind {
-        TaskKind::Binary => {
-            let (mut positive, mut total) = (0.0, 0.0);
-            for r in used {
-                positive += f64::from(task.weights[r]) * f64::from(task.labels[r]);
-                total += f64::from(task.weights[r]);
+    let mut prior = Prior::default();
+    prior.add(kind, data, task, rows);
+    prior.logit(kind)
+}
+
+/// Labels of a task, row by row.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Prior {
+    positive: f64,
+    total: f64,
+    /// Of durations: all of them.
+    labels: Vec<f32>,
+    /// Rows with a weight, and those of them with a label above 0.
+    pub counts: (usize, usize),
+}
+
+impl Prior {
+    pub fn add(&mut self, kind: TaskKind, data: &Dataset, task: usize, rows: &[u32]) {
+        let task = &data.tasks[task];
+        for r in rows.iter().map(|r| *r as usize) {
+            let (weight, label) = (task.weights[r], task.labels[r]);
+            if weight <= 0.0 {
+                continue;
             }
-            // Half a row of each class keeps a one-class task finite.
-            libm::log((positive + 0.5) / (total - positive + 0.5))
+            self.counts.0 += 1;
+            self.counts.1 += usize::from(label > 0.0);
+            match kind {
+                TaskKind::Binary => {
+                    self.positive += f64::from(weight) * f64::from(label);
+                    self.total += f64::from(weight);
+                }
+                TaskKind::Duration => self.labels.push(label),
+            }
         }
-        TaskKind::Duration => {
-            let mut labels: Vec<f64> = used.map(|r| f64::from(task.labels[r])).collect();
-            if labels.is_empty() {
-                return 0.0;
+    }
+
+    pub fn logit(mut self, kind: TaskKind) -> f64 {
+        match kind {
+            // Half a row of each class keeps a one-class task finite.
+            TaskKind::Binary => {
+                libm::log((self.positive + 0.5) / (self.total - self.positive + 0.5))
             }
-            let middle = labels.len() / 2;
-            libm::log1p(*labels.select_nth_unstable_by(middle, f64::total_cmp).1)
+            TaskKind::Duration => {
+                let middle = self.labels.len() / 2;
+                if self.labels.is_empty() {
+                    return 0.0;
+                }
+                let (_, median, _) = self.labels.select_nth_unstable_by(middle, f32::total_cmp);
+                libm::log1p(f64::from(*median))
+            }
         }
     }
 }

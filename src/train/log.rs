@@ -1,4 +1,4 @@
-//! Reading logs: rows of CSV files become compact columns, each row checked, each refusal with its file and line.
+//! Reading logs: rows of CSV or Parquet files become compact columns, each row checked, each refusal with its file and line.
 //!
 //! Rows are read once. What the description does not name is never kept: a row costs 8 bytes an id, 4 a number, 12 a
 //! label and some 30 of bookkeeping. A malformed row leaves nothing behind; up to `max_bad_rows` of them are set aside
@@ -8,8 +8,10 @@ use std::prelude::v1::*;
 
 use serde::Serialize;
 
+mod carried;
 mod file;
 mod join;
+pub(crate) mod parquet;
 mod row;
 pub(crate) mod source;
 pub(crate) mod time;
@@ -21,6 +23,7 @@ use crate::train::description::{Description, FeatureKind, IdKind};
 use crate::train::error::{Error, Kind, Result};
 use file::FileReader;
 use join::SideTable;
+use source::Wanted;
 
 /// Raw values of one feature: one a request for `user` features, one a row for all others.
 #[derive(Clone, Debug)]
@@ -115,7 +118,40 @@ impl RawLog {
     pub fn requests(&self) -> usize {
         self.user.len()
     }
+
+    /// Forgets all rows, keeping the counts and the room.
+    fn clear(&mut self) {
+        for column in &mut self.features {
+            column.truncate(0, 0);
+        }
+        for label in &mut self.labels {
+            label.values.clear();
+            label.arrival.clear();
+        }
+        self.spaces.iter_mut().for_each(Vec::clear);
+        self.weights.iter_mut().for_each(Vec::clear);
+        self.request.clear();
+        self.user.clear();
+        self.time.clear();
+        self.name.clear();
+        self.validation.clear();
+        self.gauc_group.clear();
+        self.line.clear();
+    }
 }
+
+/// Whole requests of a log, and how much of it came before them.
+pub struct Chunk<'c> {
+    /// Their rows; requests and GAUC groups count, but `request` numbers from 0 here.
+    pub raw: &'c RawLog,
+    /// Rows before.
+    pub rows_before: usize,
+    /// Requests before.
+    pub requests_before: usize,
+}
+
+/// Takes whole requests in log order.
+pub type TakeChunk<'t> = dyn FnMut(&Chunk<'_>) -> Result<()> + 't;
 
 /// Reads the logs of a description; `data` as in [`Description::logs`].
 ///
@@ -123,14 +159,50 @@ impl RawLog {
 /// [`Kind::Io`]; [`Kind::Description`] for columns that do not exist; [`Kind::Data`] with file and line for malformed
 /// rows once there are more than `max_bad_rows`.
 pub fn read(d: &Description, data: Option<&Path>) -> Result<RawLog> {
+    // No log is that long, so that no part is ever taken from it.
+    read_by(d, data, usize::MAX, &mut |_| Ok(()))
+}
+
+/// Gives the log to `take` in parts of at least `rows` rows, whole requests each, and forgets them. What is returned has no
+/// rows any more, but the counts of all of them.
+///
+/// # Errors
+/// Those of [`read`] and of `take`.
+pub fn read_in_chunks(
+    d: &Description,
+    data: Option<&Path>,
+    rows: usize,
+    take: &mut TakeChunk<'_>,
+) -> Result<RawLog> {
+    read_by(d, data, rows, take)
+}
+
+fn read_by(
+    d: &Description,
+    data: Option<&Path>,
+    chunk_rows: usize,
+    take: &mut TakeChunk<'_>,
+) -> Result<RawLog> {
     let toml = &d.toml;
     let mut wanted = row::names(d);
     wanted.sort_unstable();
     wanted.dedup();
+    let separators = separators(d);
+    let separator = |name: &str| {
+        let of = separators.iter().find(|(column, _)| *column == name);
+        of.map_or(b"|".to_vec(), |(_, separator)| {
+            separator.as_bytes().to_vec()
+        })
+    };
+    let wanted = Wanted {
+        names: &|name| wanted.binary_search(&name).is_ok(),
+        separator: &separator,
+        time_unit: toml.data.time_unit,
+    };
     let mut sides = Vec::new();
     for join in &toml.data.join {
         let path = d.resolve(join.path.get_ref(), data);
-        let side = SideTable::read(d, join, &path, &|name| wanted.binary_search(&name).is_ok())?;
+        let side = SideTable::read(d, join, &path, &wanted)?;
         sides.push(side);
     }
     let mut log = RawLog {
@@ -148,20 +220,36 @@ pub fn read(d: &Description, data: Option<&Path>) -> Result<RawLog> {
             ..JoinReport::default()
         })
         .collect();
-    let mut carried = file::Carried::default();
+    let mut carried = carried::Carried::new(chunk_rows, take);
     for path in d.logs(data) {
-        FileReader::new(d, &sides, &mut log, &mut carried).read(&path)?;
+        FileReader::new(d, &sides, &mut log, &mut carried).read(&path, &wanted)?;
     }
     if let Some(path) = &toml.data.validation.path {
-        log.validation_from = Some(log.requests() as u32);
-        FileReader::new(d, &sides, &mut log, &mut carried).read(&d.resolve(path, data))?;
+        log.validation_from = Some(carried.requests(&log));
+        let path = d.resolve(path, data);
+        FileReader::new(d, &sides, &mut log, &mut carried).read(&path, &wanted)?;
     }
-    if log.rows() == 0 {
+    if carried.rows_before + log.rows() == 0 {
         let path: PathBuf = d.logs(data).first().cloned().unwrap_or_default();
         let message = "no row; a log has at least one";
         return Err(Error::in_file(Kind::Data, &path, message));
     }
+    if chunk_rows < usize::MAX {
+        carried.take(&mut log)?;
+    }
     Ok(log)
+}
+
+/// Columns of lists, and what stands between two elements.
+fn separators(d: &Description) -> Vec<(&str, &str)> {
+    let lists = d.toml.feature.iter().flat_map(|f| {
+        let separator = f.separator.as_deref().unwrap_or("|");
+        let weights = f.weights.iter().map(|w| w.get_ref().as_str());
+        weights
+            .chain([f.column()])
+            .map(move |column| (column, separator))
+    });
+    lists.collect()
 }
 
 impl Description {

@@ -62,6 +62,8 @@ pub struct DropoutRates {
 pub struct TrainOptions {
     /// Rows of a step, at least 1.
     pub batch: usize,
+    /// Requests are shuffled instead of rows, and a batch ends with the request of its last row.
+    pub whole_requests: bool,
     /// Passes over the training rows.
     pub epochs: u32,
     /// Of dense layers.
@@ -106,6 +108,7 @@ impl Default for TrainOptions {
     fn default() -> Self {
         Self {
             batch: 1024,
+            whole_requests: false,
             epochs: 5,
             optimizer: OptimizerKind::Adam,
             lr: 0.001,

@@ -2,80 +2,138 @@
 //!
 //! A user's state is frozen when a request comes: it has seen exactly the labels whose arrival time is strictly before
 //! the request's. Rows of one request never see each other.
-use core::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::prelude::v1::*;
 
-use rustc_hash::FxHashMap;
-
-use crate::features::{self, Event, Key};
+use crate::features;
 use crate::spec::{Encoding, IdType, Lookup, Side, Source, Spec};
 use crate::train::dataset::{Dataset, FeatureData, Split, TaskData};
 use crate::train::description::{Description, FeatureKind, IdKind, StopOn};
 use crate::train::error::{Error, Kind, Result};
 use crate::train::fit::Fit;
-use crate::train::log::{RawColumn, RawLog, key_of, q15};
+use crate::train::log::{Chunk, RawColumn, RawLog, key_of, q15};
+
+mod states;
+pub use states::States;
+
+/// What a row is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Gradients.
+    Train,
+    /// Stopping.
+    Stop,
+    /// The report.
+    Validation,
+}
+
+/// Which requests do what.
+pub struct Splitter {
+    held: Vec<bool>,
+    /// Trained requests after which they are held out for stopping.
+    stop_from: u32,
+    seen: u32,
+    last: Option<u32>,
+}
+
+impl Splitter {
+    /// From the requests of which a row is picked for validation, one by one.
+    ///
+    /// # Errors
+    /// [`Kind::Description`] for an unknown `stop_on`.
+    pub fn new(d: &Description, mut held: Vec<bool>, validation_from: Option<u32>) -> Result<Self> {
+        let requests = held.len() as u32;
+        let cut = |share: f64, of: u32| of - (libm::round(f64::from(of) * share) as u32).min(of);
+        let from = match (d.toml.data.validation.last, validation_from) {
+            (_, Some(from)) => Some(from),
+            (Some(share), None) => Some(cut(share, requests)),
+            (None, None) => None,
+        };
+        if let Some(late) = from.and_then(|from| held.get_mut(from as usize..)) {
+            late.fill(true);
+        }
+        let train_requests = held.iter().filter(|h| !**h).count() as u32;
+        let stop_from = match &d.toml.train.stop_on {
+            StopOn::Last { last } => cut(*last, train_requests),
+            StopOn::Name(name) if name == "validation" || name == "none" => train_requests,
+            StopOn::Name(name) => {
+                let message = format!(
+                    "unknown stop_on \"{name}\"; {{ last = share }}, \"validation\" or \"none\""
+                );
+                return Err(Error::in_file(Kind::Description, &d.file, message));
+            }
+        };
+        Ok(Self {
+            held,
+            stop_from,
+            seen: 0,
+            last: None,
+        })
+    }
+
+    /// The part of the next row, which is of `request`. Rows are asked for in log order.
+    pub fn part(&mut self, request: u32) -> Part {
+        if self.held[request as usize] {
+            return Part::Validation;
+        }
+        if self.last != Some(request) {
+            self.seen += 1;
+            self.last = Some(request);
+        }
+        if self.seen > self.stop_from {
+            Part::Stop
+        } else {
+            Part::Train
+        }
+    }
+
+    /// From the first row again.
+    pub fn rewind(&mut self) {
+        (self.seen, self.last) = (0, None);
+    }
+}
 
 /// Which rows do what, before anything is learned.
 ///
 /// # Errors
 /// [`Kind::Data`] if a part that must not be empty is.
 pub fn split(d: &Description, raw: &RawLog) -> Result<Split> {
-    let requests = raw.requests() as u32;
-    let cut = |share: f64, of: u32| of - (libm::round(f64::from(of) * share) as u32).min(of);
-    let from = match (d.toml.data.validation.last, raw.validation_from) {
-        (_, Some(from)) => Some(from),
-        (Some(share), None) => Some(cut(share, requests)),
-        (None, None) => None,
-    };
     // A request is held out as a whole if one of its rows is.
     let mut held = vec![false; raw.requests()];
-    for row in 0..raw.rows() {
-        let request = raw.request[row];
-        held[request as usize] |= raw.validation[row] || from.is_some_and(|f| request >= f);
+    for (request, picked) in raw.request.iter().zip(&raw.validation) {
+        held[*request as usize] |= picked;
     }
-    let train_requests = held.iter().filter(|h| !**h).count() as u32;
-    let stop_from = match &d.toml.train.stop_on {
-        StopOn::Last { last } => cut(*last, train_requests),
-        StopOn::Name(_) => train_requests,
-    };
+    let mut splitter = Splitter::new(d, held, raw.validation_from)?;
     let mut split = Split::default();
-    let (mut seen, mut last) = (0, None);
-    for row in 0..raw.rows() {
-        let request = raw.request[row];
-        if held[request as usize] {
-            split.validation.push(row as u32);
-            continue;
-        }
-        if last != Some(request) {
-            seen += 1;
-            last = Some(request);
-        }
-        let part = if seen > stop_from {
-            &mut split.stop
-        } else {
-            &mut split.train
-        };
-        part.push(row as u32);
+    for (row, request) in (0..).zip(&raw.request) {
+        split.push(splitter.part(*request), row);
     }
-    match &d.toml.train.stop_on {
-        StopOn::Name(name) if name == "validation" => split.stop.clone_from(&split.validation),
-        StopOn::Name(name) if name != "none" => {
-            let message = format!(
-                "unknown stop_on \"{name}\"; {{ last = share }}, \"validation\" or \"none\""
-            );
-            return Err(Error::in_file(Kind::Description, &d.file, message));
-        }
-        _ => {}
-    }
-    if split.train.is_empty() {
-        return Err(Error::in_file(
-            Kind::Data,
-            &d.file,
-            "no training row is left by validation and stop_on",
-        ));
-    }
+    split.close(d)?;
     Ok(split)
+}
+
+impl Split {
+    pub(crate) fn push(&mut self, part: Part, row: u32) {
+        let rows = match part {
+            Part::Train => &mut self.train,
+            Part::Stop => &mut self.stop,
+            Part::Validation => &mut self.validation,
+        };
+        rows.push(row);
+    }
+
+    pub(crate) fn close(&mut self, d: &Description) -> Result<()> {
+        if matches!(&d.toml.train.stop_on, StopOn::Name(name) if name == "validation") {
+            self.stop.clone_from(&self.validation);
+        }
+        if self.train.is_empty() {
+            return Err(Error::in_file(
+                Kind::Data,
+                &d.file,
+                "no training row is left by validation and stop_on",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Takes a request, its rows, and its user's state.
@@ -91,110 +149,13 @@ pub fn for_each_state(
     visit: &mut Visit<'_>,
 ) {
     debug_assert!(d.num_served_features() <= spec.features.len());
-    let bytes = features::state_bytes(spec);
-    let mut fresh = vec![0; bytes];
-    // The length is right, and `reset` refuses nothing else.
-    let _ = features::reset(spec, &mut fresh);
-    let keys: Vec<usize> = features::key_features(spec).collect();
-    let used: Vec<usize> = (0..spec.labels.len())
-        .filter(|l| spec.features.iter().any(|f| feeds(&f.source, *l)))
-        .collect();
-    let mut users: FxHashMap<u64, usize> = FxHashMap::default();
-    let mut states: Vec<Vec<u8>> = Vec::new();
-    let mut pending: Vec<BinaryHeap<Reverse<(i64, u32, u8)>>> = Vec::new();
-    let mut row = 0;
-    let mut due: Vec<(i64, u32, u8)> = Vec::new();
-    let mut key_list: Vec<Key> = Vec::new();
-    let mut ends: Vec<usize> = Vec::new();
-    // After a user's last request nobody asks for the state: what would wait for ever is not kept.
-    let last_request: FxHashMap<u64, usize> = raw
-        .user
-        .iter()
-        .enumerate()
-        .map(|(request, user)| (*user, request))
-        .collect();
-    for request in 0..raw.requests() {
-        let start = row;
-        while row < raw.rows() && raw.request[row] as usize == request {
-            row += 1;
-        }
-        if bytes == 0 || raw.user[request] == RawLog::NOBODY {
-            visit(request, start..row, &fresh);
-            continue;
-        }
-        let user = *users.entry(raw.user[request]).or_insert_with(|| {
-            states.push(fresh.clone());
-            pending.push(BinaryHeap::new());
-            states.len() - 1
-        });
-        due.clear();
-        while let Some(Reverse(first)) = pending[user].peek()
-            && first.0 < raw.time[request]
-        {
-            due.push(*first);
-            pending[user].pop();
-        }
-        // A missing key leaves its features as they are, so it is not among an event's keys.
-        key_list.clear();
-        ends.clear();
-        for (_, row, _) in &due {
-            for feature in &keys {
-                let hash = row_key(raw, spec, boundaries, *feature, *row);
-                key_list.extend(hash.map(|hash| Key {
-                    feature: *feature as u8,
-                    hash,
-                }));
-            }
-            ends.push(key_list.len());
-        }
-        let mut start_of_keys = 0;
-        let events: Vec<Event<'_>> = due
-            .iter()
-            .zip(&ends)
-            .map(|((time, row, label), end)| {
-                let value = raw.labels[usize::from(*label)].values[*row as usize];
-                let keys = &key_list[start_of_keys..*end];
-                start_of_keys = *end;
-                Event {
-                    time: *time,
-                    label: *label,
-                    value,
-                    keys,
-                }
-            })
-            .collect();
-        if !events.is_empty() {
-            // One call for all events: the checksum over the whole state is paid once a request. The state was made
-            // by `reset`, and the reader has bounded times and values, so nothing is refused.
-            let applied = features::apply(spec, &mut states[user], &events);
-            debug_assert_eq!(applied, Ok(()));
-        }
-        visit(request, start..row, &states[user]);
-        if last_request[&raw.user[request]] == request {
-            (states[user], pending[user]) = (Vec::new(), BinaryHeap::new());
-            continue;
-        }
-        for label in &used {
-            let column = &raw.labels[*label];
-            for r in start..row {
-                if !column.values[r].is_nan() {
-                    pending[user].push(Reverse((column.arrival[r], r as u32, *label as u8)));
-                }
-            }
-        }
-    }
-}
-
-fn feeds(source: &Source, wanted: usize) -> bool {
-    match *source {
-        Source::Column | Source::Cross { .. } => false,
-        Source::LastIds { label, .. }
-        | Source::Count { label }
-        | Source::Rate { label, .. }
-        | Source::KeyRate { label, .. }
-        | Source::Since { label }
-        | Source::Previous { label } => usize::from(label) == wanted,
-    }
+    let last_requests = raw.user.iter().copied().zip(0..).collect();
+    let whole = Chunk {
+        raw,
+        rows_before: 0,
+        requests_before: 0,
+    };
+    States::new(boundaries, spec, &last_requests).pass(&whole, visit);
 }
 
 /// Key of a feature of one row, as the device makes it.
@@ -243,8 +204,48 @@ pub fn derive_by(
     spec: &Spec<'_>,
     raw: &RawLog,
 ) -> Vec<RawColumn> {
-    let mut columns: Vec<RawColumn> = d
-        .toml
+    let last_requests = raw.user.iter().copied().zip(0..).collect();
+    let whole = Chunk {
+        raw,
+        rows_before: 0,
+        requests_before: 0,
+    };
+    States::new(boundaries, spec, &last_requests).derive(d, &whole)
+}
+
+impl States<'_> {
+    /// Raw columns of the derived features of the next requests of the log.
+    pub fn derive(&mut self, d: &Description, chunk: &Chunk<'_>) -> Vec<RawColumn> {
+        let mut columns = empty_derived(d);
+        let (spec, boundaries, raw) = (self.spec, self.boundaries, chunk.raw);
+        self.pass(chunk, &mut |request, rows, state| {
+            let (state, now) = (Some(state), raw.time[request]);
+            // Of features known in training alone the spec may have none, and none is derived.
+            for (i, (column, feature)) in columns.iter_mut().zip(&spec.features).enumerate() {
+                match (column, feature.source) {
+                    (RawColumn::Lists { offsets, ids, .. }, Source::LastIds { .. }) => {
+                        ids.extend(features::last_ids(spec, state, i));
+                        offsets.push(ids.len() as u32);
+                    }
+                    (RawColumn::Numbers(x), Source::KeyRate { key, .. }) => {
+                        for row in rows.clone() {
+                            let key = row_key(raw, spec, boundaries, usize::from(key), row as u32);
+                            x.push(features::number(spec, state, i, now, key).unwrap_or(f32::NAN));
+                        }
+                    }
+                    (RawColumn::Numbers(x), _) => {
+                        x.push(features::number(spec, state, i, now, None).unwrap_or(f32::NAN))
+                    }
+                    _ => {}
+                }
+            }
+        });
+        columns
+    }
+}
+
+fn empty_derived(d: &Description) -> Vec<RawColumn> {
+    d.toml
         .feature
         .iter()
         .map(|f| match f.kind {
@@ -256,33 +257,11 @@ pub fn derive_by(
             kind if kind.is_derived() => RawColumn::Numbers(Vec::new()),
             _ => RawColumn::None,
         })
-        .collect();
-    for_each_state(d, boundaries, spec, raw, &mut |request, rows, state| {
-        let (state, now) = (Some(state), raw.time[request]);
-        // Of features known in training alone the spec may have none, and none is derived.
-        for (i, (column, feature)) in columns.iter_mut().zip(&spec.features).enumerate() {
-            match (column, feature.source) {
-                (RawColumn::Lists { offsets, ids, .. }, Source::LastIds { .. }) => {
-                    ids.extend(features::last_ids(spec, state, i));
-                    offsets.push(ids.len() as u32);
-                }
-                (RawColumn::Numbers(x), Source::KeyRate { key, .. }) => {
-                    for row in rows.clone() {
-                        let key = row_key(raw, spec, boundaries, usize::from(key), row as u32);
-                        x.push(features::number(spec, state, i, now, key).unwrap_or(f32::NAN));
-                    }
-                }
-                (RawColumn::Numbers(x), _) => {
-                    x.push(features::number(spec, state, i, now, None).unwrap_or(f32::NAN))
-                }
-                _ => {}
-            }
-        }
-    });
-    columns
+        .collect()
 }
 
-fn all_boundaries(fit: &Fit, spec: &Spec<'_>) -> Vec<Vec<u8>> {
+/// Bytes of every feature's boundaries.
+pub(crate) fn all_boundaries(fit: &Fit, spec: &Spec<'_>) -> Vec<Vec<u8>> {
     let features = 0..spec.features.len();
     features.map(|i| fit.boundaries(i)).collect()
 }
@@ -294,6 +273,19 @@ pub fn encode(
     spec: &Spec<'_>,
     raw: &RawLog,
     derived: &[RawColumn],
+) -> Dataset {
+    let end = raw.time.last().copied().unwrap_or(0);
+    encode_until(d, fit, spec, raw, derived, end)
+}
+
+/// [`encode`] of a part of a log that ends at `end`.
+pub(crate) fn encode_until(
+    d: &Description,
+    fit: &Fit,
+    spec: &Spec<'_>,
+    raw: &RawLog,
+    derived: &[RawColumn],
+    end: i64,
 ) -> Dataset {
     let vocabularies: Vec<_> = fit.tables.iter().map(|t| t.open()).collect();
     let row_of = |_: usize, table: u8, key: Option<u64>, default_row: u32| {
@@ -308,7 +300,7 @@ pub fn encode(
     };
     Dataset {
         features: encode_by(d, spec, &all_boundaries(fit, spec), raw, derived, &row_of),
-        ..labels(d, raw)
+        ..labels_by(d, raw, end)
     }
 }
 
@@ -441,12 +433,17 @@ pub fn encode_by(
 
 /// Labels and groups of a log, without features.
 pub fn labels(d: &Description, raw: &RawLog) -> Dataset {
+    labels_by(d, raw, raw.time.last().copied().unwrap_or(0))
+}
+
+/// [`labels`] of a part of a log that ends at `end`.
+pub(crate) fn labels_by(d: &Description, raw: &RawLog, end: i64) -> Dataset {
     Dataset {
         features: Vec::new(),
         request: raw.request.clone(),
         time: raw.time.clone(),
         tasks: (0..d.toml.task.len())
-            .map(|t| task_data(d, raw, t))
+            .map(|t| task_data(d, raw, t, end))
             .collect(),
         gauc_group: raw.gauc_group.clone(),
         line: raw.line.clone(),
@@ -460,15 +457,14 @@ fn first_rows(raw: &RawLog) -> impl Iterator<Item = u32> + '_ {
 }
 
 /// Labels and weights of one task: its rows' weights in its space, where its label is known and old enough.
-fn task_data(d: &Description, raw: &RawLog, task: usize) -> TaskData {
+fn task_data(d: &Description, raw: &RawLog, task: usize, end: i64) -> TaskData {
     let t = &d.toml.task[task];
     let label = d.label(t.label().get_ref()).unwrap_or(0);
     let l = &d.toml.label[label];
     let window = l.window.unwrap_or(l.delay) as i64;
-    let end = raw.time.last().copied().unwrap_or(0);
     let timed = d.toml.data.time.is_some();
     let given = t.space.as_ref().and_then(|s| d.task(s.get_ref()));
-    let given = given.map(|g| task_data(d, raw, g));
+    let given = given.map(|g| task_data(d, raw, g, end));
     let label_space = t.space.as_ref().filter(|s| d.task(s.get_ref()).is_none());
     let label_space = label_space.and_then(|s| d.label(s.get_ref()));
     let mut data = TaskData::default();

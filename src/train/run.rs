@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::spec::Spec;
 use crate::train::checkpoint::RunLock;
-use crate::train::dataset::{Dataset, Split};
+use crate::train::dataset::{Dataset, Rows, Split};
 use crate::train::description::Description;
 use crate::train::error::{Error, Kind, Result};
 use crate::train::files::{self, write_atomically};
@@ -36,7 +36,7 @@ use crate::train::sampling::{self, Sampling};
 use crate::train::trainer::{
     CHECKPOINT_FILE, Evaluation, Job, Outcome, PARAMETERS_FILE, Progress, TrainError, Training,
 };
-use crate::train::{checkpoint, evaluate, export, pass, position, replay, warm};
+use crate::train::{checkpoint, evaluate, export, pass, position, replay, stream, warm};
 
 /// The report's name in a run's folder.
 const REPORT_FILE: &str = "report.json";
@@ -82,7 +82,7 @@ pub struct Report {
     /// Every evaluation of the stopping rows.
     pub history: Vec<Evaluation>,
     /// By task with a position bias: its logit at distinct values of what is known in training alone, less that of the
-    /// reference.
+    /// reference. Empty for a log that was streamed.
     pub position_bias: Vec<position::Curve>,
     /// Of gates and experts, on the validation rows.
     pub health: Health,
@@ -134,17 +134,22 @@ impl Prepared {
 /// # Errors
 /// [`Kind::Data`], naming the task.
 pub fn check_tasks(d: &Description, data: &Dataset, rows: &[u32]) -> Result<()> {
-    for (task, t) in d.toml.task.iter().zip(&data.tasks) {
-        let name = task.name.get_ref();
+    let counts = data.tasks.iter().map(|t| {
         let inside = || {
             rows.iter()
                 .map(|r| *r as usize)
                 .filter(|r| t.weights[*r] > 0.0)
         };
-        let (count, positive) = (
-            inside().count(),
-            inside().filter(|r| t.labels[*r] > 0.0).count(),
-        );
+        let positive = inside().filter(|r| t.labels[*r] > 0.0).count();
+        (inside().count(), positive)
+    });
+    check_counts(d, &counts.collect::<Vec<_>>())
+}
+
+/// [`check_tasks`] of training rows in each task's space, and of those that are positive.
+fn check_counts(d: &Description, counts: &[(usize, usize)]) -> Result<()> {
+    for (task, (count, positive)) in d.toml.task.iter().zip(counts.iter().copied()) {
+        let name = task.name.get_ref();
         let at = d.at(&task.name);
         let wrong = |message: String| Err(Error::at_line(Kind::Data, &d.file, at, message));
         if count == 0 {
@@ -166,6 +171,81 @@ pub fn check_tasks(d: &Description, data: &Dataset, rows: &[u32]) -> Result<()> 
     Ok(())
 }
 
+/// A log that is ready to be trained on.
+struct Ready {
+    data: Box<dyn Rows>,
+    split: Split,
+    train_rows: usize,
+    quarantined_rows: u64,
+    quarantined: Vec<String>,
+    /// Before the fit, if it is in memory.
+    raw: Option<RawLog>,
+}
+
+/// A log of which features have learned.
+enum Learned {
+    InMemory(RawLog, Split, Vec<RawColumn>),
+    Streamed(stream::Outline),
+}
+
+impl Learned {
+    /// Reads a log and learns a fit from it.
+    fn learn(o: &Options<'_>, d: &Description, previous: Option<&Fit>) -> Result<(Self, Fit)> {
+        if stream::wanted(d, o.data) {
+            let mut outline = stream::outline(d, o.data)?;
+            let fit = stream::learn(d, o.data, &mut outline, previous, o.out)?;
+            return Ok((Self::Streamed(outline), fit));
+        }
+        let raw = log::read(d, o.data)?;
+        let split = pass::split(d, &raw)?;
+        let learned_from: Vec<u32> = merged(&split.train, &split.stop, &split.validation);
+        let (fit, derived) = Fit::learn(d, &raw, &learned_from, previous)?;
+        Ok((Self::InMemory(raw, split, derived), fit))
+    }
+
+    /// Passes the log through the fit.
+    fn ready(
+        self,
+        o: &Options<'_>,
+        d: &Description,
+        (fit, spec): (&Fit, &Spec<'_>),
+        (tasks, seed): (&[TaskOptions], u64),
+    ) -> Result<Ready> {
+        match self {
+            Self::InMemory(raw, split, derived) => {
+                let Prepared {
+                    raw,
+                    split,
+                    mut data,
+                } = Prepared::encode(d, fit, spec, raw, split, &derived);
+                check_tasks(d, &data, &split.train)?;
+                sample(tasks, &mut data, &split.train, 0, seed);
+                Ok(Ready {
+                    data: Box::new(data),
+                    train_rows: split.train.len(),
+                    split,
+                    quarantined_rows: raw.quarantined_rows,
+                    quarantined: raw.quarantined.clone(),
+                    raw: Some(raw),
+                })
+            }
+            Self::Streamed(mut outline) => {
+                let (fitted, sampled) = ((fit, spec), (tasks, seed));
+                let stored = stream::store(d, o.data, &mut outline, fitted, sampled, o.out)?;
+                check_counts(d, &stored.counts)?;
+                Ok(Ready {
+                    data: Box::new(stored.store),
+                    split: stored.split,
+                    train_rows: stored.train_rows,
+                    quarantined_rows: outline.log.quarantined_rows,
+                    quarantined: outline.log.quarantined,
+                    raw: None,
+                })
+            }
+        }
+    }
+}
+
 /// Trains a description into a folder.
 ///
 /// # Errors
@@ -180,41 +260,37 @@ pub fn train(
     // Before anything is read or written: who is not alone in the folder leaves it as it is.
     let lock = RunLock::take(o.out)?;
     let previous = o.from.map(|from| start_from(&d, o.out, from)).transpose()?;
-    let raw = log::read(&d, o.data)?;
-    let split = pass::split(&d, &raw)?;
-    let learned_from: Vec<u32> = merged(&split.train, &split.stop, &split.validation);
-    let (fit, derived) = Fit::learn(&d, &raw, &learned_from, previous.as_ref().map(|p| &p.fit))?;
-    let spec = fit.spec(&d)?;
-    let training_spec = fit.training_spec(&d)?;
-    let bias = position::towers(&d, &fit, &training_spec);
-    let prepared = Prepared::encode(&d, &fit, &training_spec, raw, split, &derived);
-    let Prepared {
-        raw,
-        split,
-        mut data,
-    } = prepared;
-    drop(derived);
-    check_tasks(&d, &data, &split.train)?;
-
     let usage = |message: String| Error::in_file(Kind::Description, &d.file, message);
     let mut options = d.train_options().map_err(usage)?;
     options.threads = o.threads;
     options.seed = o.seed.unwrap_or(options.seed);
     let tasks = d.task_options().map_err(usage)?;
     let schedules = d.task_schedules().map_err(usage)?;
-    sample(&tasks, &mut data, &split.train, options.seed);
+    let (learned, fit) = Learned::learn(o, &d, previous.as_ref().map(|p| &p.fit))?;
+    let spec = fit.spec(&d)?;
+    let training_spec = fit.training_spec(&d)?;
+    let bias = position::towers(&d, &fit, &training_spec);
+    let Ready {
+        data,
+        split,
+        train_rows,
+        quarantined_rows,
+        quarantined,
+        raw,
+    } = learned.ready(o, &d, (&fit, &training_spec), (&tasks, options.seed))?;
+    let data = &*data;
     let from = match &previous {
         Some(previous) => {
             let rows = &split.train;
             Some(warm::parameters(
-                &d, &fit, &spec, previous, &data, rows, &options,
+                &d, &fit, &spec, previous, data, rows, &options,
             )?)
         }
         None => None,
     };
     let job = Job {
         spec: &spec,
-        data: &data,
+        data,
         split: &split,
         options: &options,
         tasks: &tasks,
@@ -269,24 +345,33 @@ pub fn train(
         steps: trained.steps,
         best_step: trained.best_step,
         stopped_early: trained.stopped_early,
-        rows: [split.train.len(), split.stop.len(), split.validation.len()],
-        quarantined_rows: raw.quarantined_rows,
-        quarantined: raw.quarantined.clone(),
+        rows: [train_rows, split.stop.len(), split.validation.len()],
+        quarantined_rows,
+        quarantined,
         parameters: [
             p.tables.iter().map(Vec::len).sum(),
             dense.map(|d| d.weight.len() + d.bias.len()).sum(),
         ],
         history: trained.history.clone(),
-        health: health::measure(&spec, p, &data, &split.validation),
-        position_bias: position::curves(&d, &raw, &trained.position_bias),
+        health: health::measure(&spec, p, data, &split.validation)
+            .map_err(|e| Error::io(o.out, &e))?,
+        position_bias: raw.map_or_else(Vec::new, |raw| {
+            position::curves(&d, &raw, &trained.position_bias)
+        }),
     };
     write_json(&o.out.join(REPORT_FILE), &report)?;
     Ok(report)
 }
 
 /// Leaves negatives out and weighs positives, in training rows alone: what stops training and what is reported on is
-/// never sampled.
-fn sample(tasks: &[TaskOptions], data: &mut Dataset, rows: &[u32], seed: u64) {
+/// never sampled. `data` begins with row `before` of the log.
+pub(crate) fn sample(
+    tasks: &[TaskOptions],
+    data: &mut Dataset,
+    rows: &[u32],
+    before: usize,
+    seed: u64,
+) {
     for (t, (options, task)) in tasks.iter().zip(&mut data.tasks).enumerate() {
         let sampling = options.sampling;
         if sampling == Sampling::default() {
@@ -295,7 +380,7 @@ fn sample(tasks: &[TaskOptions], data: &mut Dataset, rows: &[u32], seed: u64) {
         for row in rows.iter().map(|r| *r as usize) {
             let positive = task.labels[row] > 0.0;
             let rate = sampling.keep_negatives;
-            let kept = sampling::keep(seed, t, row as u64, positive, rate);
+            let kept = sampling::keep(seed, t, (before + row) as u64, positive, rate);
             let factor = if kept { sampling.weight(positive) } else { 0.0 };
             task.weights[row] *= factor as f32;
         }

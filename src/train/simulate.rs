@@ -59,6 +59,38 @@ impl Default for Knobs {
     }
 }
 
+/// How tables are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// `.csv`.
+    #[default]
+    Csv,
+    /// `.csv.gz`; side tables are plain.
+    #[serde(rename = "csv.gz")]
+    CsvGzip,
+    /// `.parquet`: the same values, to the bit.
+    Parquet,
+}
+
+impl Format {
+    /// What file names end in.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::CsvGzip => "csv.gz",
+            Format::Parquet => "parquet",
+        }
+    }
+
+    fn of_side_tables(self) -> Self {
+        match self {
+            Format::CsvGzip => Format::Csv,
+            other => other,
+        }
+    }
+}
+
 /// What to simulate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -68,8 +100,8 @@ pub struct SimulateOptions {
     pub rows: u64,
     /// Everything follows from the seed, the rows and the knobs, byte for byte.
     pub seed: u64,
-    /// Write `.csv.gz` instead of `.csv`.
-    pub gzip: bool,
+    /// How log, truth and side tables are written.
+    pub format: Format,
     /// Strengths of the effects.
     pub knobs: Knobs,
 }
@@ -79,7 +111,7 @@ impl Default for SimulateOptions {
         SimulateOptions {
             rows: 100_000,
             seed: 1,
-            gzip: false,
+            format: Format::Csv,
             knobs: Knobs::default(),
         }
     }

@@ -3,6 +3,7 @@
 //! A run is a function of the spec, the options, the data and the seed: neither threads, nor the clock, nor being
 //! killed and resumed changes a bit of its result.
 use core::sync::atomic::{AtomicBool, Ordering};
+use std::borrow::Cow;
 use std::prelude::v1::*;
 use std::time::Instant;
 
@@ -12,7 +13,8 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::spec::Spec;
 use crate::train::balance::Balancer;
 use crate::train::checkpoint::{self, FileError, Position, RunLock};
-use crate::train::dataset::{Dataset, FeatureData, Split};
+use crate::train::dataset::{Dataset, FeatureData, Place, Rows, Split};
+use crate::train::evaluate::measure;
 use crate::train::gradient::{Gradients, Plan};
 use crate::train::metrics::TaskMetrics;
 use crate::train::network::bias::Bias;
@@ -23,13 +25,16 @@ use crate::train::options::{EvaluateEvery, TaskOptions, TaskSchedules, TrainOpti
 use crate::train::parameters::Parameters;
 use crate::train::random::Key;
 
+mod order;
+use order::{Order, Units};
+
 /// What to train, on what.
 #[derive(Clone, Copy, Debug)]
 pub struct Job<'a> {
     /// The model.
     pub spec: &'a Spec<'a>,
     /// The log.
-    pub data: &'a Dataset,
+    pub data: &'a dyn Rows,
     /// Which rows do what.
     pub split: &'a Split,
     /// How.
@@ -51,6 +56,13 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// Rows could not be read back.
+    fn unreadable(&self, source: std::io::Error) -> TrainError {
+        let folder = self.folder.map(RunLock::folder);
+        let path = folder.map(Into::into).unwrap_or_default();
+        TrainError::File(FileError::Io { path, source })
+    }
+
     /// A task's options in step `step`.
     fn task_at(&self, task: usize, step: u64) -> TaskOptions {
         let mut options = self.tasks[task];
@@ -185,7 +197,9 @@ struct Run<'a> {
     /// Without: its parameters carry them.
     served: Network,
     /// Training rows with a weight in some task.
-    rows: Vec<u32>,
+    rows: Cow<'a, [u32]>,
+    /// What is shuffled.
+    units: Units,
     position: Position,
     state: State<f32>,
     best: Option<Weights<f32>>,
@@ -252,7 +266,9 @@ fn take_steps(
     let mut gradients = Gradients::default();
     let per_epoch = run.rows.len().div_ceil(options.batch) as u64;
     let steps = per_epoch * u64::from(options.epochs);
-    let mut order: Option<(u64, Vec<u32>)> = None;
+    let mut order: Option<(u64, Order)> = None;
+    // The next batch, read while the last one was trained on.
+    let mut ahead: Option<(u64, (Dataset, Vec<u32>))> = None;
     let (begin, first_step) = (Instant::now(), run.position.step);
     let mut saved = Instant::now();
 
@@ -262,18 +278,35 @@ fn take_steps(
         let order = match &mut order {
             Some((of, order)) if *of == epoch => order,
             _ => {
-                let mut rows = run.rows.clone();
-                Key::new(options.seed).at(1).at(epoch).shuffle(&mut rows);
-                &mut order.insert((epoch, rows)).1
+                let key = Key::new(options.seed).at(1).at(epoch);
+                let shuffled = run.units.shuffle(&run.rows, key, options.batch);
+                &mut order.insert((epoch, shuffled)).1
             }
         };
-        let end = order.len().min((batch + 1) * options.batch);
-        run.step(
-            pool,
-            &mut gradients,
-            &order[batch * options.batch..end],
-            options.schedule(step, steps),
-        )?;
+        let rows = order.batch(batch);
+        let loaded = match ahead.take() {
+            Some((of, batch)) if of == step => Some(batch),
+            _ => job.data.batch(rows).map_err(|e| job.unreadable(e))?,
+        };
+        let next = match job.data.place() {
+            Place::Stored(_) if (batch as u64) + 1 < per_epoch => Some(order.batch(batch + 1)),
+            _ => None,
+        };
+        let (data, rows) = match (&loaded, job.data.place()) {
+            (Some((data, places)), _) => (data, places.as_slice()),
+            (None, Place::Memory(data)) => (data, rows),
+            (None, Place::Stored(_)) => (&NOTHING, &[][..]),
+        };
+        let factor = options.schedule(step, steps);
+        let read = std::thread::scope(|scope| {
+            let read = next.map(|rows| scope.spawn(|| job.data.batch(rows)));
+            run.step(pool, &mut gradients, data, rows, factor)?;
+            // A reader that panicked is asked again, by the next step.
+            let read = read.and_then(|read| read.join().ok());
+            let read = read.transpose().map_err(|e| job.unreadable(e))?;
+            Ok::<_, TrainError>(read.flatten())
+        })?;
+        ahead = read.map(|batch| (step + 1, batch));
         if batch as u64 + 1 == per_epoch {
             run.position.balancer.end_epoch();
         }
@@ -340,8 +373,7 @@ impl<'a> Run<'a> {
             None => served.clone(),
         };
         network.offsets = job.tasks.iter().map(TaskOptions::offset).collect();
-        let in_a_space = |r: &&u32| job.data.tasks.iter().any(|t| t.weights[**r as usize] > 0.0);
-        let rows: Vec<u32> = job.split.train.iter().filter(in_a_space).copied().collect();
+        let rows = job.data.in_a_space(&job.split.train);
         if rows.is_empty() {
             return Err(TrainError::NoRows);
         }
@@ -370,6 +402,7 @@ impl<'a> Run<'a> {
             job,
             network,
             served,
+            units: Units::new(job, &rows)?,
             rows,
             position,
             state,
@@ -391,15 +424,17 @@ impl<'a> Run<'a> {
         &mut self,
         pool: &rayon::ThreadPool,
         gradients: &mut Gradients<f32>,
+        data: &Dataset,
         rows: &[u32],
         factor: f64,
     ) -> Result<(), TrainError> {
-        let Job {
-            data,
-            options,
-            tasks,
-            ..
-        } = *self.job;
+        let Job { options, tasks, .. } = *self.job;
+        if rows.is_empty() {
+            // The batch before ends with a request that is longer than a batch.
+            gradients.losses = vec![0.0; tasks.len()];
+            gradients.weights = vec![0.0; tasks.len()];
+            return Ok(());
+        }
         let (network, state, step) = (&self.network, &mut self.state, self.position.step);
         let balancer = &mut self.position.balancer;
         let dropout = Dropout::of(options.dropout, options.seed, step);
@@ -489,15 +524,16 @@ impl<'a> Run<'a> {
         self.served.weights(parameters)
     }
 
-    fn position_curve(&self, weights: &Weights<f32>) -> Vec<(u32, Vec<f32>)> {
+    fn position_curve(&self, weights: &Weights<f32>) -> Result<Vec<(u32, Vec<f32>)>, TrainError> {
         let Some(bias) = self.job.bias else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let of = |data: &Dataset, rows: &[u32]| self.network.bias_logits(weights, data, rows);
         let reference = of(&bias.reference, &[0]);
         let (mut seen, mut curve) = (std::collections::BTreeSet::new(), Vec::new());
         for rows in self.rows.chunks(1024) {
-            let logits = of(self.job.data, rows);
+            let logits = self.job.data.with(rows, of);
+            let logits = logits.map_err(|e| self.job.unreadable(e))?;
             for (row, logits) in rows.iter().zip(logits.chunks(reference.len())) {
                 let bits: Vec<u32> = logits.iter().map(|z| z.to_bits()).collect();
                 if curve.len() < CURVE_POINTS && seen.insert(bits) {
@@ -506,7 +542,7 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        curve
+        Ok(curve)
     }
 
     /// Of served parameters.
@@ -515,14 +551,13 @@ impl<'a> Run<'a> {
         weights: &Weights<f32>,
         rows: &[u32],
     ) -> Result<Vec<TaskMetrics>, TrainError> {
-        let logits = self.served.predict(weights, self.job.data, rows);
-        if logits.iter().any(|z| !z.is_finite()) {
-            return Err(TrainError::NotFinite {
-                step: self.position.step,
-                what: "logit",
-            });
-        }
-        Ok(self.served.metrics(&logits, self.job.data, rows))
+        let measured = measure(&self.served, weights, self.job.data, rows);
+        let not_finite = TrainError::NotFinite {
+            step: self.position.step,
+            what: "logit",
+        };
+        let measured = measured.map_err(|e| self.job.unreadable(e))?;
+        measured.ok_or(not_finite)
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
@@ -550,7 +585,7 @@ impl<'a> Run<'a> {
             .best
             .take()
             .unwrap_or_else(|| self.state.averaged(&self.network, self.job.options.average));
-        let curve = self.position_curve(&weights);
+        let curve = self.position_curve(&weights)?;
         let weights = self.serve(weights);
         let metrics = self.metrics(&weights, &self.job.split.validation)?;
         let parameters = self.served.parameters(weights);
@@ -568,6 +603,16 @@ impl<'a> Run<'a> {
         })
     }
 }
+
+/// Stands in where there is no row in memory.
+static NOTHING: Dataset = Dataset {
+    features: Vec::new(),
+    request: Vec::new(),
+    time: Vec::new(),
+    tasks: Vec::new(),
+    gauc_group: Vec::new(),
+    line: Vec::new(),
+};
 
 /// The checkpoint's name in a run's folder.
 pub const CHECKPOINT_FILE: &str = "checkpoint.bin";
@@ -588,16 +633,23 @@ fn fingerprint(job: &Job<'_>, rows: &[u32], begin: &Weights<f32>) -> u64 {
         job.spec, job.tasks, job.schedules, job.bias
     );
     digest.update(settings.as_bytes());
-    digest.update(&(job.data.request.len() as u64).to_le_bytes());
     for list in [rows, &job.split.stop] {
         words(&mut digest, list, |x| x.to_le_bytes());
     }
-    let tasks = job.data.tasks.iter().flat_map(|t| [&t.labels, &t.weights]);
+    let data = match job.data.place() {
+        Place::Memory(data) => data,
+        Place::Stored(store) => {
+            digest.update(&store.digest().to_le_bytes());
+            &NOTHING
+        }
+    };
+    digest.update(&(data.request.len() as u64).to_le_bytes());
+    let tasks = data.tasks.iter().flat_map(|t| [&t.labels, &t.weights]);
     let begin = begin.tables.iter().chain([&begin.dense]);
     for floats in tasks.chain(begin) {
         words(&mut digest, floats, |x| x.to_le_bytes());
     }
-    for feature in &job.data.features {
+    for feature in &data.features {
         match feature {
             FeatureData::Rows(rows) => words(&mut digest, rows, |x| x.to_le_bytes()),
             FeatureData::Lists { offsets, rows, .. } => {

@@ -20,7 +20,7 @@ use crate::train::error::{Error, Kind, Result, near_misses};
 use crate::train::evaluate::duration_score;
 use crate::train::expression::number;
 use crate::train::log::RawLog;
-use crate::train::log::source::Source;
+use crate::train::log::source::{self, Source};
 use crate::train::loss::sigmoid;
 use crate::train::metrics::{expected_auc, mean, xauc};
 
@@ -120,7 +120,7 @@ pub fn measure(
         let message = "the log has several files; a truth belongs to one, give it with --data";
         return Err(Error::in_file(Kind::Description, &d.file, message));
     }
-    let mut source = Source::open(path)?;
+    let mut source = Source::open(path, &source::Wanted::ALL)?;
     let find = |name: &str| source.header.iter().position(|h| h == name);
     let request = need(&source, "request_id")?;
     let click = need(&source, "p_latent_click")?;

@@ -6,7 +6,7 @@
 use std::prelude::v1::*;
 
 use crate::spec::{Encoding, Lookup, Spec};
-use crate::train::dataset::Dataset;
+use crate::train::dataset::Rows;
 use crate::train::description::Description;
 use crate::train::error::{Error, Kind, Result};
 use crate::train::fit::Fit;
@@ -149,7 +149,7 @@ pub fn parameters(
     fit: &Fit,
     spec: &Spec<'_>,
     previous: &Run,
-    data: &Dataset,
+    data: &dyn Rows,
     rows: &[u32],
     options: &TrainOptions,
 ) -> Result<Parameters<f32>> {

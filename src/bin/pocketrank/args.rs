@@ -66,8 +66,11 @@ pub struct Simulate {
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Write .csv.gz instead of .csv.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "parquet")]
     pub gzip: bool,
+    /// Write .parquet instead of .csv.
+    #[arg(long)]
+    pub parquet: bool,
     /// Close the loop: let this file order the simulated feed, and print what users did.
     #[arg(long, value_name = "FILE.pkr", requires = "model")]
     pub policy: Option<PathBuf>,
@@ -166,7 +169,7 @@ pub struct Eval {
     #[arg(long)]
     pub slice: Vec<String>,
     /// The truth of a simulated log: measure the gap to the best prediction possible, too.
-    #[arg(long, value_name = "TRUTH.csv")]
+    #[arg(long, value_name = "TRUTH")]
     pub truth: Option<PathBuf>,
 }
 

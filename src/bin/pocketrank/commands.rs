@@ -10,7 +10,9 @@ use pocketrank::engine::{Model, OpenOptions};
 use pocketrank::train::description::Description;
 use pocketrank::train::error::{Error, Kind, Result};
 use pocketrank::train::metrics::TaskMetrics;
-use pocketrank::train::simulate::{self, Knobs, PolicyReport, SimulateError, SimulateOptions};
+use pocketrank::train::simulate::{
+    self, Format, Knobs, PolicyReport, SimulateError, SimulateOptions,
+};
 use pocketrank::train::slices::Slices;
 use pocketrank::train::{evaluate, importance, lint, policy, replay, run, truth};
 
@@ -465,7 +467,11 @@ fn simulate(args: &Simulate, json: bool) -> Result<()> {
     let options = SimulateOptions {
         rows: args.rows,
         seed: args.seed,
-        gzip: args.gzip,
+        format: match (args.gzip, args.parquet) {
+            (_, true) => Format::Parquet,
+            (true, _) => Format::CsvGzip,
+            _ => Format::Csv,
+        },
         knobs,
     };
     let bar = ProgressBar::new(args.rows);

@@ -237,6 +237,8 @@ pub enum EvaluateEvery {
 #[allow(missing_docs)] // docs/description.md has them, with defaults; `TrainOptions` has the units.
 pub struct Train {
     pub batch: usize,
+    pub whole_requests: bool,
+    pub stream: crate::train::stream::Stream,
     pub epochs: u32,
     pub optimizer: String,
     pub lr: f64,
@@ -261,6 +263,8 @@ impl Default for Train {
     fn default() -> Self {
         Self {
             batch: 1024,
+            whole_requests: false,
+            stream: Default::default(),
             epochs: 5,
             optimizer: "adam".into(),
             lr: 0.001,

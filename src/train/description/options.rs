@@ -25,6 +25,7 @@ impl Description {
         };
         Ok(TrainOptions {
             batch: t.batch,
+            whole_requests: t.whole_requests,
             epochs: t.epochs,
             optimizer: optimizer(&t.optimizer)?,
             lr: t.lr,

@@ -3,10 +3,7 @@ use std::prelude::v1::*;
 
 use super::{FittedFeature, IDENTITY};
 use crate::spec::{NumberGrid, Transform};
-use crate::train::description::{
-    DefaultValue, Description, Feature as Described, FeatureKind, TransformStep,
-};
-use crate::train::log::RawLog;
+use crate::train::description::{DefaultValue, Feature as Described, FeatureKind, TransformStep};
 
 /// Input bytes of a number's value. With 1, the grid of numbers was the largest source of noise in the scores of the
 /// simulated feed; docs/numerics.md has the figures.
@@ -33,24 +30,14 @@ fn grid(f: &Described, t: &Transform) -> Option<NumberGrid> {
     })
 }
 
-/// Mean of a label as the user state keeps it.
-pub(super) fn label_mean(d: &Description, raw: &RawLog, label: usize, train: &[u32]) -> f32 {
-    let log1p = d.toml.label[label].log1p;
-    let (mut sum, mut count) = (0.0, 0u64);
-    for row in train {
-        let x = raw.labels[label].values[*row as usize];
-        if !x.is_nan() {
-            let kept = if log1p {
-                libm::log1p(x.into())
-            } else {
-                x.into()
-            };
-            // As the state clamps it.
-            sum += kept.clamp(0.0, 65535.0);
-            count += 1;
-        }
-    }
-    (sum / count.max(1) as f64) as f32
+/// A label's value as the user state keeps it.
+pub(super) fn kept_label(x: f32, log1p: bool) -> f64 {
+    let kept = if log1p {
+        libm::log1p(x.into())
+    } else {
+        x.into()
+    };
+    kept.clamp(0.0, 65535.0)
 }
 
 /// Transform, default, grid and buckets of raw values; NaN is missing.

@@ -3,11 +3,11 @@ use std::path::Path;
 use std::prelude::v1::*;
 
 use csv::ByteRecord;
-use rustc_hash::FxHashMap;
 
+use super::carried::Carried;
 use super::join::SideTable;
 use super::row::{At, Finder, Row};
-use super::source::Source;
+use super::source::{Source, Wanted};
 use super::values::{Reader, show};
 use super::{RawLog, time};
 use crate::features::{TIME_MAX, hash_text};
@@ -18,14 +18,6 @@ use crate::train::expression::{Bound, NotANumber, number};
 
 /// Bad rows that a report names.
 const SHOWN: usize = 20;
-
-/// What goes on from file to file.
-#[derive(Default)]
-pub(super) struct Carried {
-    /// GAUC groups by their hashed cell.
-    groups: FxHashMap<u64, u32>,
-    last_time_ms: Option<i64>,
-}
 
 /// What is wrong with a row.
 type Malformed<T> = core::result::Result<T, String>;
@@ -59,20 +51,20 @@ struct Binding {
     weights: Vec<Option<At>>,
 }
 
-pub(super) struct FileReader<'a> {
+pub(super) struct FileReader<'a, 't> {
     d: &'a Description,
     sides: &'a [SideTable],
     parts: Vec<(TimePart, i64)>,
     log: &'a mut RawLog,
-    carried: &'a mut Carried,
+    carried: &'a mut Carried<'t>,
 }
 
-impl<'a> FileReader<'a> {
+impl<'a, 't> FileReader<'a, 't> {
     pub fn new(
         d: &'a Description,
         sides: &'a [SideTable],
         log: &'a mut RawLog,
-        carried: &'a mut Carried,
+        carried: &'a mut Carried<'t>,
     ) -> Self {
         let columns = d.toml.data.columns.values();
         let parts = columns.map(|c| (c.part, libm::round(c.offset_hours * 3600.0) as i64));
@@ -86,8 +78,8 @@ impl<'a> FileReader<'a> {
     }
 
     /// Appends the rows of the file at `path`.
-    pub fn read(mut self, path: &Path) -> Result<()> {
-        let mut source = Source::open(path)?;
+    pub fn read(mut self, path: &Path, wanted: &Wanted<'_>) -> Result<()> {
+        let mut source = Source::open(path, wanted)?;
         let binding = self.bind(&source)?;
         let mut record = ByteRecord::new();
         let mut matched = vec![None; self.sides.len()];
@@ -97,6 +89,9 @@ impl<'a> FileReader<'a> {
             self.log.rows_read += 1;
             let read =
                 row.and_then(|()| self.row(&binding, &record, &mut matched, &mut last, line));
+            if let Some(error) = self.carried.refused.take() {
+                return Err(error);
+            }
             let Err(message) = read else { continue };
             self.roll_back(&binding);
             self.log.quarantined_rows += 1;
@@ -291,10 +286,15 @@ impl<'a> FileReader<'a> {
             binding.request.is_some() || (binding.user.is_some() && binding.time.is_some());
         let new = !listed || *last != Some(identity);
         if new {
+            // All rows so far are of whole requests.
+            if self.log.rows() >= self.carried.chunk_rows {
+                self.carried.refused = self.carried.take(self.log).err();
+            }
             self.request(binding, cells, identity.0)?;
         }
         let request = self.log.user.len() as u32 - 1;
         self.log.request.push(request);
+        let request = self.carried.requests(self.log) - 1;
         for (i, reader) in binding.features.iter().enumerate() {
             let Some(reader) = reader else { continue };
             if !reader.user || new {
@@ -327,7 +327,7 @@ impl<'a> FileReader<'a> {
     }
 
     fn request(&mut self, binding: &Binding, cells: &Row<'_>, user: u64) -> Malformed<()> {
-        if self.log.request.len() >= u32::MAX as usize {
+        if self.carried.rows_before + self.log.request.len() >= u32::MAX as usize {
             return Err(String::from(
                 "the log has over 4,294,967,294 rows; use fewer",
             ));
@@ -339,7 +339,7 @@ impl<'a> FileReader<'a> {
         self.log.time.push(cells.time_ms.div_euclid(1000));
         self.log.name.push(match binding.request {
             Some(at) => String::from_utf8_lossy(cells.cell(at)).into_owned(),
-            None => format!("{}", self.log.name.len()),
+            None => format!("{}", self.carried.requests_before + self.log.name.len()),
         });
         Ok(())
     }

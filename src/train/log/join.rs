@@ -5,7 +5,7 @@ use std::prelude::v1::*;
 use csv::ByteRecord;
 use rustc_hash::FxHashMap;
 
-use super::source::Source;
+use super::source::{Source, Wanted};
 use crate::train::description::{Description, Join};
 use crate::train::error::{Error, Kind, Result, near_misses};
 
@@ -24,14 +24,15 @@ pub(super) struct SideTable {
 }
 
 impl SideTable {
-    /// Reads the side table of `join` from `path`, keeping the columns for which `wanted` holds.
-    pub fn read(
-        d: &Description,
-        join: &Join,
-        path: &Path,
-        wanted: &dyn Fn(&str) -> bool,
-    ) -> Result<Self> {
-        let mut source = Source::open(path)?;
+    /// Reads the side table of `join` from `path`, keeping the columns that are wanted.
+    pub fn read(d: &Description, join: &Join, path: &Path, wanted: &Wanted<'_>) -> Result<Self> {
+        let key_too = |name: &str| name == join.key.table() || (wanted.names)(name);
+        let with_key = Wanted {
+            names: &key_too,
+            separator: wanted.separator,
+            time_unit: wanted.time_unit,
+        };
+        let mut source = Source::open(path, &with_key)?;
         let find = |source: &Source, name: &str| {
             source.header.iter().position(|n| n == name).ok_or_else(|| {
                 let near = near_misses(name, source.header.iter().map(String::as_str));
@@ -51,7 +52,7 @@ impl SideTable {
         }
         let name = |at: &usize| source.header[*at].clone();
         let offered = kept.iter().map(name).collect();
-        kept.retain(|at| wanted(&source.header[*at]));
+        kept.retain(|at| (wanted.names)(&source.header[*at]));
         kept.sort_unstable();
         kept.dedup();
         let mut table = Self {

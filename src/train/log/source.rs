@@ -1,4 +1,4 @@
-//! CSV files, plain or gzip: records, their lines, and what is wrong with the bytes.
+//! Files of rows, CSV (plain or gzip) or Parquet: records, their lines, and what is wrong with the bytes.
 use std::prelude::v1::*;
 
 use csv::ByteRecord;
@@ -6,26 +6,58 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use super::parquet::{ParquetRows, is_parquet};
+use crate::train::description::TimeUnit;
 use crate::train::error::{Error, Kind, Result, one_line};
 
 /// Bytes of a cell. A quote that is never closed makes one cell of the rest of a file.
 const CELL_BYTES: usize = 1 << 20;
 
-/// A CSV file that is being read.
+/// What is read of a file that knows columns and types.
+pub(crate) struct Wanted<'w> {
+    /// Columns whose cells matter; those of others may stay empty.
+    pub names: &'w dyn Fn(&str) -> bool,
+    /// What joins the elements of a list column.
+    pub separator: &'w dyn Fn(&str) -> Vec<u8>,
+    /// How times are written.
+    pub time_unit: TimeUnit,
+}
+
+impl Wanted<'_> {
+    /// Every column.
+    pub const ALL: Self = Self {
+        names: &|_| true,
+        separator: &|_| b"|".to_vec(),
+        time_unit: TimeUnit::Seconds,
+    };
+}
+
+/// A file that is being read.
 pub(crate) struct Source {
     pub file: PathBuf,
     pub header: Vec<String>,
-    reader: csv::Reader<Box<dyn Read>>,
+    rows: Rows,
+}
+
+enum Rows {
+    Csv(csv::Reader<Box<dyn Read>>),
+    Parquet(Box<ParquetRows>),
 }
 
 impl Source {
-    pub fn open(file: &Path) -> Result<Self> {
+    pub fn open(file: &Path, wanted: &Wanted<'_>) -> Result<Self> {
         let opened = File::open(file).map_err(|e| Error::io(file, &e))?;
         let mut buffered = BufReader::with_capacity(1 << 18, opened);
-        let gzip = buffered
-            .fill_buf()
-            .map_err(|e| Error::io(file, &e))?
-            .starts_with(&[0x1f, 0x8b]);
+        let first = buffered.fill_buf().map_err(|e| Error::io(file, &e))?;
+        if is_parquet(file, first) {
+            let (header, rows) = ParquetRows::open(file, wanted)?;
+            return Ok(Self {
+                file: file.to_path_buf(),
+                header,
+                rows: Rows::Parquet(Box::new(rows)),
+            });
+        }
+        let gzip = first.starts_with(&[0x1f, 0x8b]);
         let bytes: Box<dyn Read> = if gzip {
             Box::new(flate2::bufread::MultiGzDecoder::new(buffered))
         } else {
@@ -36,26 +68,20 @@ impl Source {
             .has_headers(false)
             .buffer_capacity(1 << 18)
             .from_reader(bytes);
-        let mut source = Self {
-            file: file.to_path_buf(),
-            header: Vec::new(),
-            reader,
-        };
-        source.read_header()?;
-        Ok(source)
+        Self::with_header(file, reader)
     }
 
-    fn read_header(&mut self) -> Result<()> {
+    fn with_header(file: &Path, mut reader: csv::Reader<Box<dyn Read>>) -> Result<Self> {
         let mut record = ByteRecord::new();
-        let bad = |message: String| Err(Error::at_line(Kind::Data, &self.file, 1, message));
-        if !self
-            .reader
+        let mut header: Vec<String> = Vec::new();
+        let bad = |message: String| Err(Error::at_line(Kind::Data, file, 1, message));
+        if !reader
             .read_byte_record(&mut record)
-            .map_err(|e| self.failed(e))?
+            .map_err(|e| failed(file, e))?
         {
             return Err(Error::in_file(
                 Kind::Data,
-                &self.file,
+                file,
                 "the file is empty; its first line must name the columns",
             ));
         }
@@ -77,14 +103,18 @@ impl Source {
                     i + 1
                 ));
             }
-            if self.header.iter().any(|other| other == name) {
+            if header.iter().any(|other| other == name) {
                 return bad(format!(
                     "two columns are called \"{name}\"; rename or remove one"
                 ));
             }
-            self.header.push(String::from(name));
+            header.push(String::from(name));
         }
-        Ok(())
+        Ok(Self {
+            file: file.to_path_buf(),
+            header,
+            rows: Rows::Csv(reader),
+        })
     }
 
     /// The next record: `None` at the end. The outer error ends the reading, the inner one is about this row alone.
@@ -92,14 +122,19 @@ impl Source {
         &mut self,
         record: &mut ByteRecord,
     ) -> Result<Option<(u64, core::result::Result<(), String>)>> {
-        match self.reader.read_byte_record(record) {
-            Ok(false) => Ok(None),
-            Ok(true) => {
+        let row = match &mut self.rows {
+            Rows::Csv(reader) => {
+                let read = reader.read_byte_record(record);
+                let more = read.map_err(|e| failed(&self.file, e))?;
                 let line = record.position().map_or(0, csv::Position::line);
-                Ok(Some((line, self.inspect(record))))
+                more.then_some((line, Ok(())))
             }
-            Err(error) => Err(self.failed(error)),
-        }
+            Rows::Parquet(rows) => rows.next(record)?,
+        };
+        Ok(row.map(|(line, whole)| match whole {
+            Ok(()) => (line, self.inspect(record)),
+            Err(column) => (line, Err(self.ambiguous(column))),
+        }))
     }
 
     /// What makes a row malformed whatever its columns mean.
@@ -133,31 +168,31 @@ impl Source {
         }
         Ok(())
     }
+}
 
-    fn failed(&self, error: csv::Error) -> Error {
-        let line = error.position().map(csv::Position::line);
-        match error.into_kind() {
-            csv::ErrorKind::Io(error) => match error.kind() {
-                io::ErrorKind::UnexpectedEof => Error::in_file(
-                    Kind::Data,
-                    &self.file,
-                    "the gzip stream ends early; the file is cut, copy it again",
+fn failed(file: &Path, error: csv::Error) -> Error {
+    let line = error.position().map(csv::Position::line);
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => match error.kind() {
+            io::ErrorKind::UnexpectedEof => Error::in_file(
+                Kind::Data,
+                file,
+                "the gzip stream ends early; the file is cut, copy it again",
+            ),
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Error::in_file(
+                Kind::Data,
+                file,
+                format!(
+                    "the gzip stream is corrupt ({}); copy the file again",
+                    one_line(&error.to_string())
                 ),
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Error::in_file(
-                    Kind::Data,
-                    &self.file,
-                    format!(
-                        "the gzip stream is corrupt ({}); copy the file again",
-                        one_line(&error.to_string())
-                    ),
-                ),
-                _ => Error::io(&self.file, &error),
-            },
-            other => Error {
-                line,
-                ..Error::in_file(Kind::Data, &self.file, one_line(&format!("{other:?}")))
-            },
-        }
+            ),
+            _ => Error::io(file, &error),
+        },
+        other => Error {
+            line,
+            ..Error::in_file(Kind::Data, file, one_line(&format!("{other:?}")))
+        },
     }
 }
 

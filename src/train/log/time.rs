@@ -1,4 +1,6 @@
 //! Times of a log, in milliseconds since 1970-01-01 00:00 UTC, and what hour and weekday they are.
+use std::prelude::v1::*;
+
 use crate::features::TIME_MAX;
 use crate::train::description::{TimePart, TimeUnit};
 use crate::train::expression::{integer, number};
@@ -77,6 +79,24 @@ fn iso(cell: &[u8]) -> Option<i64> {
     Some(days * DAY + ((hour * 60 + minute) * 60 + second) * 1000 + ms)
 }
 
+/// A time as `"iso"` has it, to the millisecond.
+pub(super) fn iso_text(ms: i64) -> String {
+    let (days, of_day) = (ms.div_euclid(DAY), ms.rem_euclid(DAY));
+    // Hinnant, civil_from_days: the inverse of the above.
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let of_era = shifted - era * 146_097;
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = (from_march + 2) % 12 + 1;
+    let year = year + era * 400 + i64::from(month <= 2);
+    let (second, fraction) = (of_day / 1000, of_day % 1000);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:03}")
+}
+
 /// Hour (0..=23) or weekday (0, Monday, to 6) of a time after adding `offset` seconds.
 pub(crate) fn part(ms: i64, offset: i64, part: TimePart) -> usize {
     let local = ms + offset * 1000;
@@ -111,6 +131,16 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn iso_text_is_read_back_to_the_same_time() {
+        for ms in (-80_000_000_000_000..80_000_000_000_000).step_by(1_234_567_890_123) {
+            let text = iso_text(ms);
+            let back = milliseconds(text.as_bytes(), TimeUnit::Iso);
+            assert_eq!(back, (ms >= -62_167_219_200_000).then_some(ms), "{text}");
+        }
+        assert_eq!(iso_text(1_677_138_340_250), "2023-02-23T07:45:40.250");
     }
 
     #[test]

@@ -16,9 +16,9 @@ use core::ops::ControlFlow;
 use serde::Serialize;
 
 use super::normal::{Draws, stream};
-use super::table::{Table, failed};
+use super::table::{Cell, Table, failed};
 use super::world::{INTERACTIONS, NUM_INTERACTIONS, Prediction};
-use super::{Feed, Feedback, Request, SimulateError, SimulateOptions, Visitor};
+use super::{Feed, Feedback, Format, Request, SimulateError, SimulateOptions, Visitor};
 
 /// Share of requests in uniformly random order.
 pub const RANDOM_SHARE: f64 = 0.1;
@@ -186,7 +186,7 @@ pub struct Summary {
 }
 
 /// Simulates `options.rows` rows into the folder `out` (made if it is not there): `log.csv`, `truth.csv` (both `.gz` if asked),
-/// `items.csv`, `users.csv` and `model.toml`. `progress` is told the number of rows so far about every 10,000 rows and
+/// `items.csv`, `users.csv`, or all four as `.parquet`, and `model.toml`. `progress` is told the number of rows so far about every 10,000 rows and
 /// can stop the run; a file gets its final name only when it is whole.
 ///
 /// # Errors
@@ -198,17 +198,18 @@ pub fn simulate(
 ) -> Result<Summary, SimulateError> {
     let feed = Feed::new(*options)?;
     std::fs::create_dir_all(out).map_err(failed(out))?;
-    let suffix = if options.gzip { "csv.gz" } else { "csv" };
-    let mut log = Table::create(
-        &out.join(format!("log.{suffix}")),
-        options.gzip,
-        &log_header(),
-    )?;
-    let mut truth = Table::create(
-        &out.join(format!("truth.{suffix}")),
-        options.gzip,
-        &truth_header(),
-    )?;
+    let format = options.format;
+    let create = |name: &str, format: Format, columns: &[(&str, Cell)]| {
+        let path = out.join(format!("{name}.{}", format.extension()));
+        Table::create(&path, format, columns)
+    };
+    let mut log = create("log", format, &log_columns())?;
+    let truth_names = truth_columns();
+    let truth_names: Vec<(&str, Cell)> = truth_names
+        .iter()
+        .map(|(name, cell)| (name.as_str(), *cell))
+        .collect();
+    let mut truth = create("truth", format, &truth_names)?;
     let mut generator = Generator::new(&feed);
     let mut counts = Counts::default();
     let mut reported = 0;
@@ -252,60 +253,91 @@ pub fn simulate(
     log.finish()?;
     truth.finish()?;
 
-    let mut items = Table::create(
-        &out.join("items.csv"),
-        false,
-        "item_id,topic,author,quality,bait,length_seconds",
-    )?;
-    for (id, item) in feed.items().iter().enumerate() {
-        items.text(&format!(
-            "{id},{},{},{:.3},{:.3},{}",
-            item.topic, item.author, item.quality, item.bait, item.length_seconds
-        ));
+    let mut items = create("items", format.of_side_tables(), &ITEM_COLUMNS)?;
+    for (item, id) in feed.items().iter().zip(0..) {
+        items.int(id);
+        items.int(item.topic.into());
+        items.int(item.author.into());
+        items.word(&format!("{:.3}", item.quality));
+        items.word(&format!("{:.3}", item.bait));
+        items.int(item.length_seconds.into());
+        items.end_row();
+        items.flush_when_full()?;
     }
     items.finish()?;
-    let mut users = Table::create(
-        &out.join("users.csv"),
-        false,
-        "user_id,age_group,gender,region,device",
-    )?;
-    for (id, visitor) in generator.visitors.iter().enumerate() {
-        let [age, gender, region, device] = visitor.profile();
-        users.text(&format!("{id},{age},{gender},{region},{device}"));
+    let mut users = create("users", format.of_side_tables(), &USER_COLUMNS)?;
+    for (visitor, id) in generator.visitors.iter().zip(0..) {
+        users.int(id);
+        for part in visitor.profile() {
+            users.int(part.into());
+        }
+        users.end_row();
+        users.flush_when_full()?;
     }
     users.finish()?;
     let path = out.join("model.toml");
-    std::fs::write(&path, model_description(options.gzip)).map_err(failed(&path))?;
+    std::fs::write(&path, model_description(format)).map_err(failed(&path))?;
     Ok(counts.summary(&feed))
 }
 
 /// The matching model description.
-pub fn model_description(gzip: bool) -> String {
+pub fn model_description(format: Format) -> String {
     let template = include_str!("model.toml");
-    if gzip {
-        template.replace("\"log.csv\"", "\"log.csv.gz\"")
-    } else {
-        template.into()
-    }
+    let side = format.of_side_tables().extension();
+    template
+        .replace("\"log.csv\"", &format!("\"log.{}\"", format.extension()))
+        .replace("\"items.csv\"", &format!("\"items.{side}\""))
+        .replace("\"users.csv\"", &format!("\"users.{side}\""))
 }
 
-fn log_header() -> String {
-    format!(
-        "request_id,user_id,time,item_id,position,server_score,policy,propensity,screen_ms,valid,view_end_seconds,\
-         click,watch_seconds,complete,{}",
-        INTERACTIONS.join(",")
-    )
+const ITEM_COLUMNS: [(&str, Cell); 6] = [
+    ("item_id", Cell::Int),
+    ("topic", Cell::Int),
+    ("author", Cell::Int),
+    ("quality", Cell::Number),
+    ("bait", Cell::Number),
+    ("length_seconds", Cell::Int),
+];
+
+const USER_COLUMNS: [(&str, Cell); 5] = [
+    ("user_id", Cell::Int),
+    ("age_group", Cell::Int),
+    ("gender", Cell::Int),
+    ("region", Cell::Int),
+    ("device", Cell::Int),
+];
+
+fn log_columns() -> Vec<(&'static str, Cell)> {
+    let ints = |names: &'static [&'static str]| names.iter().map(|name| (*name, Cell::Int));
+    let mut columns: Vec<_> =
+        ints(&["request_id", "user_id", "time", "item_id", "position"]).collect();
+    columns.extend([
+        ("server_score", Cell::Number),
+        ("policy", Cell::Text),
+        ("propensity", Cell::Number),
+    ]);
+    columns.extend(ints(&["screen_ms", "valid", "view_end_seconds", "click"]));
+    columns.push(("watch_seconds", Cell::Number));
+    columns.extend(ints(&["complete"]).chain(ints(&INTERACTIONS)));
+    columns
 }
 
-fn truth_header() -> String {
-    let mut header = String::from("row,request_id,type,state,watch_seconds,complete");
+fn truth_columns() -> Vec<(String, Cell)> {
+    let mut columns: Vec<(String, Cell)> = ["row", "request_id", "type", "state"]
+        .map(|name| (name.into(), Cell::Int))
+        .into();
+    columns.extend([
+        ("watch_seconds".into(), Cell::Number),
+        ("complete".into(), Cell::Int),
+    ]);
     for sort in ["visible", "latent"] {
         for task in ["click", "complete"].iter().chain(&INTERACTIONS) {
-            header.push_str(&format!(",p_{sort}_{task}"));
+            columns.push((format!("p_{sort}_{task}"), Cell::Number));
         }
-        header.push_str(&format!(",watch_mean_{sort},watch_median_{sort}"));
+        columns.push((format!("watch_mean_{sort}"), Cell::Number));
+        columns.push((format!("watch_median_{sort}"), Cell::Number));
     }
-    header
+    columns
 }
 
 fn log_row(table: &mut Table, logged: &LoggedRequest, row: &LoggedRow) {
@@ -332,7 +364,7 @@ fn log_row(table: &mut Table, logged: &LoggedRequest, row: &LoggedRow) {
             .iter()
             .for_each(|made| table.int(u64::from(*made)));
     } else {
-        (0..2 + NUM_INTERACTIONS).for_each(|_| table.word(""));
+        (0..2 + NUM_INTERACTIONS).for_each(|_| table.missing());
     }
     table.end_row();
 }

@@ -6,14 +6,14 @@ use std::prelude::v1::*;
 
 use core::ops::ControlFlow;
 
-use super::super::{Feed, Generator, SimulateError, SimulateOptions, simulate};
+use super::super::{Feed, Format, Generator, SimulateError, SimulateOptions, simulate};
 use crate::train::{check, description::Description};
 
-fn options(rows: u64, seed: u64, gzip: bool) -> SimulateOptions {
+fn options(rows: u64, seed: u64, format: Format) -> SimulateOptions {
     SimulateOptions {
         rows,
         seed,
-        gzip,
+        format,
         ..SimulateOptions::default()
     }
 }
@@ -29,9 +29,10 @@ fn text(path: &Path) -> String {
 #[test]
 fn same_seed_writes_the_same_bytes_plain_or_gzipped() {
     let folders = [(); 4].map(|()| tempfile::tempdir().unwrap());
-    let runs = [(5, false), (5, false), (5, true), (6, false)];
-    for (folder, (seed, gzip)) in folders.iter().zip(runs) {
-        simulate(&options(3_000, seed, gzip), folder.path(), go).unwrap();
+    let csv = Format::Csv;
+    let runs = [(5, csv), (5, csv), (5, Format::CsvGzip), (6, csv)];
+    for (folder, (seed, format)) in folders.iter().zip(runs) {
+        simulate(&options(3_000, seed, format), folder.path(), go).unwrap();
     }
     for name in [
         "log.csv",
@@ -60,7 +61,7 @@ fn same_seed_writes_the_same_bytes_plain_or_gzipped() {
 #[test]
 fn log_is_in_time_order_and_holds_no_truth() {
     let folder = tempfile::tempdir().unwrap();
-    let summary = simulate(&options(20_000, 3, false), folder.path(), go).unwrap();
+    let summary = simulate(&options(20_000, 3, Format::Csv), folder.path(), go).unwrap();
     let mut log = csv::Reader::from_path(folder.path().join("log.csv")).unwrap();
     let header = log.headers().unwrap().clone();
     assert!(
@@ -117,7 +118,7 @@ fn log_is_in_time_order_and_holds_no_truth() {
 #[test]
 fn model_description_fits_the_files() {
     let folder = tempfile::tempdir().unwrap();
-    let summary = simulate(&options(5_000, 3, true), folder.path(), go).unwrap();
+    let summary = simulate(&options(5_000, 3, Format::CsvGzip), folder.path(), go).unwrap();
     let description = Description::read(&folder.path().join("model.toml")).unwrap();
     let report = check::check(&description, None).unwrap();
     assert_eq!(
@@ -132,7 +133,7 @@ fn model_description_fits_the_files() {
 
 #[test]
 fn propensities_are_those_of_the_policies() {
-    let feed = Feed::new(options(20_000, 11, false)).unwrap();
+    let feed = Feed::new(options(20_000, 11, Format::Csv)).unwrap();
     let (mut random, mut requests) = (0, 0);
     let mut first = [0u32; 40];
     let mut inverse = 0.0;
@@ -165,15 +166,15 @@ fn propensities_are_those_of_the_policies() {
 #[test]
 fn options_outside_their_ranges_are_refused_and_a_stop_leaves_no_log() {
     let folder = tempfile::tempdir().unwrap();
-    let mut bad = options(1_000, 1, false);
+    let mut bad = options(1_000, 1, Format::Csv);
     bad.knobs.bait = f64::NAN;
-    for wrong in [options(0, 1, false), bad] {
+    for wrong in [options(0, 1, Format::Csv), bad] {
         assert!(matches!(
             simulate(&wrong, folder.path(), go),
             Err(SimulateError::Options(_))
         ));
     }
-    let stopped = simulate(&options(30_000, 1, false), folder.path(), |_| {
+    let stopped = simulate(&options(30_000, 1, Format::Csv), folder.path(), |_| {
         ControlFlow::Break(())
     });
     assert!(matches!(stopped, Err(SimulateError::Stopped)));
