@@ -250,6 +250,8 @@ pub fn store(
     let mut states = States::new(&boundaries, spec, &outline.last_requests);
     let mut writer = Writer::begin(spec, folder).map_err(failed)?;
     let mut split = Split::default();
+    // At once: what a list leaves behind each time that it grows would stay with the process.
+    split.train.reserve_exact(size.1);
     let mut train_rows = 0;
     let mut counts = vec![Prior::default(); tasks.len()];
     let mut priors = vec![Prior::default(); tasks.len()];

@@ -275,7 +275,7 @@ fn take_steps(
     while run.position.step < steps && !run.position.stopped_early {
         let step = run.position.step;
         let (epoch, batch) = (step / per_epoch, (step % per_epoch) as usize);
-        let order = match &mut order {
+        let of_epoch = match &mut order {
             Some((of, order)) if *of == epoch => order,
             _ => {
                 let key = Key::new(options.seed).at(1).at(epoch);
@@ -283,13 +283,13 @@ fn take_steps(
                 &mut order.insert((epoch, shuffled)).1
             }
         };
-        let rows = order.batch(batch);
+        let rows = of_epoch.batch(batch);
         let loaded = match ahead.take() {
             Some((of, batch)) if of == step => Some(batch),
             _ => job.data.batch(rows).map_err(|e| job.unreadable(e))?,
         };
         let next = match job.data.place() {
-            Place::Stored(_) if (batch as u64) + 1 < per_epoch => Some(order.batch(batch + 1)),
+            Place::Stored(_) if (batch as u64) + 1 < per_epoch => Some(of_epoch.batch(batch + 1)),
             _ => None,
         };
         let (data, rows) = match (&loaded, job.data.place()) {
@@ -309,6 +309,8 @@ fn take_steps(
         ahead = read.map(|batch| (step + 1, batch));
         if batch as u64 + 1 == per_epoch {
             run.position.balancer.end_epoch();
+            // An evaluation, which often follows, needs the room.
+            order = None;
         }
 
         let position = &mut run.position;

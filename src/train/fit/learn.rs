@@ -22,6 +22,12 @@ use crate::train::log::{RawColumn, RawLog};
 /// Values of a column that wait in memory before they go to its file.
 const BUFFERED: usize = 1 << 15;
 
+/// A column of fewer values is small whatever the allocator does with it.
+const SMALL: usize = 1 << 20;
+/// Blocks of more than 32 MiB go back to the system when they are free, smaller ones may stay with the process (glibc's
+/// M_MMAP_THRESHOLD follows the largest block freed so far, up to that). What is not touched is never resident.
+const MAPPED: usize = (32 << 20) / 4 + (1 << 16);
+
 /// A table as the description has it.
 pub(super) struct Declared {
     pub name: String,
@@ -80,7 +86,8 @@ impl Values {
             let failed = |e: std::io::Error| Error::io(folder, &e);
             let bytes = file.stream_position().map_err(failed)?;
             file.seek(SeekFrom::Start(0)).map_err(failed)?;
-            values.reserve_exact(bytes as usize / 4 + self.buffer.len());
+            let len = bytes as usize / 4 + self.buffer.len();
+            values.reserve_exact(if len < SMALL { len } else { len.max(MAPPED) });
             let mut piece = vec![0; 4 * BUFFERED];
             let mut left = bytes as usize;
             while left > 0 {
