@@ -17,7 +17,7 @@ struct Pending {
     value: f32,
 }
 
-/// A user in the middle of a log. There are as many as users, so that every byte counts: of 30 rows an hour, some 2 kB.
+/// A user in the middle of a log. There are as many as users, so that every byte counts.
 struct User {
     /// Place of the state.
     slot: usize,
