@@ -8,7 +8,7 @@ use crate::train::description::{Description, FeatureKind};
 use crate::train::error::{Error, Kind, Result, near_misses};
 use crate::train::log::RawLog;
 
-const SLICES: &str = "new-user, unseen:FEATURE or bucket:FEATURE";
+const SLICES: &str = "new-user, unseen:FEATURE, bucket:FEATURE or label:LABEL";
 
 /// A part's title and positions of its rows.
 pub type Part = (String, Vec<usize>);
@@ -35,6 +35,7 @@ impl Slices<'_> {
     ///   rows without a user are a part of their own.
     /// - `unseen:FEATURE`: rows whose id is out of vocabulary (or missing, without a default), and the rest.
     /// - `bucket:FEATURE`: a part for each bucket of a number.
+    /// - `label:LABEL`: rows where a label is positive, is not, and is unknown; a label may be any expression.
     ///
     /// # Errors
     /// [`Kind::Description`] for an unknown slice or feature, with those that there are.
@@ -51,6 +52,9 @@ impl Slices<'_> {
         }
         let wrong = |message: String| Err(Error::new(Kind::Description, message));
         let (kind, name) = slice.split_once(':').unwrap_or((slice, ""));
+        if kind == "label" {
+            return self.label(rows, name);
+        }
         let has_vocabulary = |f: usize| {
             let f = &d.toml.feature[f];
             let table = d.toml.table.iter().find(|t| t.name.get_ref() == f.table());
@@ -94,6 +98,24 @@ impl Slices<'_> {
         Ok(parts(rows, part, |bucket| match bucket {
             0 => format!("{name}: missing"),
             bucket => format!("{name}: bucket {bucket}"),
+        }))
+    }
+
+    fn label(&self, rows: &[u32], name: &str) -> Result<Vec<Part>> {
+        let Some(label) = self.d.label(name) else {
+            let names = self.d.toml.label.iter().map(|l| l.name.get_ref().as_str());
+            let near = near_misses(name, names);
+            let message = format!("no label \"{name}\" to slice by{near}");
+            return Err(Error::new(Kind::Description, message));
+        };
+        let values = &self.raw.labels[label].values;
+        let kind = |row: u32| match values[row as usize] {
+            x if x.is_nan() => 2,
+            x => u8::from(x <= 0.0),
+        };
+        Ok(parts(rows, kind, |kind| {
+            let which = ["positive", "not positive", "unknown"];
+            format!("{name}: {}", which[usize::from(kind)])
         }))
     }
 

@@ -54,10 +54,18 @@ fn slices_of_a_run_and_of_its_file_are_the_parts_that_the_log_has() {
         "unseen:user",
         "bucket:length",
         "bucket:click_rate",
+        "label:click",
     ];
     let [by_run, by_file] = [&run, &file].map(|subject| eval(&place, subject, &slices));
     for measured in [&by_run, &by_file] {
         let parts = measured["slices"].as_object().unwrap();
+        let clicked = &parts["click: positive"]["click"];
+        let rest = parts["click: not positive"]["click"]["rows"].as_u64();
+        let clicks = clicked["rows"].as_u64().unwrap();
+        assert!(
+            clicks > 20 && clicks + rest.unwrap() == 505,
+            "{clicks} {rest:?}"
+        );
         let count = |name: &str| parts[name]["click"]["rows"].as_u64().unwrap() as usize;
         let [new, old] = expected(&log(), 0);
         assert!(new > 100 && old > 100);
@@ -104,11 +112,17 @@ fn slices_of_a_run_and_of_its_file_are_the_parts_that_the_log_has() {
     for (slice, words) in [
         (
             "new-users",
-            vec!["new-users", "new-user, unseen:FEATURE or bucket:FEATURE"],
+            vec![
+                "new-users",
+                "new-user, unseen:FEATURE, bucket:FEATURE or label:LABEL",
+            ],
         ),
         (
             "old:item",
-            vec!["old:item", "new-user, unseen:FEATURE or bucket:FEATURE"],
+            vec![
+                "old:item",
+                "new-user, unseen:FEATURE, bucket:FEATURE or label:LABEL",
+            ],
         ),
         ("unseen:itme", vec!["itme", "did you mean \"item\""]),
         (
@@ -120,6 +134,10 @@ fn slices_of_a_run_and_of_its_file_are_the_parts_that_the_log_has() {
             vec!["\"item\" is no number", "\"length\", \"click_rate\""],
         ),
         ("bucket:", vec!["\"length\", \"click_rate\""]),
+        (
+            "label:clik",
+            vec!["no label \"clik\"", "did you mean \"click\""],
+        ),
     ] {
         for subject in [&run, &file] {
             let mut command = program(["eval", "--slice", slice]);

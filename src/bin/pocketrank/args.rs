@@ -165,7 +165,8 @@ pub struct Eval {
     #[arg(long, default_value = "validation", value_parser = ["validation", "all"])]
     pub rows: String,
     /// Measure parts too: new-user (no row in the log's training part), unseen:FEATURE (an id out of vocabulary), or
-    /// bucket:FEATURE (a number with buckets). May be given more than once.
+    /// bucket:FEATURE (a number with buckets), or label:LABEL (where it is positive; a label may be any expression).
+    /// May be given more than once.
     #[arg(long)]
     pub slice: Vec<String>,
     /// The truth of a simulated log: measure the gap to the best prediction possible, too.
