@@ -182,7 +182,7 @@ fn write_rows(
     world: &World,
     labels: &[[f64; 2]],
     middle: [f64; 2],
-    rows: std::ops::Range<u64>,
+    rows: core::ops::Range<u64>,
 ) -> io::Result<()> {
     let mut out = BufWriter::new(File::create(path)?);
     for i in 0..INPUTS {

@@ -79,7 +79,10 @@ pub struct PositionBias {
 
 /// One of `inputs = [..]` of a task.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "an input is \"TASK\" or { task = \"TASK\", value = \"logit\" or \"probability\", stop_gradient = true or false }"
+)]
 pub enum TaskInput {
     /// The logit of a task, which is not changed by it.
     Task(String),
@@ -200,7 +203,10 @@ pub enum CalibrationKind {
 
 /// `balance`
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "balance is the name of a method, or { METHOD = { all of its settings } }"
+)]
 pub enum BalanceChoice {
     /// A method with its usual settings.
     Name(String),

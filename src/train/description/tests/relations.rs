@@ -113,6 +113,14 @@ fn every_mistake_of_a_relation_is_one_line_with_its_place() {
         ),
         (like("calibration = \"plat\""), "unknown variant `plat`"),
         (
+            like("inputs = [{ tsk = \"click\" }]"),
+            "an input is \"TASK\" or { task = \"TASK\", value = ",
+        ),
+        (
+            train("balance = { gradnorm = { alpha = 0.5 } }"),
+            "balance is the name of a method, or { METHOD = { all of its settings } }",
+        ),
+        (
             train("balance = \"equal\""),
             "no loss balancing is named 'equal'; known are fixed, uncertainty, dwa",
         ),
