@@ -323,6 +323,10 @@ impl Model<'_> {
             let mixture = row_mut(b.mixture, r, s.mixture);
             mixture.fill(0.0);
             for (expert, weight) in weights.iter().enumerate().take(s.experts) {
+                // It would add 0: a task that has an expert of its own reads no other.
+                if *weight == 0 {
+                    continue;
+                }
                 // 2^-15 is a power of two: the product is exact.
                 let weight = f32::from(*weight) * (1.0 / 32768.0);
                 let from = row(row(b.experts, expert, BLOCK * s.mixture), r, s.mixture);
