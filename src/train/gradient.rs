@@ -5,6 +5,7 @@ use std::prelude::v1::*;
 
 use rayon::prelude::*;
 
+use crate::spec::limits;
 use crate::train::dataset::Dataset;
 use crate::train::loss::{funnel_penalty, loss, product_loss};
 use crate::train::network::backward::{Factors, ShardGradients};
@@ -54,13 +55,14 @@ fn sample(network: &Network, data: &Dataset, row: usize, task: usize, entire: bo
     }
     // From the root down: the first task that did not happen decides.
     let mut sample = (0.0, 0.0);
-    for t in network.chain(task).rev() {
+    let chain = &network.chains[task];
+    for t in chain.iter().rev().copied() {
         let (weight, label) = own(t);
         if weight == 0.0 {
             return (0.0, 0.0);
         }
         if label == 0.0 {
-            let root = network.chain(task).last().unwrap_or(task);
+            let root = chain.last().copied().unwrap_or(task);
             return (own(root).0, 0.0);
         }
         sample = (weight, label);
@@ -92,14 +94,15 @@ fn row_losses<R: Real>(
         let label = R::from_f64(label.into());
         let factor = R::from_f64(weight);
         if task.entire_space {
-            let chain: Vec<usize> = network.chain(t).collect();
-            let z: Vec<R> = chain.iter().map(|t| logits[*t]).collect();
-            let mut by = vec![R::ZERO; z.len()];
-            losses[t] += product_loss(&z, label, &mut by).to_f64() * weight;
+            let chain = &network.chains[t];
+            let (mut z, mut by) = ([R::ZERO; limits::TASKS], [R::ZERO; limits::TASKS]);
+            z.iter_mut().zip(chain).for_each(|(z, t)| *z = logits[*t]);
+            let (z, by) = (&z[..chain.len()], &mut by[..chain.len()]);
+            losses[t] += product_loss(z, label, by).to_f64() * weight;
             chain
                 .iter()
                 .zip(by)
-                .for_each(|(t, by)| d[*t] += by * factor);
+                .for_each(|(t, by)| d[*t] += *by * factor);
         } else {
             let huber = R::from_f64(task.huber);
             let (l, by) = loss(network.kinds[t], huber, logits[t], label);

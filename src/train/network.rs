@@ -110,8 +110,8 @@ pub struct Network {
     pub(crate) tables: Vec<TablePlan>,
     pub(crate) kinds: Vec<TaskKind>,
     pub(crate) score_scales: Vec<f64>,
-    /// By task: the task that its space is the positives of.
-    pub(crate) given: Vec<Option<usize>>,
+    /// By task: itself, the task that its space is the positives of, the task that that one is given, and so on.
+    pub(crate) chains: Vec<Vec<usize>>,
     /// What each tower is fed of other tasks.
     pub(crate) feeds: Vec<Vec<Fed>>,
     /// By task: what to add to its logit before it is fed, because its rows were sampled.
@@ -138,6 +138,13 @@ pub(crate) struct Weights<R> {
     pub tables: Vec<Vec<R>>,
     /// As the network's plan says.
     pub dense: Vec<R>,
+}
+
+/// A task, the task that it is given, and so on.
+fn chain(spec: &Spec<'_>, task: usize) -> Vec<usize> {
+    // A task is given an earlier one, so this ends.
+    let next = |t: &usize| spec.tasks[*t].given.map(usize::from);
+    core::iter::successors(Some(task), next).collect()
 }
 
 /// Takes the next `outputs` x `inputs` layer of the flat vector.
@@ -336,7 +343,7 @@ impl Network {
             tables: tables.collect(),
             kinds: tasks.clone().map(|t| t.kind).collect(),
             score_scales: tasks.clone().map(|t| f64::from(t.score_scale)).collect(),
-            given: tasks.clone().map(|t| t.given.map(usize::from)).collect(),
+            chains: (0..spec.tasks.len()).map(|t| chain(spec, t)).collect(),
             feeds: tasks.clone().map(|t| t.inputs.to_vec()).collect(),
             offsets: vec![0.0; spec.tasks.len()],
             order: order.iter().map(|t| usize::from(*t)).collect(),
@@ -354,16 +361,6 @@ impl Network {
     /// Tasks.
     pub fn num_tasks(&self) -> usize {
         self.kinds.len()
-    }
-
-    /// A task, the task that it is given, and so on.
-    pub(crate) fn chain(&self, task: usize) -> impl DoubleEndedIterator<Item = usize> + use<> {
-        let mut chain = vec![task];
-        // A task is given an earlier one, so this ends.
-        while let Some(given) = self.given[chain[chain.len() - 1]] {
-            chain.push(given);
-        }
-        chain.into_iter()
     }
 
     /// Columns of the input vector with what is known in training alone.
