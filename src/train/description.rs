@@ -326,21 +326,7 @@ impl Description {
     /// # Errors
     /// [`Kind::Description`] with the line.
     pub fn parse(file: &Path, text: String) -> Result<Self> {
-        let toml = toml::from_str(&text).map_err(|e: toml::de::Error| {
-            let line = e.span().map(|s| line_of(&text, s.start));
-            let message = match e.message().strip_prefix("unknown field ") {
-                Some(rest) => {
-                    let mut names = rest.split('`').skip(1).step_by(2);
-                    let unknown = names.next().unwrap_or_default();
-                    format!("unknown key \"{unknown}\"{}", near_misses(unknown, names))
-                }
-                None => one_line(e.message()),
-            };
-            Error {
-                line,
-                ..Error::in_file(Kind::Description, file, message)
-            }
-        })?;
+        let toml = toml::from_str(&text).map_err(|e| malformed(file, &text, &e))?;
         let description = Self {
             file: file.to_path_buf(),
             text,
@@ -425,6 +411,22 @@ impl Description {
     /// Index of a task.
     pub fn task(&self, name: &str) -> Option<usize> {
         self.toml.task.iter().position(|t| t.name.get_ref() == name)
+    }
+}
+
+/// What is wrong with `text` as the contents of `file`, by its line.
+pub(crate) fn malformed(file: &Path, text: &str, e: &toml::de::Error) -> Error {
+    let message = match e.message().strip_prefix("unknown field ") {
+        Some(rest) => {
+            let mut names = rest.split('`').skip(1).step_by(2);
+            let unknown = names.next().unwrap_or_default();
+            format!("unknown key \"{unknown}\"{}", near_misses(unknown, names))
+        }
+        None => one_line(e.message()),
+    };
+    Error {
+        line: e.span().map(|s| line_of(text, s.start)),
+        ..Error::in_file(Kind::Description, file, message)
     }
 }
 

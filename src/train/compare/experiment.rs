@@ -11,8 +11,8 @@ use toml::Spanned;
 use toml_edit::DocumentMut;
 
 use super::edit;
-use crate::train::description::{Description, Named};
-use crate::train::error::{Error, Kind, Result, near_misses, one_line};
+use crate::train::description::{Description, Named, malformed};
+use crate::train::error::{Error, Kind, Result, one_line};
 
 /// Bytes of a variant's name.
 const NAME_BYTES: usize = 64;
@@ -154,18 +154,7 @@ impl Source<'_> {
     }
 
     fn syntax(&self, e: &toml::de::Error) -> Error {
-        let message = match e.message().strip_prefix("unknown field ") {
-            Some(rest) => {
-                let mut names = rest.split('`').skip(1).step_by(2);
-                let unknown = names.next().unwrap_or_default();
-                format!("unknown key \"{unknown}\"{}", near_misses(unknown, names))
-            }
-            None => one_line(e.message()),
-        };
-        Error {
-            line: e.span().map(|span| self.line(span.start)),
-            ..Error::in_file(Kind::Description, self.file, message)
-        }
+        malformed(self.file, self.text, e)
     }
 
     fn variant(&self, base: Option<&Named>, v: &VariantToml) -> Result<Variant> {
