@@ -29,7 +29,7 @@ use crate::format::File;
 use crate::kernels::Isa;
 use crate::rerank;
 use crate::spec::{Layer, Side, Spec, limits};
-use block::{BLOCK, Buffers};
+use block::{BLOCK, Buffers, Sizes};
 use inputs::{Inputs, Tally};
 
 /// A table's tensors, borrowed from the file.
@@ -47,6 +47,8 @@ pub(crate) struct First<'a> {
     pub weight: &'a [u8],
     pub scale: &'a [u8],
     pub zero_bias: &'a [u8],
+    /// See [`kernels::quads_fit`](crate::kernels::quads_fit).
+    pub quads: bool,
 }
 
 /// A later layer.
@@ -59,6 +61,8 @@ pub(crate) struct Dense<'a> {
     pub fed: &'a [u8],
     pub outputs: usize,
     pub inputs: usize,
+    /// See [`kernels::quads_fit`](crate::kernels::quads_fit).
+    pub quads: bool,
 }
 
 /// Later layers of a model, at most.
@@ -70,6 +74,7 @@ const LAYERS: usize = limits::EXPERTS * (limits::LAYERS - 1)
 #[derive(Debug, Default)]
 pub struct Model<'a> {
     spec: Spec<'a>,
+    sizes: Sizes,
     isa: Isa,
     digest: u64,
     tables: Vec<TableData<'a>, { limits::TABLES }>,
@@ -111,6 +116,7 @@ impl<'a> Model<'a> {
             self.clear();
             return loaded;
         }
+        self.sizes = Sizes::of(&self.spec);
         self.digest = file.digest();
         self.isa = options.isa.unwrap_or_else(Isa::detect);
         Ok(())
@@ -134,6 +140,7 @@ impl<'a> Model<'a> {
         labels.clear();
         tasks.clear();
         fusion.clear();
+        self.sizes = Sizes::default();
         self.tables.clear();
         self.boundaries.clear();
         self.first.clear();
@@ -160,7 +167,7 @@ impl<'a> Model<'a> {
 
     /// Scratch that requests of up to `candidates_max` candidates need. Grows with it by one float a candidate.
     pub fn scratch_len(&self, candidates_max: usize) -> ScratchLen {
-        block::scratch_len(&self.spec, candidates_max)
+        self.sizes.scratch_len(candidates_max)
     }
 
     /// Bytes of a user's state; 0 for a model without derived features.
@@ -251,7 +258,7 @@ impl<'a> Model<'a> {
             return Err(Error::at(Status::BufferTooSmall, candidates));
         }
         let need = self.scratch_len(candidates);
-        let mut b = Buffers::new(&self.spec, scratch, candidates).ok_or(Error::at(
+        let mut b = Buffers::new(&self.sizes, scratch, candidates).ok_or(Error::at(
             Status::BufferTooSmall,
             need.floats * 4 + need.bytes,
         ))?;
@@ -262,7 +269,7 @@ impl<'a> Model<'a> {
         };
 
         let mut tally = Tally::default();
-        self.fill(&inputs, &mut b, Side::User, 0, 0, &mut tally);
+        self.fill(&inputs, &mut b, Side::User, (0, 1), &mut tally);
         if request.strict {
             // A first pass over all values, so that nothing is written before the last of them is known to be good.
             let mut tally = Tally {
@@ -270,7 +277,7 @@ impl<'a> Model<'a> {
                 ..Tally::default()
             };
             for candidate in 0..scored {
-                self.fill_candidate(&inputs, &mut b, candidate, 0, &mut tally);
+                self.fill_candidates(&inputs, &mut b, (candidate, 1), &mut tally);
             }
             if let Some(error) = tally.refused {
                 return Err(error);
@@ -279,9 +286,7 @@ impl<'a> Model<'a> {
         self.user_sums(&mut b, &mut ());
         for start in (0..scored).step_by(BLOCK) {
             let rows = BLOCK.min(scored - start);
-            for r in 0..rows {
-                self.fill_candidate(&inputs, &mut b, start + r, r, &mut tally);
-            }
+            self.fill_candidates(&inputs, &mut b, (start, rows), &mut tally);
             let mut fused = [0.0; BLOCK];
             self.score_block(&mut b, rows, &mut (), |r, scores| {
                 if let Some(fused) = fused.get_mut(r) {
@@ -314,33 +319,31 @@ impl<'a> Model<'a> {
         Ok(tally.summary)
     }
 
-    fn fill_candidate(
+    fn fill_candidates(
         &self,
         inputs: &Inputs<'_, '_, '_>,
         b: &mut Buffers<'_>,
-        candidate: usize,
-        r: usize,
+        range: (usize, usize),
         tally: &mut Tally,
     ) {
         for side in [Side::Item, Side::Candidate, Side::Cross] {
-            self.fill(inputs, b, side, candidate, r, tally);
+            self.fill(inputs, b, side, range, tally);
         }
     }
 
-    /// Fills row `r` of a side with the values of `index`, for every group. The first one counts.
+    /// Fills the first rows of a side with the values of `(first, count)`, for every group. The first one counts.
     fn fill(
         &self,
         inputs: &Inputs<'_, '_, '_>,
         b: &mut Buffers<'_>,
         side: Side,
-        index: usize,
-        r: usize,
+        range: (usize, usize),
         tally: &mut Tally,
     ) {
-        inputs.fill(side, index, 0, b.input(&self.spec, side, 0, r), tally);
-        for group in 1..self.spec.groups() {
-            let to = b.input(&self.spec, side, group, r);
-            inputs.fill(side, index, group, to, &mut Tally::default());
+        inputs.fill(side, range, 0, b.input(&self.sizes, side, 0), tally);
+        for group in 1..self.sizes.groups {
+            let to = b.input(&self.sizes, side, group);
+            inputs.fill(side, range, group, to, &mut Tally::default());
         }
     }
 

@@ -2,13 +2,72 @@
 //!
 //! Inputs are activation bytes 0..=127, weights are i8 in [-127, 127], sums are i32. Two products fit an i16 and a
 //! whole sum fits an i32 ([`limits`](crate::spec::limits) proves it at compile time), so every kernel is exact and
-//! may add in any order.
+//! may add in any order. What follows a sum in f32 has one order, that of [`generic`], on every instruction set.
+//!
+//! | file | runs on | products of bytes |
+//! |---|---|---|
+//! | [`portable`] | everything | plain Rust |
+//! | [`avx2`] | x86-64 with AVX2 | `vpmaddubsw`, `vpmaddwd` |
+//! | [`neon`] | aarch64 | `smull`, `smlal`, `sadalp` |
+//! | [`dotprod`] | aarch64 with FEAT_DotProd | `sdot` |
+//! | [`simd128`] | wasm32 with `-C target-feature=+simd128` | `i16x8.extmul`, `i32x4.extadd_pairwise` |
+//!
+//! Invariant: each returns exactly what [`portable`] returns.
 
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod avx2;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+#[allow(unsafe_code)]
+mod dotprod;
+mod generic;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+#[allow(unsafe_code)]
+mod neon;
 mod portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[allow(unsafe_code)]
+mod simd128;
+#[cfg(test)]
+mod tests;
 
-use crate::spec::PANEL;
+pub use generic::{Affine, Part, Rows, Start};
 
-/// An instruction set that detection has found: only [`Isa::detect`] and [`Isa::PORTABLE`] make one.
+use crate::spec::{PANEL, limits};
+
+/// Candidates that go through the network together, so that weights are read once for all of them.
+pub const BLOCK: usize = 8;
+
+/// Repeats a block with a constant in place of a loop's variable: at the size-minded level at which the SDK is compiled,
+/// loops stay loops, and what they index stays in memory.
+#[allow(unused_macros)] // Not every target has an instruction set of its own.
+macro_rules! unroll {
+    ($i:ident in [$($n:literal)*] $body:block) => {
+        $({
+            const $i: usize = $n;
+            $body
+        })*
+    };
+}
+#[allow(unused_imports)]
+use unroll;
+
+/// What weights of one sign may come to among the four whose products a kernel adds in 16 bits: 258 x 127 < 2^15.
+pub const QUAD_MAX: i32 = 258;
+
+/// Whether that holds for panels of weights, `[ceil(cols / 4)][16][4]` each: in each pair of groups, for each output, among
+/// the first two weights of both and among the last two. Where no kernel asks, it is false and costs nothing.
+pub(crate) fn quads_fit(weight: &[u8], cols: usize) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return generic::quads_fit(weight, cols);
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = (weight, cols);
+        false
+    }
+}
+
+/// An instruction set that this CPU has: only detection makes one, or a caller who knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Isa(Kind);
 
@@ -16,38 +75,157 @@ pub struct Isa(Kind);
 enum Kind {
     #[default]
     Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(avx2::Avx2),
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+    Neon(neon::Neon),
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+    Dotprod(dotprod::Dotprod),
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    Simd128(simd128::Simd128),
 }
 
 impl Isa {
     /// Plain Rust, on every CPU; defines what the others must return.
     pub const PORTABLE: Isa = Isa(Kind::Portable);
 
-    /// The best that this CPU has.
+    /// The best that this CPU is known to have.
+    ///
+    /// On aarch64 that is NEON: no instruction tells an app whether it may use `sdot` (the identification register
+    /// traps before Linux 4.11, and phones with such kernels and the instruction were sold), so the caller who has
+    /// asked the system says so with [`Isa::dotprod`].
     pub fn detect() -> Self {
-        Self::PORTABLE
+        Self::available().last().copied().unwrap_or(Self::PORTABLE)
     }
 
-    /// Its name: "portable".
+    /// All that this CPU is known to have, the best one last.
+    pub fn available() -> heapless::Vec<Isa, 4> {
+        let mut isas = heapless::Vec::new();
+        let _ = isas.push(Self::PORTABLE);
+        #[cfg(pocketrank_force_portable)]
+        return isas;
+        #[cfg(not(pocketrank_force_portable))]
+        {
+            #[cfg(target_arch = "x86_64")]
+            if let Some(avx2) = avx2::Avx2::detect() {
+                let _ = isas.push(Isa(Kind::Avx2(avx2)));
+            }
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            let _ = isas.push(Isa(Kind::Neon(neon::Neon)));
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            let _ = isas.push(Isa(Kind::Simd128(simd128::Simd128)));
+            isas
+        }
+    }
+
+    /// NEON with the dot products of FEAT_DotProd.
+    ///
+    /// # Safety
+    /// The CPU must have it: `getauxval(AT_HWCAP) & HWCAP_ASIMDDP` on Linux and Android, `hw.optional.arm.FEAT_DotProd`
+    /// on Apple's systems. Elsewhere the first instruction ends the process.
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+    #[allow(unsafe_code)]
+    pub unsafe fn dotprod() -> Self {
+        // SAFETY: the caller's promise.
+        Isa(Kind::Dotprod(unsafe { dotprod::Dotprod::new() }))
+    }
+
+    /// Its name: "portable", "avx2", "neon", "neon-dotprod" or "wasm-simd128".
     pub fn name(self) -> &'static str {
         match self.0 {
             Kind::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2(_) => "avx2",
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Kind::Neon(_) => "neon",
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Kind::Dotprod(_) => "neon-dotprod",
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Kind::Simd128(_) => "wasm-simd128",
         }
     }
 }
 
-/// Sums of one input row against one panel: `sum[j] = Σ input[4 g + i] x weight[g][j][i]`, where `weight` is
-/// `[groups][16][4]` i8 and `input` has 4 bytes a group. What is longer than the other is left out.
-#[inline]
-pub fn panel(isa: Isa, input: &[u8], weight: &[u8]) -> [i32; PANEL] {
+/// A dense layer over rows of activation bytes: `out` is `[rows, stride]` f32, `layer.columns` from the first one of
+/// each row. `out[r][o] = start[o] + Σ parts (Σ_i weight[o][i] x bytes[r][i] + zero[o]) x (scale[o] x row scale[r])`,
+/// parts in their order.
+pub fn affine(isa: Isa, layer: &Affine<'_>, out: &mut [f32]) {
     match isa.0 {
-        Kind::Portable => portable::panel(input, weight),
+        // With all of it compiled for AVX2, sums stay in registers.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2(k) => k.affine(layer, out),
+        // Elsewhere code around the products is there once: 2 kB less on aarch64.
+        _ => generic::affine(
+            layer,
+            out,
+            |bytes, stride, weight, zero| tile(isa, bytes, stride, weight, zero),
+            |_, _, _, _| {},
+        ),
     }
 }
 
-/// `Σ input[i] x weight[i]` over the shorter of the two.
-#[inline]
-pub fn dot(isa: Isa, input: &[u8], weight: &[u8]) -> i32 {
+/// Sums of up to four rows; see [`portable::tile`].
+fn tile(
+    isa: Isa,
+    bytes: &[u8],
+    stride: usize,
+    weight: &[u8],
+    zero: &[i32; PANEL],
+) -> [[i32; PANEL]; 4] {
     match isa.0 {
-        Kind::Portable => portable::dot(input, weight),
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        Kind::Neon(k) => k.tile(bytes, stride, weight, zero),
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        Kind::Dotprod(k) => k.tile(bytes, stride, weight, zero),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Kind::Simd128(k) => k.tile(bytes, stride, weight, zero),
+        _ => portable::tile(bytes, stride, weight, zero),
     }
+}
+
+/// [`affine`] by plain Rust, with a look at every i32 sum: `see(part, row, panel, sums)`.
+#[cfg(feature = "std")]
+pub fn affine_seen(
+    layer: &Affine<'_>,
+    out: &mut [f32],
+    see: &mut dyn FnMut(usize, usize, usize, &[i32; PANEL]),
+) {
+    generic::affine(layer, out, portable::tile, see);
+}
+
+/// The functions below are plain loops: only an instruction set that the compiler may not use by itself has its own.
+macro_rules! generic_or_avx2 {
+    ($isa:expr, $name:ident($($arg:expr),*)) => {
+        match $isa.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2(k) => k.$name($($arg),*),
+            _ => generic::$name($($arg),*),
+        }
+    };
+}
+
+/// Quantizes max(value, 0) of a row to u7 on the row's own scale, and returns the scale; see
+/// [`math::quantize_row`](crate::math::quantize_row).
+#[inline(never)]
+pub fn quantize(isa: Isa, values: &[f32], bytes: &mut [u8]) -> f32 {
+    generic_or_avx2!(isa, quantize(values, bytes))
+}
+
+/// `mixture[j] = Σ_e weights[e] / 2^15 x experts[e][j]` in the order of the experts, whose rows are `stride` apart.
+/// Widths are multiples of [`PANEL`].
+#[inline(never)]
+pub fn mix(isa: Isa, weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
+    generic_or_avx2!(isa, mix(weights, experts, stride, mixture));
+}
+
+/// [`math::softmax_q15`](crate::math::softmax_q15) of a block: `logits` by expert and row.
+#[inline(never)]
+pub fn softmax(isa: Isa, logits: &[[f32; BLOCK]], weights: &mut [[u16; limits::EXPERTS]; BLOCK]) {
+    generic_or_avx2!(isa, softmax(logits, weights));
+}
+
+/// `Σ input[i] x weight[i]` over the shorter of the two.
+#[inline(never)]
+pub fn dot(isa: Isa, input: &[u8], weight: &[u8]) -> i32 {
+    generic_or_avx2!(isa, dot(input, weight))
 }

@@ -5,7 +5,7 @@
 //! argument, so a host that flushes subnormals to zero gets the same bits too.
 
 /// Adding and subtracting 1.5 x 2^23 rounds half to even for |x| < 2^22.
-const ROUND: f32 = 12_582_912.0;
+pub(crate) const ROUND: f32 = 12_582_912.0;
 
 /// `x` rounded to an integer, half to even. |x| must be below 2^22.
 #[inline]
@@ -27,6 +27,12 @@ pub fn clamp(x: f32, low: f32, high: f32) -> f32 {
 /// (S. Moshier, Cephes Mathematical Library 2.2, 1992).
 #[inline(never)]
 pub fn exp(x: f32) -> f32 {
+    exp_inline(x)
+}
+
+/// [`exp`] in the place where it is called, for loops over lanes.
+#[inline(always)]
+pub(crate) fn exp_inline(x: f32) -> f32 {
     let x = clamp(x, -87.0, 88.0);
     let n = round(x * core::f32::consts::LOG2_E);
     let k = n as f32;

@@ -154,8 +154,9 @@ static int rank(const pkr_model *model, pkr_scratch *scratch, pkr_status ready, 
   return 1;
 }
 
-/* Opens the model in memory that malloc gives. */
-static pkr_status open_model(const unsigned char *bytes, size_t len, pkr_model **model, void **memory) {
+/* Opens the model in memory that malloc gives, for a CPU that the app knows (PKR_CPU_AUTO is right unless it has asked for more). */
+static pkr_status open_model(const unsigned char *bytes, size_t len, uint32_t cpu, pkr_model **model, void **memory) {
+  pkr_open_options options;
   pkr_requirements need;
   pkr_error_detail detail;
   pkr_status status;
@@ -164,7 +165,9 @@ static pkr_status open_model(const unsigned char *bytes, size_t len, pkr_model *
   status = pkr_model_query(bytes, len, &need);
   if (status != PKR_OK) return status;
   *memory = malloc(need.model_bytes);
-  status = pkr_model_open(bytes, len, *memory, need.model_bytes, NULL, model, &detail);
+  options.struct_size = sizeof options;
+  options.cpu = cpu;
+  status = pkr_model_open(bytes, len, *memory, need.model_bytes, &options, model, &detail);
   if (status != PKR_OK) {
     fprintf(stderr, "rank: %s at byte %llu\n", pkr_status_name(status), (unsigned long long)detail.offset);
   }
@@ -185,7 +188,7 @@ int main(int argc, char **argv) {
   unsigned char *model_bytes, *file;
   void *model_memory = NULL, *scratch_memory = NULL;
   size_t model_len = 0, file_len = 0, num_tasks = 0;
-  uint32_t counts[2], most = 1;
+  uint32_t counts[2], most = 1, cpu = PKR_CPU_AUTO;
   unsigned long i;
   pkr_model *model = NULL;
   pkr_scratch *scratch = NULL;
@@ -194,10 +197,12 @@ int main(int argc, char **argv) {
   pkr_status status;
   reader requests, ahead;
 
-  if (argc != 3) {
-    fprintf(stderr, "usage: rank MODEL.pkr REQUESTS.req\n");
+  if (argc != 3 && argc != 4) {
+    fprintf(stderr, "usage: rank MODEL.pkr REQUESTS.req [portable|neon-dotprod|ISA]\n");
     return 2;
   }
+  if (argc == 4 && strcmp(argv[3], "portable") == 0) cpu = PKR_CPU_PORTABLE;
+  if (argc == 4 && strcmp(argv[3], "neon-dotprod") == 0) cpu = PKR_CPU_NEON_DOTPROD;
   if (pkr_abi_version() < PKR_ABI_VERSION) {
     fprintf(stderr, "rank: the library is older than its header\n");
     return 2;
@@ -216,12 +221,17 @@ int main(int argc, char **argv) {
     if (request.num_candidates > most) most = request.num_candidates;
   }
 
-  status = open_model(model_bytes, model_len, &model, &model_memory);
+  status = open_model(model_bytes, model_len, cpu, &model, &model_memory);
   if (status != PKR_OK) {
     printf("model %s\n", pkr_status_name(status));
   } else {
     info.struct_size = sizeof info;
     status = pkr_model_info(model, &info);
+    if (status == PKR_OK && argc == 4 &&
+        (strlen(argv[3]) != info.isa_bytes || memcmp(argv[3], info.isa, info.isa_bytes) != 0)) {
+      fprintf(stderr, "rank: %.*s runs, not %s\n", (int)info.isa_bytes, info.isa, argv[3]);
+      return 1;
+    }
     if (status == PKR_OK) {
       num_tasks = info.num_tasks;
       if (most > info.candidates_max) most = info.candidates_max; /* larger requests get their own error */

@@ -1,24 +1,32 @@
 //! The network over one block of candidates: first layer -> experts -> gates -> mixture -> towers -> heads.
 
-use super::dense::{self, Rows, add_side, head, row, row_mut, stride};
-use super::{Dense, Model, Scratch, ScratchLen};
+use super::dense::{add_fed, head, row, row_mut, stride};
+use super::{Dense, Model, Scratch};
 use crate::fusion;
-use crate::math::{ACTIVATION_MIN, clamp, quantize_row, relu, sigmoid, softmax_q15};
-use crate::spec::{FedValue, Gate, Layer, PANEL, Side, Spec, Task, limits, padded};
+use crate::kernels::{self, Affine, Isa, Part, Rows, Start};
+use crate::math::{ACTIVATION_MIN, clamp, relu, sigmoid};
+use crate::spec::{FedValue, Layer, Side, Task, limits, padded};
 
+mod gate;
 mod score;
+mod sizes;
 
-/// Candidates that go through the network together, so that weights are read once for all of them.
-pub(super) const BLOCK: usize = 8;
+pub(super) use crate::kernels::BLOCK;
+pub(super) use sizes::Sizes;
 
 /// Sees the i32 sums of every layer as they are made. `()` sees nothing and costs nothing.
 pub(super) trait See {
-    /// Outputs `output..` of `layer` for row `row` of the block. The last panel may go past the layer's outputs.
-    fn sums(&mut self, layer: Layer, row: usize, output: usize, acc: &[i32]);
+    /// Runs `layer`, whose parts are those of `names`.
+    fn affine(&mut self, isa: Isa, layer: &Affine<'_>, names: &[Layer], out: &mut [f32]);
+    /// The sum of a head for row `row` of the block.
+    fn head(&mut self, task: usize, row: usize, acc: i32);
 }
 
 impl See for () {
-    fn sums(&mut self, _: Layer, _: usize, _: usize, _: &[i32]) {}
+    fn affine(&mut self, isa: Isa, layer: &Affine<'_>, _: &[Layer], out: &mut [f32]) {
+        kernels::affine(isa, layer, out);
+    }
+    fn head(&mut self, _: usize, _: usize, _: i32) {}
 }
 
 /// Where a request's intermediate values lie.
@@ -41,66 +49,9 @@ pub(super) struct Buffers<'b> {
     bytes: &'b mut [u8],
 }
 
-/// Sizes that follow from the spec.
-struct Sizes {
-    /// Columns of the first layer's sums, of all groups.
-    first: usize,
-    /// Columns of one group.
-    group: usize,
-    groups: usize,
-    mixture: usize,
-    widest: usize,
-    experts: usize,
-}
-
-impl Sizes {
-    fn of(spec: &Spec<'_>) -> Self {
-        let towers = spec.tasks.iter().flat_map(|t| t.tower_layers.iter());
-        let layers = spec.network.expert_layers.iter().chain(towers);
-        let gates = (0..=spec.network.gate_layers.len()).map(|l| spec.gate_width(l));
-        let widths = layers.map(|w| usize::from(*w)).chain(gates);
-        let group = padded(spec.first_outputs());
-        Self {
-            first: group * spec.groups(),
-            group,
-            groups: spec.groups(),
-            mixture: padded(spec.mixture_width()),
-            widest: padded(widths.max().unwrap_or(0)),
-            experts: usize::from(spec.network.num_experts),
-        }
-    }
-
-    /// Column of an expert's first layer.
-    fn expert_column(&self, spec: &Spec<'_>, expert: usize) -> usize {
-        if self.groups > 1 {
-            expert * self.group
-        } else {
-            expert * spec.expert_width(0)
-        }
-    }
-}
-
-fn side_rows(side: Side) -> usize {
-    if side == Side::User { 1 } else { BLOCK }
-}
-
-pub(super) fn scratch_len(spec: &Spec<'_>, candidates_max: usize) -> ScratchLen {
-    let s = Sizes::of(spec);
-    let block = s.first + s.experts * s.mixture + s.widest + s.mixture;
-    let inputs: usize = Side::ALL
-        .iter()
-        .map(|side| side_rows(*side) * stride(spec.side_inputs(*side)))
-        .sum();
-    ScratchLen {
-        floats: s.first + BLOCK * block + candidates_max.min(limits::CANDIDATES),
-        bytes: s.groups * inputs + BLOCK * s.widest,
-    }
-}
-
 impl<'b> Buffers<'b> {
     /// Cuts `scratch` up; `None` if it is too small.
-    pub fn new(spec: &Spec<'_>, scratch: &'b mut Scratch<'_>, candidates: usize) -> Option<Self> {
-        let s = Sizes::of(spec);
+    pub fn new(s: &Sizes, scratch: &'b mut Scratch<'_>, candidates: usize) -> Option<Self> {
         let floats = &mut *scratch.floats;
         let (base, floats) = floats.split_at_mut_checked(s.first)?;
         let (sums, floats) = floats.split_at_mut_checked(BLOCK * s.first)?;
@@ -111,8 +62,7 @@ impl<'b> Buffers<'b> {
         let (bytes, mut rest) = scratch.bytes.split_at_mut_checked(BLOCK * s.widest)?;
         let mut inputs: [&mut [u8]; 4] = Default::default();
         for (slot, side) in inputs.iter_mut().zip(Side::ALL) {
-            let rows = s.groups * side_rows(side);
-            let (bytes, more) = rest.split_at_mut_checked(rows * stride(spec.side_inputs(side)))?;
+            let (bytes, more) = rest.split_at_mut_checked(s.groups * s.side_bytes(side))?;
             // The bytes past a row's inputs stay zero: a group of inputs may reach past them.
             bytes.fill(0);
             *slot = bytes;
@@ -130,17 +80,11 @@ impl<'b> Buffers<'b> {
         })
     }
 
-    /// The input bytes of row `index` of a group's side.
-    pub fn input(&mut self, spec: &Spec<'_>, side: Side, group: usize, index: usize) -> &mut [u8] {
-        let inputs = spec.side_inputs(side);
-        let bytes = self
-            .inputs
-            .get_mut(side as usize)
-            .map(|b| &mut **b)
-            .unwrap_or_default();
-        row_mut(bytes, group * side_rows(side) + index, stride(inputs))
-            .get_mut(..inputs)
-            .unwrap_or_default()
+    /// The input bytes of a group's side, and how far its rows are apart.
+    pub fn input(&mut self, s: &Sizes, side: Side, group: usize) -> (&mut [u8], usize) {
+        let bytes = self.inputs.get_mut(side as usize).map(|b| &mut **b);
+        let bytes = row_mut(bytes.unwrap_or_default(), group, s.side_bytes(side));
+        (bytes, s.stride(side))
     }
 }
 
@@ -150,45 +94,53 @@ type Scores = [[f32; limits::TASKS]; BLOCK];
 impl Model<'_> {
     /// First-layer sums of the user side, once a request: base = bias + user sums.
     pub(super) fn user_sums(&self, b: &mut Buffers<'_>, see: &mut impl See) {
-        let s = Sizes::of(&self.spec);
-        for (group, bias) in self.first_bias.iter().enumerate() {
-            let base = row_mut(b.base, group, s.group);
-            for (base, bias) in base.iter_mut().zip(bias.as_chunks::<4>().0) {
-                *base = f32::from_le_bytes(*bias);
-            }
-        }
-        self.first(&s, Side::User, &b.inputs, 1, b.base, see);
+        let s = &self.sizes;
+        let bias =
+            |group: usize| Start::Bytes(self.first_bias.get(group).copied().unwrap_or_default());
+        self.first(s, &[Side::User], &b.inputs, 1, &bias, b.base, see);
     }
 
-    /// Adds a side of every group to the first layer's sums of `rows` rows.
-    fn first(
+    /// First layer's sums of `rows` rows of every group over `sides`: out = start + the sides' sums, in their order.
+    fn first<'x>(
         &self,
         s: &Sizes,
-        side: Side,
+        sides: &[Side],
         inputs: &[&mut [u8]; 4],
         rows: usize,
-        sums: &mut [f32],
+        start: &dyn Fn(usize) -> Start<'x>,
+        out: &mut [f32],
         see: &mut impl See,
     ) {
-        let stride = stride(self.spec.side_inputs(side));
-        let inputs = inputs.get(side as usize).map_or(&[][..], |b| &**b);
         for group in 0..s.groups {
-            let layer = self.first.get(group * Side::ALL.len() + side as usize);
-            let inputs = row(inputs, group, side_rows(side) * stride);
-            if let (Some(layer), Some(inputs)) = (layer, inputs.get(..rows * stride)) {
-                let columns = (s.first, group * s.group);
-                add_side(
-                    self.isa,
-                    layer,
-                    inputs,
-                    stride,
-                    sums,
-                    columns,
-                    |row, p, acc| {
-                        see.sums(Layer::First { group, side }, row, p * PANEL, acc);
-                    },
-                );
+            let mut parts = [Part::default(); 4];
+            let mut names = [Layer::Head { task: 0 }; 4];
+            for ((part, name), side) in parts.iter_mut().zip(&mut names).zip(sides) {
+                let bytes = inputs.get(*side as usize).map_or(&[][..], |b| &**b);
+                let layer = self.first.get(group * Side::ALL.len() + *side as usize);
+                let layer = layer.copied().unwrap_or_default();
+                *name = Layer::First { group, side: *side };
+                *part = Part {
+                    bytes: row(bytes, group, s.side_bytes(*side)),
+                    stride: s.stride(*side),
+                    weight: layer.weight,
+                    scale: layer.scale,
+                    zero: layer.zero_bias,
+                    quads: layer.quads,
+                };
             }
+            let layer = Affine {
+                parts: parts.get(..sides.len()).unwrap_or_default(),
+                start: start(group),
+                rows: Rows {
+                    count: rows,
+                    stride: s.first,
+                    scales: &[],
+                },
+                column: group * s.group,
+                columns: s.group,
+                relu: false,
+            };
+            see.affine(self.isa, &layer, &names, out);
         }
     }
 
@@ -201,31 +153,24 @@ impl Model<'_> {
         see: &mut impl See,
         mut done: impl FnMut(usize, &[f32]),
     ) {
-        let spec = &self.spec;
-        let s = Sizes::of(spec);
+        let (spec, s) = (&self.spec, &self.sizes);
         let rows = rows.min(BLOCK);
-        for r in 0..rows {
-            for (sum, base) in row_mut(b.sums, r, s.first).iter_mut().zip(&*b.base) {
-                *sum = *base;
-            }
-        }
-        let sums = b.sums.get_mut(..rows * s.first).unwrap_or_default();
-        for side in [Side::Item, Side::Candidate, Side::Cross] {
-            self.first(&s, side, &b.inputs, rows, sums, see);
-        }
-        self.experts(b, &s, rows, see);
+        let base = |group: usize| Start::Floats(row(b.base, group, s.group));
+        let sides = [Side::Item, Side::Candidate, Side::Cross];
+        self.first(s, &sides, &b.inputs, rows, &base, b.sums, see);
+        self.experts(b, s, rows, see);
         let (mut scores, mut logits): (Scores, Scores) = Default::default();
         for task in self.order.iter().map(|t| usize::from(*t)) {
             let Some(t) = spec.tasks.get(task) else {
                 return;
             };
-            self.mix(b, &s, rows, task, see);
+            self.mix(b, s, rows, task, see);
             let mut fed = Scores::default();
             for (fed, logits) in fed.iter_mut().zip(&logits).take(rows) {
                 feed(t, logits, fed);
             }
             let fed = fed.get(..rows).unwrap_or_default();
-            self.tower(b, &s, (task, t), fed, see, &mut logits);
+            self.tower(b, (task, t), fed, see, &mut logits);
             for (scores, logits) in scores.iter_mut().zip(&logits).take(rows) {
                 if let (Some(score), Some(logit)) = (scores.get_mut(task), logits.get(task)) {
                     let knots = self.knots.get(task).copied().unwrap_or_default();
@@ -245,16 +190,18 @@ impl Model<'_> {
             let column = s.expert_column(&self.spec, expert);
             let to = row_mut(b.experts, expert, BLOCK * s.mixture);
             let mut scales = [0.0; BLOCK];
-            for (r, scale) in scales.iter_mut().enumerate().take(rows) {
-                let first = row_mut(b.sums, r, s.first).get_mut(column..column + width);
-                let first = first.unwrap_or_default();
-                relu_row(first);
-                if depth == 1 {
-                    for (to, x) in row_mut(to, r, s.mixture).iter_mut().zip(&*first) {
-                        *to = *x;
+            let scales = scales.get_mut(..rows).unwrap_or_default();
+            if depth == 1 {
+                for r in 0..rows {
+                    let first = first(b.sums, s, r, column, width);
+                    for (to, x) in row_mut(to, r, s.mixture).iter_mut().zip(first) {
+                        *to = relu(*x);
                     }
-                } else {
-                    *scale = quantize_padded(first, b.bytes, r);
+                }
+            } else {
+                for (r, scale) in scales.iter_mut().enumerate() {
+                    let first = first(b.sums, s, r, column, width);
+                    *scale = self.quantize(first, b.bytes, r);
                 }
             }
             for layer in 1..depth {
@@ -262,19 +209,18 @@ impl Model<'_> {
                 let Some(dense) = self.layer(name) else {
                     return;
                 };
-                let scales = scales.get_mut(..rows).unwrap_or_default();
                 let last = layer + 1 == depth;
                 let out = if last { &mut *to } else { &mut *b.hidden };
                 self.run(dense, (b.bytes, scales, &[]), out, true, name, see);
                 if !last {
-                    quantize_rows(out, dense.outputs, b.bytes, scales);
+                    self.quantize_rows(out, dense.outputs, b.bytes, scales);
                 }
             }
         }
     }
 
-    /// One layer of rows of quantized activations, with what other tasks feed; see [`dense::layer`]. Negative outputs are 0 if
-    /// it is `hidden`.
+    /// One layer of rows of quantized activations, with what other tasks feed: `out` is `[rows, padded outputs]`.
+    /// Negative outputs are 0 if it is `hidden`.
     fn run(
         &self,
         dense: &Dense<'_>,
@@ -284,23 +230,36 @@ impl Model<'_> {
         name: Layer,
         see: &mut impl See,
     ) {
-        dense::layer(
-            self.isa,
-            dense,
-            Rows { bytes, scales },
-            out,
-            |row, p, acc| {
-                see.sums(name, row, p * PANEL, acc);
-            },
-        );
         let width = padded(dense.outputs);
-        for r in 0..scales.len() {
-            let out = row_mut(out, r, width);
-            if let Some(fed) = fed.get(r) {
-                dense::add_fed(dense, fed, out);
-            }
-            if hidden {
-                relu_row(out);
+        let has_fed = !dense.fed.is_empty();
+        let part = Part {
+            bytes,
+            stride: stride(dense.inputs),
+            weight: dense.weight,
+            scale: dense.scale,
+            zero: &[],
+            quads: dense.quads,
+        };
+        let layer = Affine {
+            parts: &[part],
+            start: Start::Bytes(dense.bias),
+            rows: Rows {
+                count: scales.len(),
+                stride: width,
+                scales,
+            },
+            column: 0,
+            columns: width,
+            relu: hidden && !has_fed,
+        };
+        see.affine(self.isa, &layer, &[name], out);
+        if has_fed {
+            for (r, fed) in fed.iter().enumerate().take(scales.len()) {
+                let out = row_mut(out, r, width);
+                add_fed(dense, fed, out);
+                if hidden {
+                    out.iter_mut().for_each(|x| *x = relu(*x));
+                }
             }
         }
     }
@@ -319,89 +278,23 @@ impl Model<'_> {
                 }
             }
         }
+        let stride = BLOCK * s.mixture;
         for (r, weights) in weights.iter().enumerate().take(rows) {
-            let mixture = row_mut(b.mixture, r, s.mixture);
-            mixture.fill(0.0);
-            for (expert, weight) in weights.iter().enumerate().take(s.experts) {
-                // It would add 0: a task that has an expert of its own reads no other.
-                if *weight == 0 {
-                    continue;
-                }
-                // 2^-15 is a power of two: the product is exact.
-                let weight = f32::from(*weight) * (1.0 / 32768.0);
-                let from = row(row(b.experts, expert, BLOCK * s.mixture), r, s.mixture);
-                for (m, x) in mixture.iter_mut().zip(from) {
-                    *m += weight * *x;
-                }
-            }
-        }
-    }
-
-    /// A task's weights of the experts.
-    fn gate(
-        &self,
-        b: &mut Buffers<'_>,
-        s: &Sizes,
-        rows: usize,
-        task: usize,
-        see: &mut impl See,
-        weights: &mut [[u16; limits::EXPERTS]; BLOCK],
-    ) {
-        let spec = &self.spec;
-        let (width, depth) = (spec.gate_width(0), spec.network.gate_layers.len());
-        let column = s.experts * spec.expert_width(0) + task * width;
-        let columns = column..column + width;
-        let mut scales = [0.0; BLOCK];
-        let scales = scales.get_mut(..rows).unwrap_or_default();
-        if depth > 0 {
-            for (r, scale) in scales.iter_mut().enumerate() {
-                let first = row_mut(b.sums, r, s.first).get_mut(columns.clone());
-                let first = first.unwrap_or_default();
-                relu_row(first);
-                *scale = quantize_padded(first, b.bytes, r);
-            }
-        }
-        for layer in 1..=depth {
-            let (name, hidden) = (Layer::Gate { task, layer }, layer < depth);
-            let Some(dense) = self.layer(name) else {
-                return;
-            };
-            self.run(dense, (b.bytes, scales, &[]), b.hidden, hidden, name, see);
-            if hidden {
-                quantize_rows(b.hidden, dense.outputs, b.bytes, scales);
-            }
-        }
-        for (r, weights) in weights.iter_mut().enumerate().take(rows) {
-            let last = if depth > 0 {
-                row(b.hidden, r, padded(spec.gate_width(depth)))
-            } else {
-                row(b.sums, r, s.first)
-                    .get(columns.clone())
-                    .unwrap_or_default()
-            };
-            let mut logits = [0.0; limits::EXPERTS];
-            match spec.network.gate {
-                Gate::Softmax => {
-                    for (to, logit) in logits.iter_mut().zip(last) {
-                        *to = *logit;
-                    }
-                }
-                Gate::Attention => {
-                    let query = last.get(..spec.mixture_width()).unwrap_or_default();
-                    for (expert, logit) in logits.iter_mut().enumerate().take(s.experts) {
-                        let key = row(row(b.experts, expert, BLOCK * s.mixture), r, s.mixture);
-                        *logit = score::product(query, key);
-                    }
-                }
-            }
-            softmax_q15(logits.get(..s.experts).unwrap_or_default(), weights);
+            let weights = weights.get(..s.experts).unwrap_or_default();
+            let experts = b.experts.get(r * s.mixture..).unwrap_or_default();
+            kernels::mix(
+                self.isa,
+                weights,
+                experts,
+                stride,
+                row_mut(b.mixture, r, s.mixture),
+            );
         }
     }
 
     fn tower(
         &self,
         b: &mut Buffers<'_>,
-        s: &Sizes,
         (task, t): (usize, &Task<'_>),
         fed: &[[f32; limits::TASKS]],
         see: &mut impl See,
@@ -410,10 +303,7 @@ impl Model<'_> {
         let mut scales = [0.0; BLOCK];
         let scales = scales.get_mut(..fed.len()).unwrap_or_default();
         let mut width = self.spec.mixture_width();
-        for (r, scale) in scales.iter_mut().enumerate() {
-            let mixture = row(b.mixture, r, s.mixture).get(..width);
-            *scale = quantize_padded(mixture.unwrap_or_default(), b.bytes, r);
-        }
+        self.quantize_rows(b.mixture, width, b.bytes, scales);
         for layer in 0..t.tower_layers.len() {
             let name = Layer::Tower { task, layer };
             let Some(dense) = self.layer(name) else {
@@ -421,7 +311,7 @@ impl Model<'_> {
             };
             self.run(dense, (b.bytes, scales, fed), b.hidden, true, name, see);
             width = dense.outputs;
-            quantize_rows(b.hidden, width, b.bytes, scales);
+            self.quantize_rows(b.hidden, width, b.bytes, scales);
         }
         let Some(dense) = self.layer(Layer::Head { task }) else {
             return;
@@ -431,12 +321,30 @@ impl Model<'_> {
             let input = row(b.bytes, r, stride(width)).get(..width);
             let input = input.unwrap_or_default();
             let logit = head(self.isa, dense, input, *scale, fed, |acc| {
-                see.sums(Layer::Head { task }, r, 0, &[acc]);
+                see.head(task, r, acc);
             });
             if let Some(to) = logits.get_mut(task) {
                 *to = logit;
             }
         }
+    }
+
+    /// Quantizes rows of `width` outputs; negative ones are 0.
+    fn quantize_rows(&self, out: &[f32], width: usize, bytes: &mut [u8], scales: &mut [f32]) {
+        for (r, scale) in scales.iter_mut().enumerate() {
+            let outputs = row(out, r, padded(width)).get(..width);
+            *scale = self.quantize(outputs.unwrap_or_default(), bytes, r);
+        }
+    }
+
+    /// Quantizes a row of activations into row `r` of `bytes`, zeros up to the whole group.
+    fn quantize(&self, activations: &[f32], bytes: &mut [u8], r: usize) -> f32 {
+        let to = row_mut(bytes, r, stride(activations.len()));
+        let (to, pad) = to
+            .split_at_mut_checked(activations.len())
+            .unwrap_or_default();
+        pad.fill(0);
+        kernels::quantize(self.isa, activations, to)
     }
 
     /// Fused score of one candidate.
@@ -445,10 +353,10 @@ impl Model<'_> {
     }
 }
 
-/// Negative values become 0.
-#[inline(never)]
-fn relu_row(row: &mut [f32]) {
-    row.iter_mut().for_each(|x| *x = relu(*x));
+/// Part of a row of the first layer's sums.
+fn first<'b>(sums: &'b [f32], s: &Sizes, r: usize, column: usize, width: usize) -> &'b [f32] {
+    let first = row(sums, r, s.first).get(column..column + width);
+    first.unwrap_or_default()
 }
 
 /// What a task's tower is fed, in the order of its inputs.
@@ -463,23 +371,4 @@ fn feed(task: &Task<'_>, logits: &[f32; limits::TASKS], fed: &mut [f32; limits::
             FedValue::Logit => logit,
         };
     }
-}
-
-/// Quantizes rows of `width` outputs; see [`quantize_padded`].
-fn quantize_rows(out: &[f32], width: usize, bytes: &mut [u8], scales: &mut [f32]) {
-    for (r, scale) in scales.iter_mut().enumerate() {
-        let outputs = row(out, r, padded(width)).get(..width);
-        *scale = quantize_padded(outputs.unwrap_or_default(), bytes, r);
-    }
-}
-
-/// Quantizes a row of activations into row `r` of `bytes`, zeros up to the whole group.
-#[inline(never)]
-fn quantize_padded(activations: &[f32], bytes: &mut [u8], r: usize) -> f32 {
-    let to = row_mut(bytes, r, stride(activations.len()));
-    let (to, pad) = to
-        .split_at_mut_checked(activations.len())
-        .unwrap_or_default();
-    pad.fill(0);
-    quantize_row(activations, to)
 }

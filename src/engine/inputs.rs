@@ -180,34 +180,36 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         }
     }
 
-    /// Writes the input bytes of `side` for candidate `index` (0 for the user side).
+    /// Writes the input bytes of `side` for `rows` candidates from `index` on (0 and 1 for the user side) to `bytes`,
+    /// `[rows, stride]`: feature by feature, since what a feature is costs more to find out than its bytes.
     pub fn fill(
         &self,
         side: Side,
-        index: usize,
+        (index, rows): (usize, usize),
         group: usize,
-        mut bytes: &mut [u8],
+        (bytes, stride): (&mut [u8], usize),
         tally: &mut Tally,
     ) {
         let spec = &self.model.spec;
-        for (i, feature) in spec
-            .features
-            .iter()
-            .enumerate()
-            .filter(|(_, f)| f.side == side)
-        {
-            let len = feature
-                .encoding
-                .parts(&spec.tables)
-                .iter()
-                .flatten()
-                .map(|part| part.dim)
-                .sum();
-            let Some((here, rest)) = bytes.split_at_mut_checked(len) else {
-                return;
-            };
-            self.fill_feature(i, feature, index, group, here, tally);
-            bytes = rest;
+        let mut at = 0;
+        for (i, feature) in spec.features.iter().enumerate() {
+            if feature.side != side {
+                continue;
+            }
+            let parts = feature.encoding.parts(&spec.tables);
+            let len: usize = parts.iter().flatten().map(|part| part.dim).sum();
+            for r in 0..rows {
+                let here = bytes.get_mut(r * stride + at..r * stride + at + len);
+                self.fill_feature(
+                    i,
+                    feature,
+                    index + r,
+                    group,
+                    here.unwrap_or_default(),
+                    tally,
+                );
+            }
+            at += len;
         }
     }
 
@@ -482,7 +484,18 @@ fn offsets_fit(offsets: &[u32], len: usize) -> bool {
     sorted && offsets.last().is_some_and(|last| *last as usize <= len)
 }
 
+/// Copies an embedding; 16 bytes at once, which `memcpy` would take longer to find out.
+#[inline(never)]
 fn copy(from: &[u8], to: &mut [u8]) {
+    if let (Some(from), Some(to)) = (from.first_chunk::<16>(), to.first_chunk_mut::<16>()) {
+        *to = *from;
+    }
+    let (from, to) = match to.len() {
+        16 => return,
+        17.. => (from.get(16..), to.get_mut(16..)),
+        _ => (Some(from), Some(to)),
+    };
+    let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
     for (to, from) in to.iter_mut().zip(from) {
         *to = *from;
     }

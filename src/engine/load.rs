@@ -7,6 +7,7 @@ use super::{Dense, First, Model, TableData, later_layer};
 use crate::error::{Error, Result, Status};
 use crate::features::{self, Vocabulary};
 use crate::format::{File, Reader, SectionKind};
+use crate::kernels::quads_fit;
 use crate::spec::{
     Dtype, Layer, Network, Side, Spec, Tensor, TensorSection, biases_are_valid,
     boundaries_are_valid, fed_weights_are_valid, knots_are_valid, limits, panel_edges_are_zero,
@@ -148,7 +149,9 @@ impl<'a> Model<'a> {
             }
             match tensor {
                 Tensor::Weight(Layer::First { group, side }) => {
-                    first_of(first, group, side)?.weight = data;
+                    let first = first_of(first, group, side)?;
+                    first.weight = data;
+                    first.quads = quads_fit(data, cols);
                 }
                 Tensor::Scale(Layer::First { group, side }) => {
                     first_of(first, group, side)?.scale = data;
@@ -160,6 +163,7 @@ impl<'a> Model<'a> {
                         weight: data,
                         outputs: rows,
                         inputs: cols,
+                        quads: dtype == Dtype::I8Panel && quads_fit(data, cols),
                         ..Dense::default()
                     };
                     layers.push(dense).map_err(|_| over())?;

@@ -4,7 +4,8 @@ use super::block::{Buffers, See};
 use super::inputs::{Inputs, Tally};
 use super::{Model, Request, Scratch};
 use crate::error::{Error, Result, Status};
-use crate::spec::{Layer, Side};
+use crate::kernels::{self, Affine, Isa};
+use crate::spec::{Layer, PANEL, Side};
 
 /// One step of [`Model::trace`].
 #[derive(Clone, Copy, Debug)]
@@ -28,11 +29,24 @@ pub enum Trace<'t> {
 struct Report<'f, F: ?Sized>(&'f mut F);
 
 impl<F: FnMut(Trace<'_>) + ?Sized> See for Report<'_, F> {
-    fn sums(&mut self, layer: Layer, _row: usize, output: usize, sums: &[i32]) {
+    /// By plain Rust, whose sums can be seen.
+    fn affine(&mut self, _: Isa, layer: &Affine<'_>, names: &[Layer], out: &mut [f32]) {
+        kernels::affine_seen(layer, out, &mut |part, _row, panel, sums| {
+            if let Some(layer) = names.get(part).copied() {
+                (self.0)(Trace::Sums {
+                    layer,
+                    output: panel * PANEL,
+                    sums,
+                });
+            }
+        });
+    }
+
+    fn head(&mut self, task: usize, _row: usize, acc: i32) {
         (self.0)(Trace::Sums {
-            layer,
-            output,
-            sums,
+            layer: Layer::Head { task },
+            output: 0,
+            sums: &[acc],
         });
     }
 }
@@ -57,16 +71,18 @@ impl Model<'_> {
             return Err(Error::new(Status::CandidateCount));
         }
         let need = self.scratch_len(1);
-        let mut b = Buffers::new(&self.spec, scratch, 1).ok_or(Error::at(
+        let mut b = Buffers::new(&self.sizes, scratch, 1).ok_or(Error::at(
             Status::BufferTooSmall,
             need.floats * 4 + need.bytes,
         ))?;
         for group in 0..self.spec.groups() {
             for side in Side::ALL {
-                let bytes = b.input(&self.spec, side, group, 0);
+                let (bytes, stride) = b.input(&self.sizes, side, group);
                 let index = if side == Side::User { 0 } else { candidate };
-                inputs.fill(side, index, group, bytes, &mut Tally::default());
-                see(Trace::Inputs(group, side, bytes));
+                let to = (&mut *bytes, stride);
+                inputs.fill(side, (index, 1), group, to, &mut Tally::default());
+                let inputs = bytes.get(..self.spec.side_inputs(side));
+                see(Trace::Inputs(group, side, inputs.unwrap_or_default()));
             }
         }
         self.user_sums(&mut b, &mut Report(see));

@@ -80,6 +80,12 @@ unsafe impl Versioned for pkr_requirements {}
 pub const PKR_CPU_AUTO: u32 = 0;
 /// Plain code that every CPU runs. Scores are the same bits.
 pub const PKR_CPU_PORTABLE: u32 = 1;
+/// aarch64 with dot products, about twice as fast as without on CPUs that have them (Armv8.2 cores from 2018 on). Only for
+/// an app that has asked: `getauxval(AT_HWCAP) & HWCAP_ASIMDDP` on Linux and Android, `sysctlbyname` of
+/// `hw.optional.arm.FEAT_DotProd` on Apple's systems. On a CPU without them the first request ends the process. The library
+/// can't find out by itself: it links to no system library, and the CPU's identification register may not be read before
+/// Linux 4.11. Scores are the same bits.
+pub const PKR_CPU_NEON_DOTPROD: u32 = 2;
 
 /// How to open a model.
 #[repr(C)]
@@ -87,7 +93,7 @@ pub const PKR_CPU_PORTABLE: u32 = 1;
 pub struct pkr_open_options {
     /// sizeof(pkr_open_options).
     pub struct_size: u32,
-    /// PKR_CPU_AUTO or PKR_CPU_PORTABLE; further values are reserved for features that the app has verified.
+    /// A PKR_CPU_ value; PKR_ERR_BAD_OPTION for one that this library was not built for.
     pub cpu: u32,
 }
 
@@ -182,6 +188,9 @@ fn isa(cpu: u32) -> Result<Option<Isa>> {
     match cpu {
         PKR_CPU_AUTO => Ok(None),
         PKR_CPU_PORTABLE => Ok(Some(Isa::PORTABLE)),
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        // SAFETY: the app says that it has asked.
+        PKR_CPU_NEON_DOTPROD => Ok(Some(unsafe { Isa::dotprod() })),
         _ => Err(Error::new(Status::BadOption)),
     }
 }

@@ -22,11 +22,12 @@ use crate::spec::{
     TensorSection, padded,
 };
 use crate::train::parameters::{Dense, Parameters, num_inputs};
+use weights::Quantized;
+
+mod weights;
 
 /// The largest activation byte.
 const U7_MAX: f64 = 127.0;
-/// The largest magnitude of a weight: -128 is never written.
-const I8_MAX: f64 = 127.0;
 /// What is finer than the least scale of a file, 2^-40, is 0.
 const SCALE_MIN: f32 = 1.0 / (1u64 << 40) as f32;
 
@@ -46,15 +47,6 @@ pub struct Lookups {
 struct TableGrid {
     scales: Vec<f32>,
     zero_points: Vec<u8>,
-}
-
-/// A layer in the file's element types; `scale`, `bias` and `zero_bias` have [`padded`] outputs.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Quantized {
-    /// `[outputs, inputs]`, row-major.
-    weight: Vec<i8>,
-    scale: Vec<f32>,
-    zero_bias: Vec<i32>,
 }
 
 /// One input byte: it adds scale x (byte - zero point) to input `value` of the f32 network.
@@ -388,36 +380,6 @@ fn first_layer(
         .collect();
     layer.zero_bias.resize(layer.scale.len(), 0);
     Ok(layer)
-}
-
-impl Quantized {
-    /// Rows of weights, each on its own scale.
-    fn of(rows: impl Iterator<Item = Vec<f64>>) -> Result<Self> {
-        let mut layer = Self::default();
-        for row in rows {
-            let max = row.iter().fold(0.0, |max: f64, w| max.max(w.abs()));
-            let scale = scale(max / I8_MAX)?;
-            layer.scale.push(scale);
-            layer.weight.extend(row.iter().map(|w| {
-                if scale > 0.0 {
-                    libm::rint(w / f64::from(scale)).clamp(-I8_MAX, I8_MAX) as i8
-                } else {
-                    0
-                }
-            }));
-        }
-        let outputs = padded(layer.scale.len());
-        layer.scale.resize(outputs, 0.0);
-        Ok(layer)
-    }
-
-    /// The first `inputs` columns of a layer.
-    fn dense(d: &Dense<f32>, inputs: usize) -> Result<Self> {
-        Self::of(d.weight.chunks_exact(d.inputs).map(|row| {
-            let row = row[..inputs].iter();
-            row.map(|w| f64::from(*w)).collect()
-        }))
-    }
 }
 
 fn layers(

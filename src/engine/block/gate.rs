@@ -1,0 +1,64 @@
+//! A task's weights of the experts.
+
+use super::super::Model;
+use super::super::dense::row;
+use super::{BLOCK, Buffers, See, Sizes, first, score};
+use crate::kernels;
+use crate::spec::{Gate, Layer, limits, padded};
+
+impl Model<'_> {
+    /// Weights by row and expert; each row's sum to 2^15.
+    pub(super) fn gate(
+        &self,
+        b: &mut Buffers<'_>,
+        s: &Sizes,
+        rows: usize,
+        task: usize,
+        see: &mut impl See,
+        weights: &mut [[u16; limits::EXPERTS]; BLOCK],
+    ) {
+        let spec = &self.spec;
+        let (width, depth) = (spec.gate_width(0), spec.network.gate_layers.len());
+        let column = s.experts * spec.expert_width(0) + task * width;
+        let mut scales = [0.0; BLOCK];
+        let scales = scales.get_mut(..rows).unwrap_or_default();
+        if depth > 0 {
+            for (r, scale) in scales.iter_mut().enumerate() {
+                *scale = self.quantize(first(b.sums, s, r, column, width), b.bytes, r);
+            }
+        }
+        for layer in 1..=depth {
+            let (name, hidden) = (Layer::Gate { task, layer }, layer < depth);
+            let Some(dense) = self.layer(name) else {
+                return;
+            };
+            self.run(dense, (b.bytes, scales, &[]), b.hidden, hidden, name, see);
+            if hidden {
+                self.quantize_rows(b.hidden, dense.outputs, b.bytes, scales);
+            }
+        }
+        let mut logits = [[0.0; BLOCK]; limits::EXPERTS];
+        for r in 0..rows {
+            let last = if depth > 0 {
+                row(b.hidden, r, padded(spec.gate_width(depth)))
+            } else {
+                first(b.sums, s, r, column, width)
+            };
+            for (expert, logits) in logits.iter_mut().enumerate().take(s.experts) {
+                let logit = match spec.network.gate {
+                    Gate::Softmax => last.get(expert).copied().unwrap_or(0.0),
+                    Gate::Attention => {
+                        let query = last.get(..spec.mixture_width()).unwrap_or_default();
+                        let key = row(row(b.experts, expert, BLOCK * s.mixture), r, s.mixture);
+                        score::product(query, key)
+                    }
+                };
+                if let Some(to) = logits.get_mut(r) {
+                    *to = logit;
+                }
+            }
+        }
+        let logits = logits.get(..s.experts).unwrap_or_default();
+        kernels::softmax(self.isa, logits, weights);
+    }
+}

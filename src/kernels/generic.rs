@@ -1,0 +1,312 @@
+//! What all instruction sets do alike: everything but the sums of products. Compiled again for each of them, so that
+//! the compiler may use its registers.
+
+use super::BLOCK;
+use crate::math::{ACTIVATION_MIN, exp_inline, relu, round};
+use crate::spec::{PANEL, limits};
+
+/// A dense layer and its inputs; see [`affine`](super::affine).
+#[derive(Clone, Copy)]
+pub struct Affine<'a> {
+    /// Sides of the first layer; the one part of a later layer.
+    pub parts: &'a [Part<'a>],
+    /// What every row's sum starts from.
+    pub start: Start<'a>,
+    /// Rows of `out`.
+    pub rows: Rows<'a>,
+    /// First column of `out`, a multiple of [`PANEL`].
+    pub column: usize,
+    /// Columns, a multiple of [`PANEL`].
+    pub columns: usize,
+    /// Negative results become 0.
+    pub relu: bool,
+}
+
+/// The rows of a layer.
+#[derive(Clone, Copy)]
+pub struct Rows<'a> {
+    /// How many.
+    pub count: usize,
+    /// f32 values from one row of `out` to the next.
+    pub stride: usize,
+    /// One scale a row; empty if all are 1.
+    pub scales: &'a [f32],
+}
+
+/// Bytes and the weights that they meet.
+#[derive(Clone, Copy, Default)]
+pub struct Part<'a> {
+    /// `[rows, stride]`, zero past the layer's own inputs.
+    pub bytes: &'a [u8],
+    /// A multiple of [`GROUP`](crate::spec::GROUP).
+    pub stride: usize,
+    /// `[columns / 16][stride / 4][16][4]` i8.
+    pub weight: &'a [u8],
+    /// Little-endian f32 by column. A part without scales is left out.
+    pub scale: &'a [u8],
+    /// Little-endian i32 by column that the sum starts from; empty for 0.
+    pub zero: &'a [u8],
+    /// Whether four products may be added in 16 bits, as opening the model found out.
+    pub quads: bool,
+}
+
+impl<'a> Part<'a> {
+    /// Bytes of `rows` rows, and weights of a panel; `None` for a part that is left out.
+    #[inline(always)]
+    pub(super) fn of(&self, panel: usize, row: usize, rows: usize) -> Option<(&'a [u8], &'a [u8])> {
+        let (stride, step) = (self.stride, PANEL * self.stride);
+        let weight = self.weight.get(panel * step..(panel + 1) * step)?;
+        let bytes = self.bytes.get(row * stride..(row + rows) * stride)?;
+        (!self.scale.is_empty()).then_some((bytes, weight))
+    }
+}
+
+/// f32 values by column.
+#[derive(Clone, Copy)]
+pub enum Start<'a> {
+    /// As they are.
+    Floats(&'a [f32]),
+    /// Little-endian.
+    Bytes(&'a [u8]),
+}
+
+impl Start<'_> {
+    #[inline(always)]
+    pub(super) fn panel(&self, panel: usize) -> [f32; PANEL] {
+        match self {
+            Self::Floats(x) => x.as_chunks().0.get(panel).copied().unwrap_or_default(),
+            Self::Bytes(bytes) => floats(bytes, panel),
+        }
+    }
+}
+
+#[inline(always)]
+fn words<T: Copy + Default>(bytes: &[u8], panel: usize, from: fn([u8; 4]) -> T) -> [T; PANEL] {
+    let mut values = [T::default(); PANEL];
+    if let Some(bytes) = bytes.as_chunks::<{ 4 * PANEL }>().0.get(panel) {
+        for (value, b) in values.iter_mut().zip(bytes.as_chunks::<4>().0) {
+            *value = from(*b);
+        }
+    }
+    values
+}
+
+#[inline(always)]
+pub(super) fn floats(bytes: &[u8], panel: usize) -> [f32; PANEL] {
+    words(bytes, panel, f32::from_le_bytes)
+}
+
+#[inline(always)]
+pub(super) fn ints(bytes: &[u8], panel: usize) -> [i32; PANEL] {
+    words(bytes, panel, i32::from_le_bytes)
+}
+
+/// [`affine`](super::affine). A tile gets the bytes of up to `M` rows, their stride, the weights of a panel and what its
+/// sums start from, and returns the sums of those rows; it may count on both lengths. `see` gets the sums of each part,
+/// row and panel.
+#[inline(always)]
+pub(super) fn affine<const M: usize>(
+    layer: &Affine<'_>,
+    out: &mut [f32],
+    tile: impl Fn(&[u8], usize, &[u8], &[i32; PANEL]) -> [[i32; PANEL]; M] + Copy,
+    mut see: impl FnMut(usize, usize, usize, &[i32; PANEL]),
+) {
+    for panel in 0..layer.columns / PANEL {
+        for row in (0..layer.rows.count).step_by(M) {
+            let rows = M.min(layer.rows.count - row);
+            rows_of(layer, panel, (row, rows), out, tile, &mut see);
+        }
+    }
+}
+
+/// One panel of `rows` rows, at most `M`, from `row` on.
+#[inline(always)]
+fn rows_of<const M: usize>(
+    layer: &Affine<'_>,
+    panel: usize,
+    (row, rows): (usize, usize),
+    out: &mut [f32],
+    tile: impl Fn(&[u8], usize, &[u8], &[i32; PANEL]) -> [[i32; PANEL]; M],
+    see: &mut impl FnMut(usize, usize, usize, &[i32; PANEL]),
+) {
+    let mut sums = [layer.start.panel(panel); M];
+    let Some(sums) = sums.get_mut(..rows) else {
+        return;
+    };
+    for (at, part) in layer.parts.iter().enumerate() {
+        let Some((bytes, weight)) = part.of(panel, row, rows) else {
+            continue;
+        };
+        let acc = tile(bytes, part.stride, weight, &ints(part.zero, panel));
+        for (m, acc) in acc.iter().enumerate().take(rows) {
+            see(at, row + m, panel, acc);
+        }
+        let row_scales = layer.rows.scales.get(row..row + rows);
+        add(sums, &acc, &floats(part.scale, panel), row_scales);
+    }
+    store(layer, panel, row, sums, out);
+}
+
+/// Adds the sums of rows x their scales.
+#[inline(never)]
+fn add(
+    sums: &mut [[f32; PANEL]],
+    acc: &[[i32; PANEL]],
+    scale: &[f32; PANEL],
+    row_scales: Option<&[f32]>,
+) {
+    // Here once for all instruction sets, which costs a call for some hundred multiply-adds.
+    for (m, (sums, acc)) in sums.iter_mut().zip(acc).enumerate() {
+        let row_scale = row_scales.and_then(|s| s.get(m)).copied().unwrap_or(1.0);
+        for ((sum, acc), scale) in sums.iter_mut().zip(acc).zip(scale) {
+            *sum += *acc as f32 * (*scale * row_scale);
+        }
+    }
+}
+
+/// Writes a panel of rows from `row` on.
+#[inline(never)]
+fn store(layer: &Affine<'_>, panel: usize, row: usize, sums: &[[f32; PANEL]], out: &mut [f32]) {
+    for (m, sums) in sums.iter().enumerate() {
+        let begin = (row + m) * layer.rows.stride + layer.column + panel * PANEL;
+        if let Some(out) = out.get_mut(begin..begin + PANEL) {
+            for (out, sum) in out.iter_mut().zip(sums) {
+                *out = if layer.relu { relu(*sum) } else { *sum };
+            }
+        }
+    }
+}
+
+/// See [`quantize`](super::quantize).
+#[inline(always)]
+pub(super) fn quantize(values: &[f32], bytes: &mut [u8]) -> f32 {
+    // By lanes: the maximum doesn't depend on order.
+    let mut lanes = [0.0f32; PANEL];
+    let (chunks, rest) = values.as_chunks::<PANEL>();
+    for chunk in chunks {
+        for (max, x) in lanes.iter_mut().zip(chunk) {
+            *max = if *x > *max { *x } else { *max };
+        }
+    }
+    for (max, x) in lanes.iter_mut().zip(rest) {
+        *max = if *x > *max { *x } else { *max };
+    }
+    let mut max = 0.0;
+    for x in lanes {
+        max = if x > max { x } else { max };
+    }
+    let Some((max, inv)) = row_scale(max) else {
+        bytes.fill(0);
+        return 0.0;
+    };
+    let (to, to_rest) = bytes.as_chunks_mut::<PANEL>();
+    for (to, chunk) in to.iter_mut().zip(chunks) {
+        for (to, x) in to.iter_mut().zip(chunk) {
+            *to = byte(*x, inv);
+        }
+    }
+    for (to, x) in to_rest.iter_mut().zip(rest) {
+        *to = byte(*x, inv);
+    }
+    max / 127.0
+}
+
+/// A row's greatest activation, and what its activations are multiplied by; `None` if the row is taken as zero.
+#[inline(always)]
+pub(super) fn row_scale(max: f32) -> Option<(f32, f32)> {
+    let max = relu(max);
+    (max >= ACTIVATION_MIN).then_some((max, 127.0 / max))
+}
+
+/// The byte of an activation.
+#[inline(always)]
+pub(super) fn byte(x: f32, inv: f32) -> u8 {
+    round(relu(x) * inv) as u8
+}
+
+/// See [`mix`](super::mix).
+#[inline(always)]
+pub(super) fn mix(weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
+    for (at, mixture) in mixture.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+        let mut sums = [0.0; PANEL];
+        for (expert, weight) in weights.iter().enumerate() {
+            let begin = expert * stride + at * PANEL;
+            // A weight of 0 would add 0: a task that has an expert of its own reads no other.
+            if let (Some(from), false) = (experts.get(begin..begin + PANEL), *weight == 0) {
+                // 2^-15 is a power of two: the product is exact.
+                let weight = f32::from(*weight) * (1.0 / 32768.0);
+                for (sum, x) in sums.iter_mut().zip(from) {
+                    *sum += weight * *x;
+                }
+            }
+        }
+        *mixture = sums;
+    }
+}
+
+/// See [`softmax`](super::softmax).
+#[inline(always)]
+pub(super) fn softmax(logits: &[[f32; BLOCK]], weights: &mut [[u16; limits::EXPERTS]; BLOCK]) {
+    let (mut max, mut best) = ([f32::MIN; BLOCK], [0u32; BLOCK]);
+    for (expert, logits) in logits.iter().enumerate() {
+        for ((max, best), x) in max.iter_mut().zip(&mut best).zip(logits) {
+            (*max, *best) = if *x > *max {
+                (*x, expert as u32)
+            } else {
+                (*max, *best)
+            };
+        }
+    }
+    let mut exps = [[0.0f32; BLOCK]; limits::EXPERTS];
+    let mut sum = [0.0f32; BLOCK];
+    for (exps, logits) in exps.iter_mut().zip(logits) {
+        for (((e, x), max), sum) in exps.iter_mut().zip(logits).zip(&max).zip(&mut sum) {
+            // Below -20 a weight rounds to 0 (e^-20 x 2^15 is 7e-5): the clamp changes nothing but keeps exp cheap.
+            *e = exp_inline(crate::math::clamp(*x - *max, -20.0, 0.0));
+            *sum += *e;
+        }
+    }
+    let mut left = [1i32 << 15; BLOCK];
+    for (expert, exps) in exps.iter().enumerate().take(logits.len()) {
+        for (((e, sum), left), weights) in exps.iter().zip(&sum).zip(&mut left).zip(&mut *weights) {
+            let weight = round(*e / *sum * 32768.0);
+            *left -= weight;
+            if let Some(to) = weights.get_mut(expert) {
+                *to = weight as u16;
+            }
+        }
+    }
+    for ((weights, best), left) in weights.iter_mut().zip(best).zip(left) {
+        if let Some(weight) = weights.get_mut(best as usize) {
+            *weight = (i32::from(*weight) + left) as u16;
+        }
+    }
+}
+
+/// See [`dot`](super::dot).
+#[inline(always)]
+pub(super) fn dot(input: &[u8], weight: &[u8]) -> i32 {
+    input.iter().zip(weight).fold(0i32, |acc, (x, w)| {
+        acc.wrapping_add(i32::from(*x) * i32::from(*w as i8))
+    })
+}
+
+/// See [`quads_fit`](super::quads_fit).
+#[cfg(target_arch = "x86_64")]
+pub(super) fn quads_fit(weight: &[u8], cols: usize) -> bool {
+    const GROUP_BYTES: usize = PANEL * crate::spec::GROUP;
+    let mut worst = 0i16;
+    for panel in weight.chunks(cols.div_ceil(crate::spec::GROUP).max(1) * GROUP_BYTES) {
+        for pair in panel.as_chunks::<GROUP_BYTES>().0.chunks(2) {
+            let [a, b] = pair else { continue };
+            let (a, b) = (a.as_chunks::<2>().0, b.as_chunks::<2>().0);
+            for (a, b) in a.iter().zip(b) {
+                let quad = [a[0], a[1], b[0], b[1]].map(|w| i16::from(w as i8));
+                let above: i16 = quad.iter().map(|w| (*w).max(0)).sum();
+                let below: i16 = quad.iter().map(|w| (*w).min(0)).sum();
+                worst = worst.max(above).max(-below);
+            }
+        }
+    }
+    i32::from(worst) <= super::QUAD_MAX
+}

@@ -1,0 +1,459 @@
+//! One suite for all instruction sets of this CPU: against loops over i64, and bit by bit against what `math` says.
+
+use super::*;
+use crate::math;
+use crate::spec::GROUP;
+use std::prelude::v1::*;
+
+/// Numbers from a linear congruential generator (Knuth's MMIX).
+struct Draws(u64);
+
+impl Draws {
+    fn next(&mut self) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        self.0 >> 33
+    }
+
+    fn byte(&mut self) -> u8 {
+        (self.next() % 128) as u8
+    }
+
+    fn weight(&mut self) -> i8 {
+        ((self.next() % 255) as i16 - 127) as i8
+    }
+
+    fn float(&mut self) -> f32 {
+        self.next() as f32 / (1u64 << 31) as f32 * 2.0 - 1.0
+    }
+}
+
+/// Bytes at an address that is no multiple of 2, with nothing behind them that a kernel could read without notice.
+struct Odd(Vec<u8>);
+
+impl Odd {
+    fn new(bytes: impl IntoIterator<Item = u8>) -> Self {
+        let mut all = vec![0xff];
+        all.extend(bytes);
+        Self(all)
+    }
+
+    fn get(&self) -> &[u8] {
+        &self.0[1..]
+    }
+}
+
+fn le<const N: usize>(words: impl IntoIterator<Item = [u8; N]>) -> Odd {
+    Odd::new(words.into_iter().flatten())
+}
+
+/// A layer of parts with so many inputs each, and weights `[part][output][input]`.
+struct Case {
+    weights: Vec<Vec<Vec<i8>>>,
+    panels: Vec<Odd>,
+    bytes: Vec<Odd>,
+    scales: Vec<Odd>,
+    zeros: Vec<Odd>,
+    bias: Odd,
+    row_scales: Vec<f32>,
+    rows: usize,
+    outputs: usize,
+}
+
+impl Case {
+    fn new(
+        draws: &mut Draws,
+        rows: usize,
+        outputs: usize,
+        inputs: &[usize],
+        extreme: Option<i8>,
+    ) -> Self {
+        let weights: Vec<Vec<Vec<i8>>> = inputs
+            .iter()
+            .map(|n| {
+                (0..outputs)
+                    .map(|_| {
+                        (0..*n)
+                            .map(|_| extreme.unwrap_or_else(|| draws.weight()))
+                            .collect()
+                    })
+                    .collect()
+            })
+            .collect();
+        let pack = |w: &Vec<Vec<i8>>, n: usize| {
+            let mut bytes = vec![0u8; outputs * n];
+            for (o, row) in w.iter().enumerate() {
+                for (i, w) in row.iter().enumerate() {
+                    let at = (o / PANEL * (n / GROUP) + i / GROUP) * PANEL * GROUP;
+                    bytes[at + o % PANEL * GROUP + i % GROUP] = *w as u8;
+                }
+            }
+            Odd::new(bytes)
+        };
+        Self {
+            panels: weights
+                .iter()
+                .zip(inputs)
+                .map(|(w, n)| pack(w, *n))
+                .collect(),
+            bytes: inputs
+                .iter()
+                .map(|n| {
+                    Odd::new(
+                        (0..rows * n)
+                            .map(|_| if extreme.is_some() { 127 } else { draws.byte() })
+                            .collect::<Vec<_>>(),
+                    )
+                })
+                .collect(),
+            scales: inputs
+                .iter()
+                .map(|_| {
+                    le((0..outputs)
+                        .map(|_| draws.float().to_le_bytes())
+                        .collect::<Vec<_>>())
+                })
+                .collect(),
+            zeros: inputs
+                .iter()
+                .map(|_| {
+                    le((0..outputs)
+                        .map(|_| (draws.next() as i32 >> 12).to_le_bytes())
+                        .collect::<Vec<_>>())
+                })
+                .collect(),
+            bias: le((0..outputs)
+                .map(|_| draws.float().to_le_bytes())
+                .collect::<Vec<_>>()),
+            row_scales: (0..rows).map(|_| draws.float()).collect(),
+            weights,
+            rows,
+            outputs,
+        }
+    }
+
+    /// By definition, in i64.
+    fn naive(&self, with_row_scales: bool, relu: bool) -> Vec<u32> {
+        let float = |bytes: &Odd, at: usize| {
+            f32::from_le_bytes(*bytes.get()[4 * at..].first_chunk().expect("4 bytes"))
+        };
+        let mut out = Vec::new();
+        for r in 0..self.rows {
+            for o in 0..self.outputs {
+                let mut sum = float(&self.bias, o);
+                for (part, weights) in self.weights.iter().enumerate() {
+                    let n = weights[o].len();
+                    let row = &self.bytes[part].get()[r * n..(r + 1) * n];
+                    let zero = i32::from_le_bytes(
+                        *self.zeros[part].get()[4 * o..]
+                            .first_chunk()
+                            .expect("4 bytes"),
+                    );
+                    let products = row
+                        .iter()
+                        .zip(&weights[o])
+                        .map(|(x, w)| i64::from(*x) * i64::from(*w));
+                    let acc =
+                        i32::try_from(i64::from(zero) + products.sum::<i64>()).expect("an i32");
+                    let row_scale = if with_row_scales {
+                        self.row_scales[r]
+                    } else {
+                        1.0
+                    };
+                    sum += acc as f32 * (float(&self.scales[part], o) * row_scale);
+                }
+                out.push(if relu { math::relu(sum) } else { sum }.to_bits());
+            }
+        }
+        out
+    }
+
+    fn run(&self, isa: Isa, with_row_scales: bool, relu: bool) -> Vec<u32> {
+        let parts: Vec<Part<'_>> = (0..self.weights.len())
+            .map(|part| Part {
+                bytes: self.bytes[part].get(),
+                stride: self.weights[part][0].len(),
+                weight: self.panels[part].get(),
+                scale: self.scales[part].get(),
+                zero: self.zeros[part].get(),
+                quads: quads_fit(self.panels[part].get(), self.weights[part][0].len()),
+            })
+            .collect();
+        // A part without scales is left out, whatever else it has.
+        let mut with_empty = vec![Part {
+            scale: &[],
+            ..parts[0]
+        }];
+        with_empty.extend(&parts);
+        let stride = self.outputs + 2 * PANEL;
+        let mut out = vec![f32::NAN; self.rows * stride];
+        let layer = Affine {
+            parts: &with_empty,
+            start: Start::Bytes(self.bias.get()),
+            rows: Rows {
+                count: self.rows,
+                stride,
+                scales: if with_row_scales {
+                    &self.row_scales
+                } else {
+                    &[]
+                },
+            },
+            column: PANEL,
+            columns: self.outputs,
+            relu,
+        };
+        affine(isa, &layer, &mut out);
+        let mut inside = Vec::new();
+        for row in out.chunks(stride) {
+            let (before, rest) = row.split_at(PANEL);
+            let (own, after) = rest.split_at(self.outputs);
+            assert!(
+                before.iter().chain(after).all(|x| x.is_nan()),
+                "written outside of its columns"
+            );
+            inside.extend(own.iter().map(|x| x.to_bits()));
+        }
+        inside
+    }
+}
+
+#[test]
+fn layers_are_what_their_formula_says() {
+    let mut draws = Draws(1);
+    for isa in Isa::available() {
+        for rows in 1..=9 {
+            for inputs in [
+                &[4][..],
+                &[8],
+                &[12, 4],
+                &[60],
+                &[128, 40],
+                &[4, 0, 20],
+                &[1024],
+            ] {
+                for outputs in [16, 48] {
+                    let case = Case::new(&mut draws, rows, outputs, inputs, None);
+                    for (with_row_scales, relu) in [(false, false), (true, false), (true, true)] {
+                        assert_eq!(
+                            case.run(isa, with_row_scales, relu),
+                            case.naive(with_row_scales, relu),
+                            "{} rows {rows} inputs {inputs:?} outputs {outputs}",
+                            isa.name(),
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Weights of at most 64 fit (4 x 64 = 256), and are compared with those that do not.
+#[test]
+fn four_products_are_added_in_16_bits_only_where_they_fit() {
+    let mut draws = Draws(6);
+    for isa in Isa::available() {
+        for (inputs, weight) in [
+            (4, 64),
+            (8, 64),
+            (8, -64),
+            (12, 64),
+            (128, -64),
+            (128, 65),
+            (8, 65),
+        ] {
+            let case = Case::new(&mut draws, 6, 32, &[inputs], Some(weight));
+            let fit = quads_fit(case.panels[0].get(), inputs);
+            // A group by itself has no other to be added to.
+            assert_eq!(
+                fit,
+                cfg!(target_arch = "x86_64") && (weight != 65 || inputs == 4),
+                "{inputs} {weight}"
+            );
+            assert_eq!(
+                case.run(isa, true, false),
+                case.naive(true, false),
+                "{} {inputs} {weight}",
+                isa.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn no_sum_saturates_at_the_extremes() {
+    let mut draws = Draws(2);
+    for isa in Isa::available() {
+        for weight in [-127, 127] {
+            for inputs in [4, 8, 1024] {
+                let case = Case::new(&mut draws, 5, 16, &[inputs], Some(weight));
+                assert_eq!(
+                    case.run(isa, false, false),
+                    case.naive(false, false),
+                    "{} {weight}",
+                    isa.name()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_byte_meets_every_weight_in_every_place() {
+    for isa in Isa::available() {
+        for place in 0..8 {
+            for x in 0..=127u8 {
+                let (mut bytes, mut weight) = ([0; 4 * 8], vec![0u8; 2 * PANEL * GROUP]);
+                for row in bytes.chunks_mut(8) {
+                    row[place] = x;
+                }
+                for first in (-127..=127i32).step_by(PANEL) {
+                    for j in 0..PANEL {
+                        let w = (first + j as i32).min(127) as i8;
+                        weight[(place / GROUP * PANEL + j) * GROUP + place % GROUP] = w as u8;
+                    }
+                    let ones = [1.0f32.to_le_bytes(); PANEL].concat();
+                    let part = Part {
+                        bytes: &bytes,
+                        stride: 8,
+                        weight: &weight,
+                        scale: &ones,
+                        zero: &[],
+                        quads: quads_fit(&weight, 8),
+                    };
+                    let layer = Affine {
+                        parts: &[part],
+                        start: Start::Floats(&[0.0; PANEL]),
+                        rows: Rows {
+                            count: 4,
+                            stride: PANEL,
+                            scales: &[],
+                        },
+                        column: 0,
+                        columns: PANEL,
+                        relu: false,
+                    };
+                    let mut out = [0.0; 4 * PANEL];
+                    affine(isa, &layer, &mut out);
+                    for (at, product) in out.iter().enumerate() {
+                        let w = (first + (at % PANEL) as i32).min(127);
+                        assert_eq!(
+                            *product,
+                            (i32::from(x) * w) as f32,
+                            "{} {x} x {w} at {place}",
+                            isa.name()
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_is_quantized_as_math_says() {
+    let mut draws = Draws(3);
+    for isa in Isa::available() {
+        for len in (0..80).chain([255, 256, 1000, 1024]) {
+            for size in [1.0, 1e-20, 1e13, 0.0] {
+                let values: Vec<f32> = (0..len).map(|_| draws.float() * size).collect();
+                let clamped: Vec<f32> = values.iter().map(|x| math::relu(*x)).collect();
+                let (mut bytes, mut want) = (vec![9; len], vec![7; len]);
+                let scale = quantize(isa, &values, &mut bytes);
+                let want_scale = math::quantize_row(&clamped, &mut want);
+                assert_eq!(
+                    (scale.to_bits(), bytes),
+                    (want_scale.to_bits(), want),
+                    "{} {len} {size}",
+                    isa.name()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_softmax_of_a_block_is_that_of_its_rows() {
+    let mut draws = Draws(4);
+    for isa in Isa::available() {
+        for experts in 1..=limits::EXPERTS {
+            for size in [0.0, 1.0, 40.0] {
+                let logits: Vec<[f32; BLOCK]> = (0..experts)
+                    .map(|_| core::array::from_fn(|_| draws.float() * size))
+                    .collect();
+                let mut weights = [[0; limits::EXPERTS]; BLOCK];
+                softmax(isa, &logits, &mut weights);
+                for (r, weights) in weights.iter().enumerate() {
+                    let row: Vec<f32> = logits.iter().map(|logits| logits[r]).collect();
+                    let mut want = [0; limits::EXPERTS];
+                    math::softmax_q15(&row, &mut want[..experts]);
+                    assert_eq!(*weights, want, "{} {experts} {size}", isa.name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn mixtures_and_dot_products_are_exact() {
+    let mut draws = Draws(5);
+    for isa in Isa::available() {
+        for experts in 1..=5 {
+            let weights: Vec<u16> = (0..experts)
+                .map(|e| {
+                    if e == 2 {
+                        0
+                    } else {
+                        (draws.next() % 32769) as u16
+                    }
+                })
+                .collect();
+            let (width, stride) = (3 * PANEL, 3 * PANEL + 7);
+            let values: Vec<f32> = (0..experts * stride).map(|_| draws.float().abs()).collect();
+            let mut mixture = vec![f32::NAN; width];
+            mix(isa, &weights, &values, stride, &mut mixture);
+            for (j, got) in mixture.iter().enumerate() {
+                let mut want = 0.0f32;
+                for (e, w) in weights.iter().enumerate() {
+                    want += f32::from(*w) / 32768.0 * values[e * stride + j];
+                }
+                assert_eq!(got.to_bits(), want.to_bits(), "{} {experts}", isa.name());
+            }
+        }
+        for len in 0..100 {
+            let (x, w) = (
+                Odd::new((0..len).map(|_| draws.byte()).collect::<Vec<_>>()),
+                Odd::new((0..len).map(|_| draws.weight() as u8).collect::<Vec<_>>()),
+            );
+            let want: i64 = x
+                .get()
+                .iter()
+                .zip(w.get())
+                .map(|(x, w)| i64::from(*x) * i64::from(*w as i8))
+                .sum();
+            assert_eq!(
+                i64::from(dot(isa, x.get(), w.get())),
+                want,
+                "{} {len}",
+                isa.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_best_instruction_set_is_the_last_one() {
+    assert_eq!(Isa::available().first(), Some(&Isa::PORTABLE));
+    assert_eq!(Isa::available().last(), Some(&Isa::detect()));
+    #[cfg(target_arch = "x86_64")]
+    assert_eq!(
+        Isa::detect().name(),
+        if is_x86_feature_detected!("avx2") {
+            "avx2"
+        } else {
+            "portable"
+        },
+    );
+}
