@@ -472,6 +472,37 @@ impl Run {
         }
         Ok(checkpoint::load_parameters(&path, &Network::new(&spec))?)
     }
+
+    /// The model of a description that reads a log as this run would: its features, network and tasks must be the run's.
+    ///
+    /// # Errors
+    /// [`Kind::Description`] for another model, besides those of [`Fit::spec`].
+    pub fn spec_for<'d>(&'d self, d: &'d Description) -> Result<Box<Spec<'d>>> {
+        let (own, spec) = (self.fit.spec(&self.description)?, self.fit.spec(d)?);
+        let same_tasks = own.tasks.len() == spec.tasks.len()
+            && own.tasks.iter().zip(&spec.tasks).all(|(a, b)| {
+                (a.name, a.kind) == (b.name, b.kind)
+                    && (&a.tower_layers, &a.inputs) == (&b.tower_layers, &b.inputs)
+            });
+        for (same, what) in [
+            (
+                own.features == spec.features && own.tables == spec.tables,
+                "features",
+            ),
+            (own.network == spec.network, "network"),
+            (same_tasks, "tasks"),
+        ] {
+            if !same {
+                let own = self.folder.join("model.toml");
+                let message = format!(
+                    "its {what} are not those of the run; the run's own is {}",
+                    own.display()
+                );
+                return Err(Error::in_file(Kind::Description, &d.file, message));
+            }
+        }
+        Ok(spec)
+    }
 }
 
 /// Exports a finished run: quantizes it, corrects its output biases on training rows, and holds the file against the

@@ -159,3 +159,28 @@ fn slices_of_a_run_and_of_its_file_are_the_parts_that_the_log_has() {
         &["new-user", "[data] user"],
     );
 }
+
+#[test]
+fn a_run_is_not_measured_as_another_network() {
+    let place = Place::new(&log(), MODEL);
+    let run = place.path("run");
+    done(&mut train(&place.model(), &run));
+    for (was, is, what) in [
+        (
+            "kind = \"mmoe\"\nexperts = 2",
+            "kind = \"single\"",
+            "network",
+        ),
+        ("tower_layers = [4]", "tower_layers = [5]", "tasks"),
+    ] {
+        assert!(MODEL.contains(was));
+        let other = place.path("other.toml");
+        fs::write(&other, MODEL.replace(was, is)).unwrap();
+        let mut command = program(["eval"]);
+        refused(
+            command.arg(&run).arg(&other),
+            2,
+            &["other.toml", what, "not those of the run", "model.toml"],
+        );
+    }
+}

@@ -227,7 +227,7 @@ fn eval(args: &Eval, json: bool) -> Result<()> {
     let all = args.rows == "all";
     if args.subject.is_dir() {
         let run = run::Run::open(&args.subject)?;
-        let spec = run.fit.spec(&d)?;
+        let spec = run.spec_for(&d)?;
         let prepared = run::Prepared::read(
             &d,
             &run.fit,
