@@ -100,7 +100,7 @@ impl Fit {
         // Derived numbers need the states, which need only the sources and the number features' boundaries.
         let derived = {
             let spec = learner.fit.spec(d)?;
-            pass::derive(d, &learner.fit, &spec, raw)
+            pass::derive(d, &learner.fit, &spec, raw)?
         };
         learner.derived(&derived, raw, train)?;
         Ok((learner.end()?, derived))

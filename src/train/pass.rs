@@ -12,6 +12,7 @@ use crate::train::error::{Error, Kind, Result};
 use crate::train::fit::Fit;
 use crate::train::log::{Chunk, RawColumn, RawLog, key_of, q15};
 
+mod blocks;
 mod states;
 pub use states::States;
 
@@ -141,13 +142,16 @@ pub type Visit<'v> = dyn FnMut(usize, core::ops::Range<usize>, &[u8]) + 'v;
 
 /// Calls `visit` for every request in log order with the user's state as of its time: what earlier rows of the user
 /// made known strictly before, in the order (time, row, label).
+///
+/// # Errors
+/// None: nothing of a log in memory goes to a file.
 pub fn for_each_state(
     d: &Description,
     boundaries: &[Vec<u8>],
     spec: &Spec<'_>,
     raw: &RawLog,
     visit: &mut Visit<'_>,
-) {
+) -> Result<()> {
     debug_assert!(d.num_served_features() <= spec.features.len());
     let last_requests = raw.user.iter().copied().zip(0..).collect();
     let whole = Chunk {
@@ -155,7 +159,7 @@ pub fn for_each_state(
         rows_before: 0,
         requests_before: 0,
     };
-    States::new(boundaries, spec, &last_requests).pass(&whole, visit);
+    States::new(boundaries, spec, &last_requests, None).pass(&whole, visit)
 }
 
 /// Key of a feature of one row, as the device makes it.
@@ -193,29 +197,38 @@ pub(crate) fn row_key(
 }
 
 /// Raw columns of the derived features: numbers (NaN is missing) and lists of keys.
-pub fn derive(d: &Description, fit: &Fit, spec: &Spec<'_>, raw: &RawLog) -> Vec<RawColumn> {
+///
+/// # Errors
+/// None: nothing of a log in memory goes to a file.
+pub fn derive(d: &Description, fit: &Fit, spec: &Spec<'_>, raw: &RawLog) -> Result<Vec<RawColumn>> {
     derive_by(d, &all_boundaries(fit, spec), spec, raw)
 }
 
 /// [`derive`] with the boundaries of each feature, as an exported file has them too.
+///
+/// # Errors
+/// Those of [`derive`].
 pub fn derive_by(
     d: &Description,
     boundaries: &[Vec<u8>],
     spec: &Spec<'_>,
     raw: &RawLog,
-) -> Vec<RawColumn> {
+) -> Result<Vec<RawColumn>> {
     let last_requests = raw.user.iter().copied().zip(0..).collect();
     let whole = Chunk {
         raw,
         rows_before: 0,
         requests_before: 0,
     };
-    States::new(boundaries, spec, &last_requests).derive(d, &whole)
+    States::new(boundaries, spec, &last_requests, None).derive(d, &whole)
 }
 
 impl States<'_> {
     /// Raw columns of the derived features of the next requests of the log.
-    pub fn derive(&mut self, d: &Description, chunk: &Chunk<'_>) -> Vec<RawColumn> {
+    ///
+    /// # Errors
+    /// Those of [`pass`](Self::pass).
+    pub fn derive(&mut self, d: &Description, chunk: &Chunk<'_>) -> Result<Vec<RawColumn>> {
         let mut columns = empty_derived(d);
         let (spec, boundaries, raw) = (self.spec, self.boundaries, chunk.raw);
         self.pass(chunk, &mut |request, rows, state| {
@@ -239,8 +252,8 @@ impl States<'_> {
                     _ => {}
                 }
             }
-        });
-        columns
+        })?;
+        Ok(columns)
     }
 }
 

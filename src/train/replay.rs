@@ -75,7 +75,7 @@ pub fn for_each_request(
                 outcome = visit(part, &owned);
             }
         }
-    });
+    })?;
     outcome
 }
 
@@ -270,13 +270,23 @@ pub fn measure(
 }
 
 /// The features of a log as an exported file has them: its rows, buckets and transforms.
-pub fn features(d: &Description, model: &Model<'_>, raw: &RawLog) -> Vec<FeatureData> {
+///
+/// # Errors
+/// Those of [`pass::derive_by`].
+pub fn features(d: &Description, model: &Model<'_>, raw: &RawLog) -> Result<Vec<FeatureData>> {
     let (spec, boundaries) = (model.spec(), boundaries(model));
-    let derived = pass::derive_by(d, &boundaries, spec, raw);
+    let derived = pass::derive_by(d, &boundaries, spec, raw)?;
     let row_of = |feature: usize, _: u8, key: Option<u64>, default_row: u32| {
         key.map_or(default_row, |key| model.row_of(feature, key).unwrap_or(0))
     };
-    pass::encode_by(d, spec, &boundaries, raw, &derived, &row_of)
+    Ok(pass::encode_by(
+        d,
+        spec,
+        &boundaries,
+        raw,
+        &derived,
+        &row_of,
+    ))
 }
 
 /// Logits of scores `[rows, tasks]`.

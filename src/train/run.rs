@@ -112,7 +112,7 @@ impl Prepared {
     pub fn read(d: &Description, fit: &Fit, spec: &Spec<'_>, data: Option<&Path>) -> Result<Self> {
         let raw = log::read(d, data)?;
         let split = pass::split(d, &raw)?;
-        let derived = pass::derive(d, fit, spec, &raw);
+        let derived = pass::derive(d, fit, spec, &raw)?;
         Ok(Self::encode(d, fit, spec, raw, split, &derived))
     }
 

@@ -20,6 +20,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::spec::{Encoding, Side, Spec};
 use crate::train::dataset::{Dataset, FeatureData, TaskData};
+use crate::train::files::read_at;
 
 /// Bytes of the request and the group before a row's features.
 const ROW_HEAD: usize = 8;
@@ -164,25 +165,6 @@ impl Records {
         buffer.resize((1 + more) * self.bytes, 0);
         read_at(&self.file, buffer, (at * self.bytes) as u64)
     }
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
-}
-
-#[cfg(windows)]
-fn read_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !buffer.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, buffer, offset)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            n => {
-                buffer = &mut buffer[n..];
-                offset += n as u64;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Rows on disk.

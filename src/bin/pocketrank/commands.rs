@@ -253,7 +253,7 @@ fn eval(args: &Eval, json: bool) -> Result<()> {
         open(&mut model, &bytes, &args.subject)?;
         let mut measured = replay::measure(&d, &model, args.data.as_deref(), all)?;
         if !args.slice.is_empty() {
-            measured.data.features = replay::features(&d, &model, &measured.raw);
+            measured.data.features = replay::features(&d, &model, &measured.raw)?;
         }
         (data, rows, logits) = (measured.data, measured.rows, measured.logits);
         (raw, split) = (measured.raw, measured.split);

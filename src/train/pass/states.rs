@@ -1,15 +1,22 @@
 //! The states of users while a log passes.
+use std::path::Path;
 use std::prelude::v1::*;
 
 use rustc_hash::FxHashMap;
 
+use super::blocks::{Blocks, Place};
 use super::{Visit, row_key};
 use crate::features::{self, Event, Key};
 use crate::spec::{Source, Spec};
+use crate::train::error::{Error, Kind, Result};
 use crate::train::log::{Chunk, RawLog};
 
+/// Bytes of users in memory. Those of the simulated feed take some 4 KiB each, so that 16,000 stay there: all users of
+/// 7 x 10^6 rows, and three of four of 10^7.
+const MEMORY_BYTES_MAX: usize = 64 << 20;
+
 /// A label that a user's state does not know yet.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Pending {
     time: i64,
     row: u32,
@@ -17,10 +24,35 @@ struct Pending {
     value: f32,
 }
 
-/// A user in the middle of a log. There are as many as users, so that every byte counts.
+impl Pending {
+    const BYTES: usize = 17;
+
+    fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..8].copy_from_slice(&self.time.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.row.to_le_bytes());
+        bytes[12] = self.label;
+        bytes[13..].copy_from_slice(&self.value.to_le_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let [a, b, c, d, e, f, g, h, row @ .., i, j, k, l, m] = *bytes;
+        Self {
+            time: i64::from_le_bytes([a, b, c, d, e, f, g, h]),
+            row: u32::from_le_bytes(row),
+            label: i,
+            value: f32::from_le_bytes([j, k, l, m]),
+        }
+    }
+}
+
+/// The user whose request passes. All others are away in [`Blocks`]: their states (1.4 KiB on the simulated feed), pending
+/// labels and keys are most of what is kept of a log while it passes, and lists of their own for each of them would leave
+/// as much again in holes of the allocator.
+#[derive(Debug, Default, PartialEq)]
 struct User {
-    /// Place of the state.
-    slot: usize,
+    state: Vec<u8>,
     pending: Vec<Pending>,
     /// Rows with something pending, ascending.
     rows: Vec<u32>,
@@ -29,6 +61,53 @@ struct User {
 }
 
 impl User {
+    fn begin(&mut self, fresh: &[u8]) {
+        self.state.clear();
+        self.state.extend_from_slice(fresh);
+        self.pending.clear();
+        self.rows.clear();
+        self.keys.clear();
+    }
+
+    /// As bytes: the state, how many rows, the rows, their keys (9 bytes each), what is pending.
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.clear();
+        bytes.extend_from_slice(&self.state);
+        bytes.extend((self.rows.len() as u32).to_le_bytes());
+        bytes.extend(self.rows.iter().flat_map(|row| row.to_le_bytes()));
+        for key in &self.keys {
+            bytes.push(u8::from(key.is_some()));
+            bytes.extend(key.unwrap_or(0).to_le_bytes());
+        }
+        for pending in &self.pending {
+            bytes.extend(pending.to_bytes());
+        }
+    }
+
+    /// From [`write`](Self::write), for states of `state_bytes` and `num_keys` a row. False: of other bytes.
+    fn read(&mut self, bytes: &[u8], state_bytes: usize, num_keys: usize) -> bool {
+        let (state, rest) = bytes.split_at_checked(state_bytes).unwrap_or((bytes, &[]));
+        self.begin(state);
+        let Some((num_rows, rest)) = rest.split_first_chunk() else {
+            return false;
+        };
+        let num_rows = u32::from_le_bytes(*num_rows) as usize;
+        let Some((rows, rest)) = rest.split_at_checked(4 * num_rows) else {
+            return false;
+        };
+        let Some((keys, pending)) = rest.split_at_checked(9 * num_rows * num_keys) else {
+            return false;
+        };
+        let (rows, keys) = (rows.as_chunks().0, keys.as_chunks().0);
+        self.rows
+            .extend(rows.iter().map(|b| u32::from_le_bytes(*b)));
+        let key = |[there, key @ ..]: &[u8; 9]| (*there == 1).then(|| u64::from_le_bytes(*key));
+        self.keys.extend(keys.iter().map(key));
+        let (pending, rest) = pending.as_chunks();
+        self.pending.extend(pending.iter().map(Pending::from_bytes));
+        rest.is_empty()
+    }
+
     /// Moves what is known before `now` to `due`, in the order in which it came to be.
     fn take_due(&mut self, now: i64, due: &mut Vec<Pending>) {
         due.clear();
@@ -63,19 +142,32 @@ pub struct States<'s> {
     keys: Vec<usize>,
     /// Labels that some feature remembers.
     used: Vec<usize>,
-    users: FxHashMap<u64, User>,
-    /// Room for the states of all users at once, of which the system gives only what is touched.
-    states: Vec<u8>,
-    /// Places that users who will not come again have left.
-    free: Vec<usize>,
+    users: FxHashMap<u64, Place>,
+    blocks: Blocks,
+    /// Where users beyond what memory takes are.
+    folder: &'s Path,
+    at_hand: User,
+    bytes: Vec<u8>,
 }
 
 impl<'s> States<'s> {
-    /// Of nobody yet; `last_requests` says when each user comes for the last time.
+    /// Of nobody yet; `last_requests` says when each user comes for the last time. Users beyond 64 MiB go to a file in
+    /// `folder`, if there is one.
     pub fn new(
         boundaries: &'s [Vec<u8>],
         spec: &'s Spec<'s>,
         last_requests: &'s FxHashMap<u64, usize>,
+        folder: Option<&'s Path>,
+    ) -> Self {
+        Self::with_memory(boundaries, spec, last_requests, folder, MEMORY_BYTES_MAX)
+    }
+
+    pub(super) fn with_memory(
+        boundaries: &'s [Vec<u8>],
+        spec: &'s Spec<'s>,
+        last_requests: &'s FxHashMap<u64, usize>,
+        folder: Option<&'s Path>,
+        memory_bytes_max: usize,
     ) -> Self {
         let mut fresh = vec![0; features::state_bytes(spec)];
         // The length is right, and `reset` refuses nothing else.
@@ -88,15 +180,21 @@ impl<'s> States<'s> {
             keys: features::key_features(spec).collect(),
             used: (0..spec.labels.len()).filter(feeds_any).collect(),
             users: FxHashMap::default(),
-            states: vec![0; fresh.len() * last_requests.len()],
-            free: Vec::new(),
+            blocks: Blocks::new(folder, memory_bytes_max),
+            folder: folder.unwrap_or(Path::new("")),
             fresh,
+            at_hand: User::default(),
+            bytes: Vec::new(),
         }
     }
 
     /// Goes on with the next requests of the log. Requests and rows are told by their place in the chunk.
-    pub fn pass(&mut self, chunk: &Chunk<'_>, visit: &mut Visit<'_>) {
-        let (raw, spec) = (chunk.raw, self.spec);
+    ///
+    /// # Errors
+    /// [`Kind::Io`](crate::train::error::Kind::Io) for the file of users; none without a folder.
+    pub fn pass(&mut self, chunk: &Chunk<'_>, visit: &mut Visit<'_>) -> Result<()> {
+        let (raw, spec, folder) = (chunk.raw, self.spec, self.folder);
+        let failed = |e: std::io::Error| Error::io(folder, &e);
         let mut row = 0;
         let (bytes, num_keys) = (self.fresh.len(), self.keys.len());
         let mut due: Vec<Pending> = Vec::new();
@@ -112,22 +210,18 @@ impl<'s> States<'s> {
                 visit(request, start..row, &self.fresh);
                 continue;
             }
-            let users = self.users.len();
-            let user = self.users.entry(name).or_insert_with(|| {
-                // Without a free place, the others are those of the users who are here.
-                let slot = self.free.pop().unwrap_or(users);
-                if self.states.len() < (slot + 1) * bytes {
-                    self.states.resize((slot + 1) * bytes, 0);
+            let user = &mut self.at_hand;
+            match self.users.remove(&name) {
+                Some(place) => {
+                    self.blocks.take(place, &mut self.bytes).map_err(failed)?;
+                    if !user.read(&self.bytes, bytes, num_keys) {
+                        let message =
+                            "the file of users was changed while it was in use; train again";
+                        return Err(Error::in_file(Kind::Io, folder, message));
+                    }
                 }
-                self.states[slot * bytes..(slot + 1) * bytes].copy_from_slice(&self.fresh);
-                User {
-                    slot,
-                    pending: Vec::new(),
-                    rows: Vec::new(),
-                    keys: Vec::new(),
-                }
-            });
-            let state = &mut self.states[user.slot * bytes..(user.slot + 1) * bytes];
+                None => user.begin(&self.fresh),
+            }
             user.take_due(raw.time[request], &mut due);
             key_list.clear();
             ends.clear();
@@ -159,20 +253,17 @@ impl<'s> States<'s> {
             if !events.is_empty() {
                 // One call for all events: the checksum over the whole state is paid once a request. The state was made
                 // by `reset`, and the reader has bounded times and values, so nothing is refused.
-                let applied = features::apply(spec, state, &events);
+                let applied = features::apply(spec, &mut user.state, &events);
                 debug_assert_eq!(applied, Ok(()));
             }
-            visit(request, start..row, state);
+            visit(request, start..row, &user.state);
             if self.last_requests.get(&name) == Some(&(chunk.requests_before + request)) {
-                self.free.push(user.slot);
-                self.users.remove(&name);
                 continue;
             }
             user.forget_keys(num_keys);
             let known = |row: usize, label: usize| !raw.labels[label].values[row].is_nan();
             let all = (start..row).flat_map(|row| self.used.iter().map(move |l| (row, *l)));
             let pending = all.filter(|(row, label)| known(*row, *label));
-            user.pending.reserve_exact(pending.clone().count());
             for (row, label) in pending {
                 let global = (chunk.rows_before + row) as u32;
                 if user.rows.last() != Some(&global) {
@@ -190,7 +281,11 @@ impl<'s> States<'s> {
                     value: raw.labels[label].values[row],
                 });
             }
+            user.write(&mut self.bytes);
+            let place = self.blocks.put(&self.bytes).map_err(failed)?;
+            self.users.insert(name, place);
         }
+        Ok(())
     }
 }
 

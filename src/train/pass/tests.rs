@@ -103,7 +103,7 @@ fn pass(delay: &str, rows: &str) -> Passed {
     let (fit, derived) = Fit::learn(&d, &raw, &split.train, None).unwrap();
     let spec = fit.spec(&d).unwrap();
     let data = encode(&d, &fit, &spec, &raw, &derived);
-    let again = derive(&d, &fit, &spec, &raw);
+    let again = derive(&d, &fit, &spec, &raw).unwrap();
     assert_eq!(format!("{derived:?}"), format!("{again:?}"));
     drop(spec);
     Passed {
@@ -187,6 +187,49 @@ fn derived_features_are_what_a_naive_replay_of_events_says() {
     assert!(
         matches!(&p.data.features[3], FeatureData::Lists { offsets, .. } if offsets.len() == 10)
     );
+}
+
+#[test]
+fn users_who_wait_in_a_file_have_the_states_of_those_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut rows, mut time) = (String::new(), 0);
+    for i in 0..3_000_u64 {
+        let random = |n: u64| features::hash_int(i * 8 + n);
+        time += random(0) % 3;
+        let (user, item, click) = (random(1) % 40, random(2) % 9, random(3) % 2);
+        let (len, delay) = (random(4) % 30, random(5) % 200);
+        // Some who have no name, and items that have none.
+        let user = if user == 0 {
+            String::new()
+        } else {
+            user.to_string()
+        };
+        let item = if item == 0 {
+            String::new()
+        } else {
+            item.to_string()
+        };
+        let watch = if click == 1 { "7" } else { "" };
+        rows += &format!("{user},{time},{item},{len},{click},{watch},{delay}\n");
+    }
+    let p = pass("delay_column = \"delay\"", &rows);
+    let text = MODEL.replace("DELAY", "delay_column = \"delay\"");
+    let d = Description::parse(&folder.path().join("m.toml"), text).unwrap();
+    let spec = p.fit.spec(&d).unwrap();
+    let boundaries = all_boundaries(&p.fit, &spec);
+    let last_requests = p.raw.user.iter().copied().zip(0..).collect();
+    let whole = Chunk {
+        raw: &p.raw,
+        rows_before: 0,
+        requests_before: 0,
+    };
+    for memory_bytes_max in [0, 3_000, usize::MAX / 2] {
+        let folder = Some(folder.path()).filter(|_| memory_bytes_max < usize::MAX / 2);
+        let mut states =
+            States::with_memory(&boundaries, &spec, &last_requests, folder, memory_bytes_max);
+        let derived = states.derive(&d, &whole).unwrap();
+        assert_eq!(format!("{derived:?}"), format!("{:?}", p.derived));
+    }
 }
 
 /// Derived values of the requests and rows before `request` and `row`.
