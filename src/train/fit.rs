@@ -8,6 +8,7 @@ use std::prelude::v1::*;
 mod learn;
 mod number;
 mod spec;
+mod values;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};

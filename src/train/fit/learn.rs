@@ -3,8 +3,6 @@
 //!
 //! A log in one piece goes the same way, so that both give the same fit to the bit: sums are taken in row order, and a
 //! number's statistics from all its values, which wait in memory or in files without a name.
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::prelude::v1::*;
 
@@ -12,21 +10,13 @@ use rustc_hash::FxHashMap;
 
 use super::Fit;
 use super::number::{kept_label, learn_number};
+use super::values::Values;
 use crate::spec::Side;
 use crate::train::description::{
     Description, Feature as Described, FeatureKind, VocabularyOptions,
 };
 use crate::train::error::{Error, Result};
 use crate::train::log::{RawColumn, RawLog};
-
-/// Values of a column that wait in memory before they go to its file.
-const BUFFERED: usize = 1 << 15;
-
-/// A column of fewer values is small whatever the allocator does with it.
-const SMALL: usize = 1 << 20;
-/// Blocks of more than 32 MiB go back to the system when they are free, smaller ones may stay with the process (glibc's
-/// M_MMAP_THRESHOLD follows the largest block freed so far, up to that). What is not touched is never resident.
-const MAPPED: usize = (32 << 20) / 4 + (1 << 16);
 
 /// A table as the description has it.
 pub(super) struct Declared {
@@ -53,53 +43,6 @@ fn declared(d: &Description) -> Vec<Declared> {
         hash: f.hash,
     });
     tables.chain(own).collect()
-}
-
-/// All values of a number, in row order.
-#[derive(Default)]
-struct Values {
-    buffer: Vec<f32>,
-    file: Option<File>,
-}
-
-impl Values {
-    fn extend(&mut self, values: impl Iterator<Item = f32>, folder: Option<&Path>) -> Result<()> {
-        self.buffer.extend(values);
-        let Some(folder) = folder.filter(|_| self.buffer.len() >= BUFFERED) else {
-            return Ok(());
-        };
-        let failed = |e: std::io::Error| Error::io(folder, &e);
-        if self.file.is_none() {
-            self.file = Some(tempfile::tempfile_in(folder).map_err(failed)?);
-        }
-        let bytes: Vec<u8> = self.buffer.iter().flat_map(|x| x.to_le_bytes()).collect();
-        self.buffer.clear();
-        self.file
-            .as_mut()
-            .map_or(Ok(()), |file| file.write_all(&bytes))
-            .map_err(failed)
-    }
-
-    fn take(&mut self, folder: Option<&Path>) -> Result<Vec<f32>> {
-        let mut values = Vec::new();
-        if let (Some(mut file), Some(folder)) = (self.file.take(), folder) {
-            let failed = |e: std::io::Error| Error::io(folder, &e);
-            let bytes = file.stream_position().map_err(failed)?;
-            file.seek(SeekFrom::Start(0)).map_err(failed)?;
-            let len = bytes as usize / 4 + self.buffer.len();
-            values.reserve_exact(if len < SMALL { len } else { len.max(MAPPED) });
-            let mut piece = vec![0; 4 * BUFFERED];
-            let mut left = bytes as usize;
-            while left > 0 {
-                let piece = &mut piece[..left.min(4 * BUFFERED)];
-                file.read_exact(piece).map_err(failed)?;
-                values.extend(piece.as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)));
-                left -= piece.len();
-            }
-        }
-        values.append(&mut self.buffer);
-        Ok(values)
-    }
 }
 
 /// A fit in the making.
@@ -179,7 +122,13 @@ impl<'l> Learner<'l> {
             return Ok(());
         }
         let picked = of.iter().map(|i| values[*i as usize]);
-        self.numbers[feature].extend(picked, self.folder.as_deref())
+        let folder = self.folder.as_deref();
+        let kept = self.numbers[feature].extend(picked, folder);
+        kept.map_err(|e| self.failed(&e))
+    }
+
+    fn failed(&self, e: &std::io::Error) -> Error {
+        Error::io(self.folder.as_deref().unwrap_or(Path::new("")), e)
     }
 
     fn count(
@@ -202,11 +151,11 @@ impl<'l> Learner<'l> {
     }
 
     fn learn(&mut self, feature: usize) -> Result<()> {
-        let raw = self.numbers[feature].take(self.folder.as_deref())?;
+        let values = core::mem::take(&mut self.numbers[feature]);
         let before = self.previous.and_then(|p| p.features.get(feature));
         let f = &self.d.toml.feature[feature];
-        learn_number(f, &mut self.fit.features[feature], raw, before);
-        Ok(())
+        let (fitted, folder) = (&mut self.fit.features[feature], self.folder.as_deref());
+        learn_number(f, fitted, values, before, folder).map_err(|e| self.failed(&e))
     }
 
     /// After the last [`columns`](Self::columns).

@@ -1,6 +1,9 @@
 //! What numbers learn from the training rows: transform, default, grid, buckets; and the means of labels.
+use std::io;
+use std::path::Path;
 use std::prelude::v1::*;
 
+use super::values::Values;
 use super::{FittedFeature, IDENTITY};
 use crate::spec::{NumberGrid, Transform};
 use crate::train::description::{DefaultValue, Feature as Described, FeatureKind, TransformStep};
@@ -47,14 +50,15 @@ pub(super) fn kept_label(x: f32, log1p: bool) -> f64 {
 pub(super) fn learn_number(
     f: &Described,
     fitted: &mut FittedFeature,
-    mut raw: Vec<f32>,
+    values: Values,
     previous: Option<&FittedFeature>,
-) {
+    folder: Option<&Path>,
+) -> io::Result<()> {
     if let Some(previous) = previous {
         (fitted.transform, fitted.default) = (previous.transform, previous.default);
         fitted.boundaries.clone_from(&previous.boundaries);
         fitted.value = grid(f, &fitted.transform);
-        return;
+        return Ok(());
     }
     let derived_default: &[TransformStep] = match f.kind {
         FeatureKind::Count | FeatureKind::Since => {
@@ -74,20 +78,18 @@ pub(super) fn learn_number(
     if let Some([low, high]) = f.clip {
         (t.low, t.high) = (low, high);
     }
-    raw.retain(|x| !x.is_nan());
     // Adding 0 makes 0 of -0, so that equal values have one bit pattern.
-    raw.iter_mut().for_each(|x| *x = t.clip(*x) + 0.0);
-    raw.sort_unstable_by(f32::total_cmp);
+    let raw = values.sorted(|x| (!x.is_nan()).then(|| t.clip(x) + 0.0), folder)?;
     let count = raw.len().max(1) as f64;
-    let mean = raw.iter().map(|x| f64::from(*x)).sum::<f64>() / count;
+    let mean = raw.sum(f64::from)? / count;
     let given = match &f.default {
         Some(DefaultValue::Number(x)) => Some(*x as f32),
         _ => None,
     };
     fitted.default = given.unwrap_or(mean as f32);
     let middle = t.clip(fitted.default);
-    let (mut low, mut high) = match (raw.first(), raw.last()) {
-        (Some(first), Some(last)) => (*first, *last),
+    let (mut low, mut high) = match (raw.at(0)?, raw.at(raw.len().saturating_sub(1))?) {
+        (Some(first), Some(last)) => (first, last),
         _ => (middle, middle),
     };
     if given.is_some() {
@@ -102,9 +104,9 @@ pub(super) fn learn_number(
         }
     };
     if steps.contains(&TransformStep::Standardize) {
-        let mean = raw.iter().map(|x| f64::from(t.apply(*x))).sum::<f64>() / count;
-        let square = |x: &f32| (f64::from(t.apply(*x)) - mean) * (f64::from(t.apply(*x)) - mean);
-        let variance = raw.iter().map(square).sum::<f64>() / count;
+        let mean = raw.sum(|x| f64::from(t.apply(x)))? / count;
+        let square = |x: f32| (f64::from(t.apply(x)) - mean) * (f64::from(t.apply(x)) - mean);
+        let variance = raw.sum(square)? / count;
         // A constant feature has no scale; it becomes 0.
         (t.shift, t.scale) = (mean as f32, scale(libm::sqrt(variance)));
     } else if steps.contains(&TransformStep::Minmax) {
@@ -114,9 +116,11 @@ pub(super) fn learn_number(
     fitted.transform = t;
     fitted.value = grid(f, &t);
     if let Some(buckets) = f.buckets.map(usize::from) {
-        let quantile = |i: usize| raw.get(i * raw.len() / buckets).copied();
         let mut last = low;
-        for b in (1..buckets).filter_map(quantile) {
+        for i in 1..buckets {
+            let Some(b) = raw.at(i * raw.len() / buckets)? else {
+                continue;
+            };
             // Hosts may take a subnormal number for 0. A boundary at the least value would leave a bucket empty.
             let b = if b.is_subnormal() { 0.0 } else { b };
             if b > last {
@@ -125,4 +129,5 @@ pub(super) fn learn_number(
             }
         }
     }
+    Ok(())
 }
