@@ -98,11 +98,15 @@ impl<R: Real> Sample<R> {
 /// Rows of a store that are predicted at a time.
 const STORED_ROWS: usize = 16 * SHARD_ROWS;
 
-/// Metrics per task of `weights` on `rows`; `None` if a logit is not finite.
+/// Metrics per task of `weights` on `rows`, predicted on the threads of `pool`; `None` if a logit is not finite.
+///
+/// What is collected of a store is so on the calling thread: a thread of the pool may have a heap of its own, and the next
+/// evaluation would be another one's.
 ///
 /// # Errors
 /// A store that cannot be read.
 pub(crate) fn measure<R: Real>(
+    pool: &rayon::ThreadPool,
     network: &Network,
     weights: &Weights<R>,
     data: &dyn Rows,
@@ -110,8 +114,10 @@ pub(crate) fn measure<R: Real>(
 ) -> io::Result<Option<Vec<TaskMetrics>>> {
     let finite = |logits: &[R]| logits.iter().all(|z| z.finite());
     if let Place::Memory(data) = data.place() {
-        let logits = network.predict(weights, data, rows);
-        return Ok(finite(&logits).then(|| network.metrics(&logits, data, rows)));
+        return Ok(pool.install(|| {
+            let logits = network.predict(weights, data, rows);
+            finite(&logits).then(|| network.metrics(&logits, data, rows))
+        }));
     }
     let tasks = network.num_tasks();
     let mut samples: Vec<Sample<R>> = vec![Sample::default(); tasks];
@@ -119,7 +125,7 @@ pub(crate) fn measure<R: Real>(
         let Some((data, rows)) = data.batch(rows)? else {
             break;
         };
-        let logits = network.predict(weights, &data, &rows);
+        let logits = pool.install(|| network.predict(weights, &data, &rows));
         if !finite(&logits) {
             return Ok(None);
         }
@@ -127,7 +133,7 @@ pub(crate) fn measure<R: Real>(
             sample.add(tasks, t, &logits, &data, &rows);
         }
     }
-    // One after the other: each needs some 40 bytes a row.
+    // One after the other: each needs some 30 bytes a row.
     let kinds = network
         .kinds
         .iter()

@@ -36,25 +36,30 @@ pub struct TaskMetrics {
     pub spearman: Option<f64>,
 }
 
-/// Order of `values`, ascending.
-fn order(values: &[f64]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_unstable_by(|a, b| values[*a].total_cmp(&values[*b]).then(a.cmp(b)));
+/// Order of `values`, ascending. A log has fewer rows than a u32 counts.
+fn order(values: &[f64]) -> Vec<u32> {
+    let value = |i: &u32| values[*i as usize];
+    let mut order: Vec<u32> = (0..values.len() as u32).collect();
+    order.sort_unstable_by(|a, b| value(a).total_cmp(&value(b)).then(a.cmp(b)));
     order
 }
 
 /// Calls `each` with the runs of `order` in which `values` are equal.
-fn ties<'o>(order: &'o [usize], values: &'o [f64]) -> impl Iterator<Item = &'o [usize]> {
-    order.chunk_by(|a, b| values[*a] == values[*b])
+fn ties<'o>(order: &'o [u32], values: &'o [f64]) -> impl Iterator<Item = &'o [u32]> {
+    order.chunk_by(|a, b| values[*a as usize] == values[*b as usize])
 }
 
-/// Probability that a positive outranks a negative, ties counting half; row i is `positive[i]` positives and
-/// `negative[i]` negatives. `None` without both.
-pub fn soft_auc(scores: &[f64], positive: &[f64], negative: &[f64]) -> Option<f64> {
+/// Probability that a positive outranks a negative, ties counting half; row i is `positive(i)` positives and
+/// `negative(i)` negatives. `None` without both.
+pub fn soft_auc(
+    scores: &[f64],
+    positive: impl Fn(usize) -> f64,
+    negative: impl Fn(usize) -> f64,
+) -> Option<f64> {
     let (mut below, mut won, mut total) = (0.0, 0.0, 0.0);
     for tie in ties(&order(scores), scores) {
-        let p: f64 = tie.iter().map(|i| positive[*i]).sum();
-        let n: f64 = tie.iter().map(|i| negative[*i]).sum();
+        let p: f64 = tie.iter().map(|i| positive(*i as usize)).sum();
+        let n: f64 = tie.iter().map(|i| negative(*i as usize)).sum();
         won += p * (below + 0.5 * n);
         below += n;
         total += p;
@@ -64,13 +69,9 @@ pub fn soft_auc(scores: &[f64], positive: &[f64], negative: &[f64]) -> Option<f6
 
 /// Weighted AUC of labels in {0, 1}.
 pub fn auc(scores: &[f64], labels: &[f64], weights: &[f64]) -> Option<f64> {
-    let positive: Vec<f64> = labels.iter().zip(weights).map(|(y, w)| y * w).collect();
-    let negative: Vec<f64> = labels
-        .iter()
-        .zip(weights)
-        .map(|(y, w)| (1.0 - y) * w)
-        .collect();
-    soft_auc(scores, &positive, &negative)
+    let positive = |i: usize| labels[i] * weights[i];
+    let negative = |i: usize| (1.0 - labels[i]) * weights[i];
+    soft_auc(scores, positive, negative)
 }
 
 /// AUC in expectation over labels: row i is a positive of weight `weights[i] p[i]` and a negative of weight
@@ -88,11 +89,15 @@ pub fn gauc(
     weights: &[f64],
     groups: &[u32],
 ) -> (Option<f64>, Option<f64>) {
-    let mut order: Vec<usize> = (0..groups.len()).collect();
-    order.sort_unstable_by_key(|i| (groups[*i], *i));
+    let of = |i: &u32| groups[*i as usize];
+    let mut order: Vec<u32> = (0..groups.len() as u32).collect();
+    order.sort_unstable_by_key(|i| (of(i), *i));
     let (mut sum, mut used) = (0.0, 0);
-    for group in order.chunk_by(|a, b| groups[*a] == groups[*b]) {
-        let pick = |values: &[f64]| group.iter().map(|i| values[*i]).collect::<Vec<f64>>();
+    for group in order.chunk_by(|a, b| of(a) == of(b)) {
+        let pick = |values: &[f64]| -> Vec<f64> {
+            let rows = group.iter();
+            rows.map(|i| values[*i as usize]).collect()
+        };
         if let Some(a) = auc(&pick(scores), &pick(labels), &pick(weights)) {
             sum += a * group.len() as f64;
             used += group.len();
@@ -111,7 +116,7 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
     let mut before = 0;
     for tie in ties(&order(values), values) {
         for i in tie {
-            ranks[*i] = before as f64 + (tie.len() + 1) as f64 / 2.0;
+            ranks[*i as usize] = before as f64 + (tie.len() + 1) as f64 / 2.0;
         }
         before += tie.len();
     }
@@ -139,7 +144,7 @@ pub fn xauc(scores: &[f64], labels: &[f64], weights: &[f64]) -> Option<f64> {
     // Dense ranks of scores index a Fenwick tree of what the smaller labels weigh at each.
     let mut rank = vec![0; n];
     for (r, tie) in ties(&order(scores), scores).enumerate() {
-        tie.iter().for_each(|i| rank[*i] = r + 1);
+        tie.iter().for_each(|i| rank[*i as usize] = r + 1);
     }
     let mut tree = vec![0.0; n + 1];
     let up_to = |tree: &[f64], mut i: usize| {
@@ -152,18 +157,19 @@ pub fn xauc(scores: &[f64], labels: &[f64], weights: &[f64]) -> Option<f64> {
     };
     let (mut seen, mut twice_won, mut pairs) = (0.0, 0.0, 0.0);
     for tie in ties(&order(labels), labels) {
-        for i in tie {
-            let (under, at) = (up_to(&tree, rank[*i] - 1), up_to(&tree, rank[*i]));
-            twice_won += weights[*i] * (under + at);
-            pairs += weights[*i] * seen;
+        let tie = || tie.iter().map(|i| *i as usize);
+        for i in tie() {
+            let (under, at) = (up_to(&tree, rank[i] - 1), up_to(&tree, rank[i]));
+            twice_won += weights[i] * (under + at);
+            pairs += weights[i] * seen;
         }
-        for i in tie {
-            let mut r = rank[*i];
+        for i in tie() {
+            let mut r = rank[i];
             while r <= n {
-                tree[r] += weights[*i];
+                tree[r] += weights[i];
                 r += r & r.wrapping_neg();
             }
-            seen += weights[*i];
+            seen += weights[i];
         }
     }
     (pairs > 0.0).then(|| twice_won / 2.0 / pairs)

@@ -250,7 +250,7 @@ impl<'a> Training<'a> {
         if let Some(step) = take_steps(&pool, &mut run, progress)? {
             return Ok(Outcome::Interrupted { step });
         }
-        let trained = pool.install(|| run.finish())?;
+        let trained = run.finish(&pool)?;
         Ok(Outcome::Finished(Box::new(trained)))
     }
 }
@@ -338,7 +338,7 @@ fn take_steps(
         };
         let evaluated = (due || step == steps) && !job.split.stop.is_empty();
         if evaluated {
-            pool.install(|| run.evaluate(&losses))?;
+            run.evaluate(pool, &losses)?;
         }
         let interrupted = job.interrupt.load(Ordering::Relaxed);
         if evaluated
@@ -484,13 +484,14 @@ impl<'a> Run<'a> {
     }
 
     /// Evaluates the stopping rows and keeps the best parameters.
-    fn evaluate(&mut self, losses: &[f64]) -> Result<(), TrainError> {
+    fn evaluate(&mut self, pool: &rayon::ThreadPool, losses: &[f64]) -> Result<(), TrainError> {
         let effective = self.position.balancer.effective();
         let weight = |t: usize| self.job.task_at(t, self.position.step).weight;
         let effective = effective.iter().enumerate();
         let effective = effective.map(|(t, factor)| factor * weight(t)).collect();
         let weights = self.state.averaged(&self.network, self.job.options.average);
-        let metrics = self.metrics(&self.serve(weights.clone()), &self.job.split.stop)?;
+        let served = self.serve(weights.clone());
+        let metrics = self.metrics(pool, &served, &self.job.split.stop)?;
         let tasks: Vec<Option<f64>> = metrics.iter().map(TaskMetrics::quality).collect();
         let defined: Vec<f64> = tasks.iter().flatten().copied().collect();
         let quality =
@@ -550,10 +551,11 @@ impl<'a> Run<'a> {
     /// Of served parameters.
     fn metrics(
         &self,
+        pool: &rayon::ThreadPool,
         weights: &Weights<f32>,
         rows: &[u32],
     ) -> Result<Vec<TaskMetrics>, TrainError> {
-        let measured = measure(&self.served, weights, self.job.data, rows);
+        let measured = measure(pool, &self.served, weights, self.job.data, rows);
         let not_finite = TrainError::NotFinite {
             step: self.position.step,
             what: "logit",
@@ -577,7 +579,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn finish(mut self) -> Result<Trained, TrainError> {
+    fn finish(mut self, pool: &rayon::ThreadPool) -> Result<Trained, TrainError> {
         let best_step = if self.best.is_some() {
             self.position.best_step
         } else {
@@ -589,7 +591,7 @@ impl<'a> Run<'a> {
             .unwrap_or_else(|| self.state.averaged(&self.network, self.job.options.average));
         let curve = self.position_curve(&weights)?;
         let weights = self.serve(weights);
-        let metrics = self.metrics(&weights, &self.job.split.validation)?;
+        let metrics = self.metrics(pool, &weights, &self.job.split.validation)?;
         let parameters = self.served.parameters(weights);
         if let Some(folder) = self.job.folder.map(RunLock::folder) {
             checkpoint::save_parameters(&folder.join(PARAMETERS_FILE), &self.served, &parameters)?;
