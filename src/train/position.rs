@@ -22,12 +22,10 @@ pub struct Curve {
     pub points: Vec<(Vec<f64>, f32)>,
 }
 
-/// The curves of a run, in the values of the log.
-pub fn curves(d: &Description, raw: &RawLog, curve: &[(u32, Vec<f32>)]) -> Vec<Curve> {
-    let tasks = d.toml.position_bias.iter().flat_map(|b| &b.tasks);
+/// What a row has of the features that are known in training alone, in the values of the log.
+pub fn values(d: &Description, raw: &RawLog, row: u32) -> Vec<f64> {
     let features = d.toml.feature.iter().zip(&raw.features);
-    let features: Vec<_> = features.filter(|(f, _)| f.train_only).collect();
-    let value = |row: u32, (f, column): &(&Feature, &RawColumn)| {
+    let value = |(f, column): (&Feature, &RawColumn)| {
         let user = f.side == Some(Side::User);
         let at = if user { raw.request[row as usize] } else { row } as usize;
         match column {
@@ -36,18 +34,20 @@ pub fn curves(d: &Description, raw: &RawLog, curve: &[(u32, Vec<f32>)]) -> Vec<C
             _ => f64::NAN,
         }
     };
+    features.filter(|(f, _)| f.train_only).map(value).collect()
+}
+
+/// The curves of a run: its points, and the [`values`] of each.
+pub fn curves(d: &Description, curve: &[(u32, Vec<f32>)], values: &[Vec<f64>]) -> Vec<Curve> {
+    let tasks = d.toml.position_bias.iter().flat_map(|b| &b.tasks);
+    let features = d.toml.feature.iter().filter(|f| f.train_only);
     let of = |(t, task): (usize, &Named)| Curve {
         task: task.get_ref().clone(),
-        features: features
-            .iter()
-            .map(|(f, _)| f.name.get_ref().clone())
-            .collect(),
+        features: features.clone().map(|f| f.name.get_ref().clone()).collect(),
         points: curve
             .iter()
-            .map(|(row, logits)| {
-                let values = features.iter().map(|f| value(*row, f)).collect();
-                (values, logits[t])
-            })
+            .zip(values)
+            .map(|((_, logits), values)| (values.clone(), logits[t]))
             .collect(),
     };
     tasks.enumerate().map(of).collect()

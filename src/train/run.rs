@@ -82,7 +82,7 @@ pub struct Report {
     /// Every evaluation of the stopping rows.
     pub history: Vec<Evaluation>,
     /// By task with a position bias: its logit at distinct values of what is known in training alone, less that of the
-    /// reference. Empty for a log that was streamed.
+    /// reference.
     pub position_bias: Vec<position::Curve>,
     /// Of gates and experts, on the validation rows.
     pub health: Health,
@@ -327,6 +327,14 @@ pub fn train(
             return Err(Error::in_file(Kind::Interrupted, o.out, message));
         }
     };
+    let shown: Vec<u32> = trained.position_bias.iter().map(|(row, _)| *row).collect();
+    let values = match &raw {
+        Some(raw) => shown
+            .iter()
+            .map(|row| position::values(&d, raw, *row))
+            .collect(),
+        None => stream::values(&d, o.data, &shown)?,
+    };
     let p = &trained.parameters;
     let dense = p
         .experts
@@ -355,9 +363,7 @@ pub fn train(
         history: trained.history.clone(),
         health: health::measure(&spec, p, data, &split.validation)
             .map_err(|e| Error::io(o.out, &e))?,
-        position_bias: raw.map_or_else(Vec::new, |raw| {
-            position::curves(&d, &raw, &trained.position_bias)
-        }),
+        position_bias: position::curves(&d, &trained.position_bias, &values),
     };
     write_json(&o.out.join(REPORT_FILE), &report)?;
     Ok(report)

@@ -29,6 +29,7 @@ use crate::train::initialize::Prior;
 use crate::train::log::{Chunk, RawLog, parquet, read_in_chunks};
 use crate::train::options::TaskOptions;
 use crate::train::pass::{self, Part, Splitter, States};
+use crate::train::position;
 use crate::train::run::sample;
 use crate::train::store::{Store, Writer};
 
@@ -150,11 +151,6 @@ fn pass_again(
 ) -> Result<()> {
     let (splitter, requests, rows) = outline;
     splitter.rewind();
-    let changed = || {
-        let path = d.logs(data).first().cloned().unwrap_or_default();
-        let message = "the log changed while it was read; train again";
-        Error::in_file(Kind::Data, &path, message)
-    };
     let mut seen = (0, 0);
     read_in_chunks(d, data, CHUNK_ROWS, &mut |chunk| {
         seen = (
@@ -162,7 +158,7 @@ fn pass_again(
             chunk.rows_before + chunk.raw.rows(),
         );
         if seen.0 > requests || seen.1 > rows {
-            return Err(changed());
+            return Err(changed(d, data));
         }
         let before = chunk.requests_before as u32;
         let of_row = chunk.raw.request.iter();
@@ -172,8 +168,14 @@ fn pass_again(
     if seen == (requests, rows) {
         Ok(())
     } else {
-        Err(changed())
+        Err(changed(d, data))
     }
+}
+
+fn changed(d: &Description, data: Option<&Path>) -> Error {
+    let path = d.logs(data).first().cloned().unwrap_or_default();
+    let message = "the log changed while it was read; train again";
+    Error::in_file(Kind::Data, &path, message)
 }
 
 /// Rows that features may learn from: all but those that are reported on.
@@ -291,6 +293,33 @@ pub fn store(
         train_rows,
         counts: counts.iter().map(|c| c.counts).collect(),
     })
+}
+
+/// [`position::values`] of some rows, which ascend: the log once more, up to the last of them.
+///
+/// # Errors
+/// Those of reading.
+pub fn values(d: &Description, data: Option<&Path>, rows: &[u32]) -> Result<Vec<Vec<f64>>> {
+    let mut values = Vec::new();
+    if rows.is_empty() {
+        return Ok(values);
+    }
+    let read = read_in_chunks(d, data, CHUNK_ROWS, &mut |chunk| {
+        while let Some(row) = rows.get(values.len()) {
+            let at = *row as usize - chunk.rows_before;
+            if at >= chunk.raw.rows() {
+                return Ok(());
+            }
+            values.push(position::values(d, chunk.raw, at as u32));
+        }
+        // Nobody sees it: an error is how reading ends early.
+        Err(changed(d, data))
+    });
+    match read {
+        _ if values.len() == rows.len() => Ok(values),
+        Ok(_) => Err(changed(d, data)),
+        Err(e) => Err(e),
+    }
 }
 
 #[cfg(test)]

@@ -159,7 +159,9 @@ pub fn parameters(
     }
     let network = Network::new(spec);
     let fresh = network.initialize(data, rows, options.seed, options.embedding_init);
-    let mapping = fit.row_mapping(&previous.fit);
+    let mut mapping = fit.row_mapping(&previous.fit);
+    // Behind these are the tables of features that are known in training alone, whose towers begin anew.
+    mapping.truncate(spec.tables.len());
     network
         .warm_start(fresh, &previous.parameters()?, &mapping, options.seed)
         .map_err(|what| wrong(d, previous, &what))

@@ -8,7 +8,7 @@ use super::*;
 use crate::train::run::{self, Options};
 use crate::train::simulate::{Format, SimulateOptions, simulate};
 
-/// A vocabulary of crosses, on top of what the simulator's own description has.
+/// A vocabulary of crosses and a position tower, on top of what the simulator's own description has.
 const MORE: &str = r#"
 [[feature]]
 name = "bait_topic"
@@ -16,6 +16,17 @@ kind = "cross"
 of = ["topic", "bait"]
 vocabulary = { min_count = 2 }
 dim = 4
+[[feature]]
+name = "shown_at"
+column = "position"
+side = "candidate"
+kind = "number"
+buckets = 5
+dim = 2
+train_only = true
+[position_bias]
+tasks = ["click"]
+reference = { shown_at = 0 }
 "#;
 
 struct Feed {
@@ -82,7 +93,11 @@ fn a_streamed_log_trains_to_the_bits_of_one_in_memory() {
     ] {
         let models = ["never", "always"].map(|stream| feed.model(stream, train));
         for model in &models {
-            feed.train(model, false, None).unwrap();
+            let report = feed.train(model, false, None).unwrap();
+            let curve = &report.position_bias[0];
+            assert_eq!(curve.features, ["shown_at"]);
+            // Every place in a list, once.
+            assert!((10..=256).contains(&curve.points.len()));
         }
         let [memory, streamed] = models.each_ref().map(|model| feed.results(model));
         assert!(memory[0] == streamed[0], "fit: {train}");
