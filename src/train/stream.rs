@@ -10,7 +10,7 @@
 //! | [`store`] | the store |
 //!
 //! Every step is that of a log in memory, on the same rows in the same order, so that both train to the same bits. What
-//! grows with the log is 8 bytes a training row (their numbers, in order and shuffled), 4 another row, 1 a request, some 60 a
+//! grows with the log is 8 bytes a training row (their numbers, in order and shuffled), 4 another row, 1 a request, some 100 a
 //! user, and 16 a row and task of an evaluation. Users between two requests, values of numbers and encoded rows wait in files.
 use std::fs::File;
 use std::io::{BufReader, Read};
