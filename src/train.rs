@@ -16,6 +16,7 @@ pub mod fit;
 pub mod golden;
 pub mod gradient;
 pub mod health;
+pub mod import;
 pub mod importance;
 pub mod initialize;
 pub mod inspect;

@@ -25,7 +25,7 @@ use crate::spec::{Spec, limits};
 use crate::train::dataset::TaskData;
 use crate::train::description::CalibrationKind;
 use crate::train::error::{Error, Kind, Result};
-use crate::train::files::Replacement;
+use crate::train::files::{Replacement, write_atomically};
 use crate::train::parameters::Parameters;
 use crate::train::quantize::{Lookups, quantize};
 
@@ -173,6 +173,27 @@ pub fn export(run: &mut Run<'_>, options: &Options, path: &Path) -> Result<Repor
         new.place().map_err(io)?;
     }
     Ok(report)
+}
+
+/// Exports a model of which there are no rows to `path`: quantized and opened, but its output biases are as they are, and
+/// nothing is compared.
+///
+/// # Errors
+/// Those of [`export`] that do not need rows.
+pub fn without_rows(
+    spec: &Spec<'_>,
+    parameters: &Parameters<f32>,
+    lookups: &Lookups,
+    path: &Path,
+) -> Result<Report> {
+    let bytes = file_of(lookups, spec, parameters)?;
+    let digest = open(&bytes)?.digest();
+    write_atomically(path, &bytes)?;
+    Ok(Report {
+        bytes: bytes.len(),
+        digest: format!("{digest:016x}"),
+        ..Report::default()
+    })
 }
 
 /// The device's own checks, SHA-256 included.

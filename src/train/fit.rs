@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::prelude::v1::*;
 
+mod given;
 mod learn;
 mod number;
 mod spec;
@@ -21,8 +22,10 @@ use crate::train::description::{
 use crate::train::error::{Error, Kind, Result};
 use crate::train::log::{RawColumn, RawLog, key_of};
 use crate::train::{pass, vocabulary};
+pub use given::{Given, GivenNumber};
 use learn::Declared;
 pub use learn::Learner;
+pub(crate) use number::steps as number_steps;
 
 /// Version of the saved form.
 const VERSION: u32 = 1;
@@ -139,20 +142,7 @@ impl Fit {
         counts: FxHashMap<u64, u64>,
         previous: Option<&Fit>,
     ) {
-        let users = d.toml.feature.iter().filter(|f| f.table() == declared.name);
-        let kind = users.clone().find(|f| f.kind != FeatureKind::Cross);
-        let id_type = match kind.map_or(IdKind::Int, |f| d.id_kind(f)) {
-            IdKind::Int => IdType::Int,
-            IdKind::String => IdType::Text,
-        };
-        let mut table = FittedTable {
-            name: declared.name.clone(),
-            num_embeddings: 0,
-            embedding_dim: declared.dim,
-            lookup: Lookup::Hash(id_type),
-            vocabulary: Vec::new(),
-        };
-        if let Some(options) = declared.vocabulary {
+        let keys = declared.vocabulary.map(|options| {
             let mut kept: Vec<(u64, u64)> = counts
                 .into_iter()
                 .filter(|(_, n)| *n >= options.min_count)
@@ -162,17 +152,53 @@ impl Fit {
             let most = limits::NUM_EMBEDDINGS as u64 - 1;
             kept.truncate(options.max.unwrap_or(most).min(most) as usize);
             let mut keys: Vec<u64> = kept.into_iter().map(|(key, _)| key).collect();
-            let before = previous.and_then(|p| p.tables.iter().find(|t| t.name == table.name));
+            let before = previous.and_then(|p| p.tables.iter().find(|t| t.name == declared.name));
             if let Some(before) = before.and_then(|t| t.open()) {
                 keys.extend(before.rows().map(|(key, _)| key));
             }
+            keys
+        });
+        self.push_keys(d, declared, keys);
+    }
+
+    /// The table of a name, with a vocabulary of `keys` if it has one.
+    fn push_keys(&mut self, d: &Description, declared: &Declared, keys: Option<Vec<u64>>) {
+        let users = d.toml.feature.iter().filter(|f| f.table() == declared.name);
+        let kind = users.clone().find(|f| f.kind != FeatureKind::Cross);
+        let id_type = match kind.map_or(IdKind::Int, |f| d.id_kind(f)) {
+            IdKind::Int => IdType::Int,
+            IdKind::String => IdType::Text,
+        };
+        let mut table = FittedTable {
+            name: declared.name.clone(),
+            num_embeddings: declared.hash.unwrap_or(1).saturating_add(1),
+            embedding_dim: declared.dim,
+            lookup: Lookup::Hash(id_type),
+            vocabulary: Vec::new(),
+        };
+        if let Some(mut keys) = keys {
             table.vocabulary = vocabulary::build(&mut keys);
             table.num_embeddings = keys.len() as u32 + 1;
             table.lookup = Lookup::Vocabulary(id_type);
-        } else {
-            table.num_embeddings = declared.hash.unwrap_or(1).saturating_add(1);
         }
         self.tables.push(table);
+    }
+
+    /// Gives features of ids their tables and default rows, and numbers the tables of their buckets.
+    fn give_tables(&mut self, d: &Description) -> Result<()> {
+        for (i, f) in d.toml.feature.iter().enumerate() {
+            use FeatureKind::{Cross, Id, Ids, LastIds};
+            if matches!(f.kind, Id | Ids | Cross | LastIds) {
+                let table = self.table_of(d, f)?;
+                let default = f.default.as_ref();
+                let row = default.map(|default| self.default_row(d, f, default, table));
+                let row = row.transpose()?.unwrap_or(0);
+                let fitted = &mut self.features[i];
+                (fitted.table, fitted.default_row) = (Some(table), row);
+            }
+        }
+        self.give_placeholder_tables(d);
+        Ok(())
     }
 
     /// Counts the keys of a feature's rows.
@@ -396,6 +422,18 @@ impl Fit {
             _ => Err(bad()),
         }
     }
+}
+
+/// Tables with a vocabulary, and how their ids are written; `None` for keys of crosses alone.
+pub(crate) fn vocabulary_tables(d: &Description) -> Vec<(String, Option<IdKind>)> {
+    let tables = learn::declared(d).into_iter();
+    let tables = tables.filter(|t| t.vocabulary.is_some());
+    let kind = |name: &str| {
+        let mut users = d.toml.feature.iter().filter(|f| f.table() == name);
+        let user = users.find(|f| f.kind != FeatureKind::Cross);
+        user.map(|f| d.id_kind(f))
+    };
+    tables.map(|t| (t.name.clone(), kind(&t.name))).collect()
 }
 
 impl FittedTable {

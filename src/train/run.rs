@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::spec::Spec;
 use crate::train::checkpoint::RunLock;
 use crate::train::dataset::{Dataset, Rows, Split};
-use crate::train::description::Description;
+use crate::train::description::{CalibrationKind, Description};
 use crate::train::error::{Error, Kind, Result};
 use crate::train::files::{self, write_atomically};
 use crate::train::fit::Fit;
@@ -92,6 +92,9 @@ pub struct Report {
 struct Origin {
     model: PathBuf,
     data: Option<PathBuf>,
+    /// Trained elsewhere: the description's own log need not exist.
+    #[serde(default)]
+    imported: bool,
 }
 
 /// A log under a fit.
@@ -304,18 +307,9 @@ pub fn train(
     let training = Training::begin(&job).map_err(|e| train_error(&d, o.out, e))?;
     if !training.resumes() {
         // A result of another description must not stand beside this one, whatever happens between here and the end.
-        for name in [PARAMETERS_FILE, REPORT_FILE, CHECKPOINT_FILE] {
-            files::remove(&o.out.join(name))?;
-        }
+        clear(o.out)?;
     }
-    write_atomically(&o.out.join("model.toml"), d.text.as_bytes())?;
-    fit.save(&o.out.join("fit.bin"))?;
-    let absolute = |p: &Path| std::path::absolute(p).unwrap_or_else(|_| p.to_path_buf());
-    let origin = Origin {
-        model: absolute(o.model),
-        data: o.data.map(absolute),
-    };
-    write_json(&o.out.join("run.json"), &origin)?;
+    describe(o.out, &d, &fit, o.data, false)?;
     let trained = match training
         .train(progress)
         .map_err(|e| train_error(&d, o.out, e))?
@@ -367,6 +361,47 @@ pub fn train(
     };
     write_json(&o.out.join(REPORT_FILE), &report)?;
     Ok(report)
+}
+
+/// Removes an older result from a run's folder.
+pub(crate) fn clear(folder: &Path) -> Result<()> {
+    let names = [PARAMETERS_FILE, REPORT_FILE, CHECKPOINT_FILE];
+    names
+        .iter()
+        .try_for_each(|name| files::remove(&folder.join(name)))
+}
+
+/// Writes what a run is of.
+pub(crate) fn describe(
+    folder: &Path,
+    d: &Description,
+    fit: &Fit,
+    data: Option<&Path>,
+    imported: bool,
+) -> Result<()> {
+    write_atomically(&folder.join("model.toml"), d.text.as_bytes())?;
+    fit.save(&folder.join("fit.bin"))?;
+    let absolute = |p: &Path| std::path::absolute(p).unwrap_or_else(|_| p.to_path_buf());
+    let origin = Origin {
+        model: absolute(&d.file),
+        data: data.map(absolute),
+        imported,
+    };
+    write_json(&folder.join("run.json"), &origin)
+}
+
+/// What features learn from a log that nothing is trained on. Columns that memory does not hold wait in `folder`.
+pub(crate) fn learn(d: &Description, data: &Path, folder: &Path) -> Result<Fit> {
+    let o = Options {
+        model: &d.file,
+        data: Some(data),
+        out: folder,
+        seed: None,
+        threads: 0,
+        resume: false,
+        from: None,
+    };
+    Learned::learn(&o, d, None).map(|(_, fit)| fit)
 }
 
 /// Leaves negatives out and weighs positives, in training rows alone: what stops training and what is reported on is
@@ -441,6 +476,8 @@ pub struct Run {
     pub fit: Fit,
     /// Where its data were, if not where the description says.
     pub data: Option<PathBuf>,
+    /// Whether it was trained elsewhere.
+    pub imported: bool,
 }
 
 impl Run {
@@ -462,6 +499,7 @@ impl Run {
             description,
             fit,
             data: origin.data,
+            imported: origin.imported,
         })
     }
 
@@ -512,7 +550,8 @@ impl Run {
 }
 
 /// Exports a finished run: quantizes it, corrects its output biases on training rows, and holds the file against the
-/// f32 run on validation rows. The file is written only if the report passes.
+/// f32 run on validation rows. The file is written only if the report passes. An imported run without a log has no rows:
+/// it is only quantized.
 ///
 /// # Errors
 /// Those of reading, and of [`export::export`]. A loss beyond the budget is one of
@@ -522,8 +561,6 @@ pub fn export(folder: &Path, output: &Path, data: Option<&Path>) -> Result<expor
     let (d, fit) = (&run.description, &run.fit);
     let spec = fit.spec(d)?;
     let parameters = run.parameters()?;
-    let Prepared { raw, split, data } =
-        Prepared::read(d, fit, &spec, data.or(run.data.as_deref()))?;
     let lookups = Lookups {
         vocabularies: {
             let tables = fit.tables.iter().take(spec.tables.len());
@@ -535,6 +572,21 @@ pub fn export(folder: &Path, output: &Path, data: Option<&Path>) -> Result<expor
         },
         knots: Vec::new(),
     };
+    let log = data.or(run.data.as_deref());
+    if run.imported && log.is_none() {
+        if let Some(task) = d
+            .toml
+            .task
+            .iter()
+            .find(|t| t.calibration != CalibrationKind::None)
+        {
+            let message =
+                "a calibration is fitted to rows; give the log (--data), or calibration = \"none\"";
+            return Err(d.mistake(&task.name, message));
+        }
+        return export::without_rows(&spec, &parameters, &lookups, output);
+    }
+    let Prepared { raw, split, data } = Prepared::read(d, fit, &spec, log)?;
     let boundaries: Vec<Vec<u8>> = (0..spec.features.len())
         .map(|i| fit.boundaries(i))
         .collect();

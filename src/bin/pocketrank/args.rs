@@ -28,6 +28,8 @@ pub enum Command {
     Check(Check),
     /// Train the model of a description.
     Train(Train),
+    /// Make a run of a model that was trained elsewhere: a description and its tensors.
+    Import(Import),
     /// Train the variants of an experiment with several seeds, and hold them against the first.
     Compare(Compare),
     /// Measure a run or an exported file on a log.
@@ -131,6 +133,23 @@ pub struct Train {
     /// Start from the parameters of another run of the same features, network and tasks; vocabularies may grow.
     #[arg(long, value_name = "RUN")]
     pub from: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Import {
+    /// Model description.
+    #[arg(value_name = "MODEL.toml")]
+    pub model: PathBuf,
+    /// The tensors, by the names that docs/import.md states.
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub weights: PathBuf,
+    /// Folder of the run, which export, eval, importance and train --from take. A run that is there is replaced.
+    #[arg(long, value_name = "RUN")]
+    pub out: PathBuf,
+    /// Log file, or the folder of the description's files: teaches ranges, means and boundaries that neither tensors
+    /// nor description state. Without it, export has no rows to correct biases on.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -14,9 +14,11 @@ use pocketrank::train::simulate::{
     self, Format, Knobs, PolicyReport, SimulateError, SimulateOptions,
 };
 use pocketrank::train::slices::Slices;
-use pocketrank::train::{evaluate, importance, lint, policy, replay, run, truth};
+use pocketrank::train::{evaluate, import, importance, lint, policy, replay, run, truth};
 
-use crate::args::{Check, Cli, Command, Eval, Export, Importance, Inspect, Rank, Simulate, Train};
+use crate::args::{
+    Check, Cli, Command, Eval, Export, Import, Importance, Inspect, Rank, Simulate, Train,
+};
 use crate::print;
 
 /// Set by an interrupt; training stops after the step, with a checkpoint.
@@ -26,6 +28,7 @@ pub fn run(cli: &Cli) -> Result<()> {
     match &cli.command {
         Command::Check(args) => check(args, cli.json),
         Command::Train(args) => train(args, cli.json),
+        Command::Import(args) => import(args, cli.json),
         Command::Compare(args) => crate::compare::compare(args, cli.json),
         Command::Eval(args) => eval(args, cli.json),
         Command::Rank(args) => rank(args, cli.json),
@@ -187,6 +190,25 @@ fn train(args: &Train, json: bool) -> Result<()> {
     );
     quarantine(report.quarantined_rows, &report.quarantined);
     print::metrics(&report.tasks);
+    Ok(())
+}
+
+fn import(args: &Import, json: bool) -> Result<()> {
+    let report = import::import(&import::Options {
+        model: &args.model,
+        weights: &args.weights,
+        data: args.data.as_deref(),
+        out: &args.out,
+    })?;
+    if json {
+        outln!("{}", json!(report));
+        return Ok(());
+    }
+    let [embeddings, dense] = report.parameters;
+    outln!(
+        "{} tensors: {embeddings} embedding and {dense} dense parameters",
+        report.tensors
+    );
     Ok(())
 }
 

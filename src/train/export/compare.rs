@@ -289,6 +289,13 @@ impl fmt::Display for Report {
         let number =
             |x: Option<f64>, digits: usize| x.map_or("-".into(), |x| format!("{x:.digits$}"));
         let percent = |x: Option<f64>| x.map_or("-".into(), |x| format!("{:+.2} %", x * 100.0));
+        if self.replay_rows == 0 {
+            return writeln!(
+                f,
+                "{} bytes; there was no log: output biases are not corrected, and nothing was compared with the f32 model",
+                self.bytes
+            );
+        }
         writeln!(
             f,
             "{} bytes, {} calibration rows, {} rows of {} requests replayed",

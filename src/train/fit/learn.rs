@@ -27,7 +27,7 @@ pub(super) struct Declared {
 }
 
 /// Declared tables, then those that features declare.
-fn declared(d: &Description) -> Vec<Declared> {
+pub(super) fn declared(d: &Description) -> Vec<Declared> {
     let tables = d.toml.table.iter().map(|t| Declared {
         name: t.name.get_ref().clone(),
         dim: t.dim,
@@ -202,19 +202,7 @@ impl<'l> Learner<'l> {
         for (table, counts) in self.tables.iter().zip(&mut self.counts) {
             fit.push_table(d, table, core::mem::take(counts), self.previous);
         }
-        for (i, f) in d.toml.feature.iter().enumerate() {
-            use FeatureKind::{Cross, Id, Ids, LastIds};
-            if matches!(f.kind, Id | Ids | Cross | LastIds) {
-                let table = fit.table_of(d, f)?;
-                let default = f.default.as_ref();
-                let row = default.map(|default| fit.default_row(d, f, default, table));
-                let row = row.transpose()?.unwrap_or(0);
-                let fitted = &mut fit.features[i];
-                (fitted.table, fitted.default_row) = (Some(table), row);
-            }
-        }
-        fit.give_placeholder_tables(d);
-        Ok(())
+        fit.give_tables(d)
     }
 
     /// Derived columns of the next rows.

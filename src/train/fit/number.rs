@@ -15,7 +15,7 @@ pub(super) fn number_bytes(f: &Described) -> u8 {
 }
 
 /// The grid of the values that a transform lets through, if the value is an input.
-fn grid(f: &Described, t: &Transform) -> Option<NumberGrid> {
+pub(super) fn grid(f: &Described, t: &Transform) -> Option<NumberGrid> {
     if f.value == Some(false) {
         return None;
     }
@@ -31,6 +31,41 @@ fn grid(f: &Described, t: &Transform) -> Option<NumberGrid> {
         zero_point,
         bytes,
     })
+}
+
+/// The steps of a number's transform; derived kinds have some of their own.
+pub(crate) fn steps(f: &Described) -> &[TransformStep] {
+    let default: &[TransformStep] = match f.kind {
+        FeatureKind::Count | FeatureKind::Since => {
+            &[TransformStep::Log1p, TransformStep::Standardize]
+        }
+        FeatureKind::Rate | FeatureKind::KeyRate | FeatureKind::Previous => {
+            &[TransformStep::Standardize]
+        }
+        _ => &[],
+    };
+    f.transform.as_deref().unwrap_or(default)
+}
+
+/// Factor that makes a spread 1; a constant feature has none and becomes 0.
+fn scale(spread: f64) -> f32 {
+    if spread > 1e-10 {
+        (1.0 / spread) as f32
+    } else {
+        1.0
+    }
+}
+
+/// Shift and scale of (x - mean) / deviation.
+pub(super) fn standardize(t: &mut Transform, [mean, deviation]: [f64; 2]) {
+    (t.shift, t.scale) = (mean as f32, scale(deviation));
+}
+
+/// Shift and scale that make the range of what the transform lets through 0 to 1.
+pub(super) fn minmax(t: &mut Transform) {
+    (t.shift, t.scale) = (0.0, 1.0);
+    let (least, most) = (t.apply(t.low), t.apply(t.high));
+    (t.shift, t.scale) = (least, scale(f64::from(most) - f64::from(least)));
 }
 
 /// A label's value as the user state keeps it.
@@ -60,16 +95,7 @@ pub(super) fn learn_number(
         fitted.value = grid(f, &fitted.transform);
         return Ok(());
     }
-    let derived_default: &[TransformStep] = match f.kind {
-        FeatureKind::Count | FeatureKind::Since => {
-            &[TransformStep::Log1p, TransformStep::Standardize]
-        }
-        FeatureKind::Rate | FeatureKind::KeyRate | FeatureKind::Previous => {
-            &[TransformStep::Standardize]
-        }
-        _ => &[],
-    };
-    let steps = f.transform.as_deref().unwrap_or(derived_default);
+    let steps = steps(f);
     let log1p = steps.contains(&TransformStep::Log1p);
     let mut t = Transform { log1p, ..IDENTITY };
     if log1p {
@@ -96,22 +122,13 @@ pub(super) fn learn_number(
         (low, high) = (low.min(middle), high.max(middle));
     }
     (t.low, t.high) = (low, high);
-    let scale = |spread: f64| {
-        if spread > 1e-10 {
-            (1.0 / spread) as f32
-        } else {
-            1.0
-        }
-    };
     if steps.contains(&TransformStep::Standardize) {
         let mean = raw.sum(|x| f64::from(t.apply(x)))? / count;
         let square = |x: f32| (f64::from(t.apply(x)) - mean) * (f64::from(t.apply(x)) - mean);
         let variance = raw.sum(square)? / count;
-        // A constant feature has no scale; it becomes 0.
-        (t.shift, t.scale) = (mean as f32, scale(libm::sqrt(variance)));
+        standardize(&mut t, [mean, libm::sqrt(variance)]);
     } else if steps.contains(&TransformStep::Minmax) {
-        let (least, most) = (t.apply(low), t.apply(high));
-        (t.shift, t.scale) = (least, scale(f64::from(most) - f64::from(least)));
+        minmax(&mut t);
     }
     fitted.transform = t;
     fitted.value = grid(f, &t);
