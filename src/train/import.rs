@@ -249,3 +249,6 @@ fn layers<'p>(
     all.extend(heads.map(|(task, head)| (format!("head.{}", task.name), head)));
     all
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,7 @@ impl<'w> Weights<'w> {
         match values.iter().position(|x| !(*x as f32).is_finite()) {
             None => Ok(values),
             Some(at) => Err(self.wrong(format!(
-                "tensor \"{name}\" has {} at {:?}; every value must be a finite f32",
+                "tensor \"{name}\" has {:?} at {:?}; every value must be a finite f32",
                 values[at],
                 index(view.shape(), at)
             ))),

@@ -1,0 +1,724 @@
+//! Tensors that are taken, held against what they came from, and every way in which they are refused.
+#![allow(clippy::unwrap_used)]
+use core::ops::ControlFlow;
+use core::sync::atomic::AtomicBool;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, TensorView, serialize};
+
+use super::*;
+use crate::engine::{Column, Lists, Model, OpenOptions, Request, Scratch};
+use crate::train::random::Key;
+use crate::train::simulate::{SimulateOptions, simulate};
+
+const DESCRIPTION: &str = r#"
+[data]
+path = "none.csv"
+
+[[label]]
+name = "click"
+
+[[label]]
+name = "like"
+
+[[feature]]
+name = "user"
+side = "user"
+kind = "id"
+hash = 5
+dim = 4
+
+[[feature]]
+name = "history"
+side = "user"
+kind = "ids"
+table = "item"
+max_len = 3
+
+[[feature]]
+name = "item"
+side = "item"
+kind = "id"
+vocabulary = { min_count = 7 }
+dim = 4
+
+[[feature]]
+name = "age"
+side = "candidate"
+kind = "number"
+transform = ["standardize"]
+clip = [-2, 4]
+buckets = 4
+dim = 2
+default = 1
+
+[network]
+kind = "mmoe"
+experts = 2
+expert_layers = [8, 6]
+tower_layers = [4]
+
+[[task]]
+name = "click"
+kind = "binary"
+
+[[task]]
+name = "like"
+kind = "binary"
+"#;
+
+const INPUTS: usize = 4 + 4 + 4 + 1 + 2;
+const IDS: [i64; 6] = [70, -9, 4, 1 << 40, 0, 12];
+
+struct Tensor {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Tensor {
+    fn floats(shape: &[usize], values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        Self {
+            dtype: Dtype::F32,
+            shape: shape.to_vec(),
+            bytes,
+        }
+    }
+
+    fn doubles(shape: &[usize], values: &[f64]) -> Self {
+        let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        Self {
+            dtype: Dtype::F64,
+            shape: shape.to_vec(),
+            bytes,
+        }
+    }
+
+    fn integers(dtype: Dtype, values: &[u64]) -> Self {
+        let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        Self {
+            dtype,
+            shape: vec![values.len()],
+            bytes,
+        }
+    }
+
+    fn f64s(&self) -> Vec<f64> {
+        let values = self.bytes.as_chunks().0.iter();
+        values.map(|b| f32::from_le_bytes(*b).into()).collect()
+    }
+}
+
+type Tensors = BTreeMap<String, Tensor>;
+
+fn write(path: &Path, tensors: &Tensors) {
+    let views = tensors.iter().map(|(name, t)| {
+        let view = TensorView::new(t.dtype, t.shape.clone(), &t.bytes).unwrap();
+        (name.clone(), view)
+    });
+    fs::write(path, serialize(views, None).unwrap()).unwrap();
+}
+
+/// A folder with a description and tensors, and what is done with them.
+struct Case {
+    folder: tempfile::TempDir,
+    text: String,
+    tensors: Tensors,
+}
+
+impl Case {
+    fn new() -> Self {
+        let mut tensors = Tensors::new();
+        let mut draws = 0;
+        let mut random = |shape: &[usize], deviation: f64| {
+            draws += 1;
+            let key = Key::new(3).at(draws);
+            let values: Vec<f32> = (0..shape.iter().product::<usize>())
+                .map(|i| (key.at(i as u64).normal() * deviation) as f32)
+                .collect();
+            Tensor::floats(shape, &values)
+        };
+        let mut add = |name: &str, tensor: Tensor| tensors.insert(name.to_string(), tensor);
+        add("table.user.weight", random(&[6, 4], 0.5));
+        add("table.item.weight", random(&[7, 4], 0.5));
+        add("table.age:buckets.weight", random(&[5, 2], 0.5));
+        add(
+            "table.item.ids",
+            Tensor::integers(Dtype::I64, &IDS.map(|id| id as u64)),
+        );
+        add("number.age.moments", Tensor::floats(&[2], &[0.5, 2.0]));
+        add(
+            "number.age.boundaries",
+            Tensor::floats(&[3], &[-1.0, 0.25, 2.0]),
+        );
+        let mut dense = |name: &str, outputs: usize, inputs: usize| {
+            let deviation = libm::sqrt(2.0 / inputs as f64);
+            add(
+                &format!("{name}.weight"),
+                random(&[outputs, inputs], deviation),
+            );
+            add(&format!("{name}.bias"), random(&[outputs], 0.1));
+        };
+        for e in 0..2 {
+            dense(&format!("expert.{e}.0"), 8, INPUTS);
+            dense(&format!("expert.{e}.1"), 6, 8);
+        }
+        for task in ["click", "like"] {
+            dense(&format!("gate.{task}.0"), 2, INPUTS);
+            dense(&format!("tower.{task}.0"), 4, 6);
+            dense(&format!("head.{task}"), 1, 4);
+        }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            text: DESCRIPTION.into(),
+            tensors,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn import(&self) -> Result<Report> {
+        fs::write(self.path("model.toml"), &self.text).unwrap();
+        write(&self.path("weights.safetensors"), &self.tensors);
+        import(&Options {
+            model: &self.path("model.toml"),
+            weights: &self.path("weights.safetensors"),
+            data: None,
+            out: &self.path("run"),
+        })
+    }
+
+    /// The one line that the import is refused with, without its folder.
+    fn refusal(&self) -> String {
+        let text = self.import().unwrap_err().to_string();
+        assert!(!text.contains('\n'), "{text}");
+        text.replace(&format!("{}/", self.folder.path().display()), "")
+    }
+}
+
+#[test]
+fn a_model_is_taken_whole() {
+    let case = Case::new();
+    let report = case.import().unwrap();
+    assert_eq!(report.tensors, case.tensors.len());
+    let dense = 2 * (8 * INPUTS + 8 + 6 * 8 + 6) + 2 * (2 * INPUTS + 2 + 4 * 6 + 4 + 4 + 1);
+    assert_eq!(report.parameters, [6 * 4 + 7 * 4 + 5 * 2, dense]);
+    let run = run::Run::open(&case.path("run")).unwrap();
+    assert!(run.imported);
+    let parameters = run.parameters().unwrap();
+    let rows = case.tensors["table.item.weight"].f64s();
+    for (i, id) in IDS.iter().enumerate() {
+        let id = crate::train::description::DefaultValue::Number(*id as f64);
+        let row = run.fit.id_row(2, &id) as usize;
+        let found: Vec<f64> = parameters.tables[1][row * 4..][..4]
+            .iter()
+            .map(|x| f64::from(*x))
+            .collect();
+        assert_eq!(found, rows[(i + 1) * 4..][..4]);
+    }
+    let unknown = crate::train::description::DefaultValue::Number(5.0);
+    assert_eq!(run.fit.id_row(2, &unknown), 0);
+    let age = &run.fit.features[3];
+    let t = age.transform;
+    assert_eq!([t.low, t.high, t.shift, t.scale], [-2.0, 4.0, 0.5, 0.5]);
+    assert_eq!((age.default, age.boundaries.len()), (1.0, 3));
+}
+
+/// y = W x + b, and ReLU.
+fn layer(case: &Case, name: &str, x: &[f64], relu: bool) -> Vec<f64> {
+    let weight = case.tensors[&format!("{name}.weight")].f64s();
+    let bias = case.tensors[&format!("{name}.bias")].f64s();
+    let rows = weight.chunks(x.len()).zip(bias);
+    let y = rows.map(|(w, b)| b + w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>());
+    y.map(|y| if relu { y.max(0.0) } else { y }).collect()
+}
+
+/// The tasks' scores of one candidate, from the tensors as they are in the file.
+fn expected(case: &Case, user: usize, history: &[usize], item: usize, age: f64) -> [f64; 2] {
+    let row = |table: &str, row: usize, dim: usize| {
+        let values = case.tensors[&format!("table.{table}.weight")].f64s();
+        values[row * dim..(row + 1) * dim].to_vec()
+    };
+    let mut pooled = vec![0.0; 4];
+    for i in history {
+        let of_item = row("item", *i, 4);
+        for (sum, x) in pooled.iter_mut().zip(of_item) {
+            *sum += x / history.len() as f64;
+        }
+    }
+    let clipped = age.clamp(-2.0, 4.0);
+    let bucket = 1 + [-1.0, 0.25, 2.0].iter().filter(|b| **b <= clipped).count();
+    let x = [
+        row("user", user, 4),
+        pooled,
+        row("item", item, 4),
+        vec![(clipped - 0.5) / 2.0],
+        row("age:buckets", bucket, 2),
+    ]
+    .concat();
+    let experts = [0, 1].map(|e| {
+        let hidden = layer(case, &format!("expert.{e}.0"), &x, true);
+        layer(case, &format!("expert.{e}.1"), &hidden, true)
+    });
+    ["click", "like"].map(|task| {
+        let gate = layer(case, &format!("gate.{task}.0"), &x, false);
+        let share = 1.0 / (1.0 + libm::exp(gate[1] - gate[0]));
+        let outputs = experts[0].iter().zip(&experts[1]);
+        let mixture: Vec<f64> = outputs
+            .map(|(a, b)| share * a + (1.0 - share) * b)
+            .collect();
+        let hidden = layer(case, &format!("tower.{task}.0"), &mixture, true);
+        let logit = layer(case, &format!("head.{task}"), &hidden, false)[0];
+        1.0 / (1.0 + libm::exp(-logit))
+    })
+}
+
+#[test]
+fn an_exported_import_scores_as_its_tensors_do_in_f64() {
+    let case = Case::new();
+    case.import().unwrap();
+    let file = case.path("model.pkr");
+    let report = run::export(&case.path("run"), &file, None).unwrap();
+    report.check().unwrap();
+    assert!(report.to_string().contains("there was no log"), "{report}");
+    let bytes = fs::read(file).unwrap();
+    let mut model = Box::new(Model::new());
+    model.open(&bytes, &OpenOptions::default()).unwrap();
+    let (mut worst, mut spread) = (0.0f64, [1.0f64, 0.0]);
+    for user in 0..6usize {
+        // Ids by themselves for items, rows that the app has resolved for users.
+        let n = 24;
+        let items: Vec<usize> = (0..n).map(|i| (i + user) % 6).collect();
+        let history = [user, (user + 2) % 6];
+        let ages: Vec<f32> = (0..n).map(|i| i as f32 * 0.3 - 2.5).collect();
+        let id = |i: &usize| IDS[*i] as u64;
+        let (ids, of_user) = (items.iter().map(id), [user as u32]);
+        let (ids, list): (Vec<u64>, Vec<u64>) = (ids.collect(), history.iter().map(id).collect());
+        let offsets = [0, 2];
+        let lists = Some(Lists {
+            offsets: &offsets,
+            weights: None,
+        });
+        let columns = [
+            Column::Rows {
+                rows: &of_user,
+                lists: None,
+            },
+            Column::Ids { ids: &list, lists },
+            Column::Ids {
+                ids: &ids,
+                lists: None,
+            },
+            Column::Floats(&ages),
+        ];
+        let request = Request {
+            num_candidates: n,
+            columns: &columns,
+            ..Request::default()
+        };
+        let len = model.scratch_len(n);
+        let (mut floats, mut scratch) = (vec![0.0; len.floats], vec![0; len.bytes]);
+        let mut scratch = Scratch {
+            floats: &mut floats,
+            bytes: &mut scratch,
+        };
+        let mut scores = vec![0.0; n * 2];
+        let summary = model.score(&request, &mut scratch, &mut scores).unwrap();
+        assert_eq!((summary.missing, summary.unknown_ids), (0, 0));
+        for i in 0..n {
+            let history = history.map(|h| h + 1);
+            let wanted = expected(&case, user, &history, items[i] + 1, ages[i].into());
+            for (have, want) in scores[i * 2..].iter().zip(wanted) {
+                worst = worst.max((f64::from(*have) - want).abs());
+                spread = [spread[0].min(want), spread[1].max(want)];
+            }
+        }
+    }
+    // 0.004 at the time of writing, of scores from 0.3 to 0.9.
+    assert!(worst < 0.01, "{worst}");
+    assert!(spread[1] - spread[0] > 0.2, "{spread:?}");
+}
+
+/// Every parameter and every fitted value of a run as tensors; rows of vocabularies in another order than the run's.
+fn dump(run: &run::Run) -> Tensors {
+    let spec = run.fit.spec(&run.description).unwrap();
+    let p = run.parameters().unwrap();
+    let groups = spec.groups();
+    let mut tensors = Tensors::new();
+    for (t, table) in spec.tables.iter().enumerate() {
+        let (rows, dim) = (
+            table.num_embeddings as usize,
+            usize::from(table.embedding_dim),
+        );
+        let mut order: Vec<usize> = (0..rows).collect();
+        if let Some(vocabulary) = run.fit.tables[t].open() {
+            let mut keys: Vec<u64> = vocabulary.rows().map(|(key, _)| key).collect();
+            keys.reverse();
+            order[1..].reverse();
+            tensors.insert(
+                format!("table.{}.keys", table.name),
+                Tensor::integers(Dtype::U64, &keys),
+            );
+        }
+        let mut values = Vec::new();
+        for row in order {
+            for group in 0..groups {
+                values.extend(&p.tables[t * groups + group][row * dim..(row + 1) * dim]);
+            }
+        }
+        tensors.insert(
+            format!("table.{}.weight", table.name),
+            Tensor::floats(&[rows, dim * groups], &values),
+        );
+    }
+    for (f, fitted) in run.description.toml.feature.iter().zip(&run.fit.features) {
+        if !f.kind.is_number() {
+            continue;
+        }
+        let t = fitted.transform;
+        let mut add = |what: &str, tensor: Tensor| {
+            tensors.insert(format!("number.{}.{what}", f.name.get_ref()), tensor)
+        };
+        add("range", Tensor::floats(&[2], &[t.low, t.high]));
+        if number_steps(f).contains(&TransformStep::Standardize) {
+            let moments = [t.shift.into(), 1.0 / f64::from(t.scale)];
+            add("moments", Tensor::doubles(&[2], &moments));
+        }
+        add("default", Tensor::floats(&[1], &[fitted.default]));
+        if f.buckets.is_some() {
+            let boundaries = &fitted.boundaries;
+            add(
+                "boundaries",
+                Tensor::floats(&[boundaries.len()], boundaries),
+            );
+        }
+        if matches!(f.kind, FeatureKind::Rate | FeatureKind::KeyRate) {
+            add("prior", Tensor::floats(&[1], &[fitted.prior]));
+        }
+    }
+    let mut dense = |name: String, d: &Dense<f32>| {
+        tensors.insert(
+            format!("{name}.weight"),
+            Tensor::floats(&[d.outputs, d.inputs], &d.weight),
+        );
+        tensors.insert(
+            format!("{name}.bias"),
+            Tensor::floats(&[d.outputs], &d.bias),
+        );
+    };
+    for (e, layers) in p.experts.iter().enumerate() {
+        for (l, layer) in layers.iter().enumerate() {
+            dense(format!("expert.{e}.{l}"), layer);
+        }
+    }
+    for (t, task) in spec.tasks.iter().enumerate() {
+        for (l, layer) in p.gates.get(t).into_iter().flatten().enumerate() {
+            dense(format!("gate.{}.{l}", task.name), layer);
+        }
+        for (l, layer) in p.towers[t].iter().enumerate() {
+            dense(format!("tower.{}.{l}", task.name), layer);
+        }
+        dense(format!("head.{}", task.name), &p.heads[t]);
+    }
+    tensors
+}
+
+#[test]
+fn what_was_trained_here_comes_back_byte_for_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SimulateOptions {
+        rows: 6_000,
+        ..SimulateOptions::default()
+    };
+    simulate(&options, folder.path(), |_| ControlFlow::Continue(())).unwrap();
+    let text = fs::read_to_string(folder.path().join("model.toml")).unwrap();
+    // Rare tasks may have no positive in so small a log; a loss is known to some hundredths.
+    let text = text
+        .replace("epochs = 5", "epochs = 1")
+        .replace("[export]", "[export]\nauc_budget = 0.5");
+    let path = |name: &str| folder.path().join(name);
+    for kind in ["mmoe", "single"] {
+        let text = text.replace("kind = \"mmoe\"", &format!("kind = \"{kind}\""));
+        let text = ["comment", "favourite", "share"]
+            .iter()
+            .fold(text, |text, task| {
+                let text = without(&text, &format!("[[task]]\nname = \"{task}\""));
+                without(&text, &format!("[[fusion.term]]\ntask = \"{task}\""))
+            });
+        let model = path(&format!("{kind}.toml"));
+        fs::write(&model, text).unwrap();
+        let (trained, imported) = (path(&format!("{kind}-trained")), path("imported"));
+        let options = run::Options {
+            model: &model,
+            data: None,
+            out: &trained,
+            seed: None,
+            threads: 0,
+            resume: false,
+            from: None,
+        };
+        run::train(&options, &AtomicBool::new(false), &mut |_| {}).unwrap();
+        let weights = path("weights.safetensors");
+        write(&weights, &dump(&run::Run::open(&trained).unwrap()));
+        let read = |folder: &Path, name: &str| fs::read(folder.join(name)).unwrap();
+        // Tensors say all that the log did, so it teaches nothing more.
+        let log = path("log.csv");
+        for data in [None, Some(log.as_path())] {
+            let report = import(&Options {
+                model: &model,
+                weights: &weights,
+                data,
+                out: &imported,
+            });
+            assert_eq!(report.unwrap().from_log, data.is_some());
+            for name in ["parameters.bin", "model.toml", "fit.bin"] {
+                // A fit also notes the label means of features that are no rates, which nothing reads.
+                if name != "fit.bin" || data.is_some() {
+                    assert!(
+                        read(&trained, name) == read(&imported, name),
+                        "{kind} {name}"
+                    );
+                }
+            }
+        }
+        let files = [path("trained.pkr"), path("imported.pkr")];
+        let direct = run::export(&trained, &files[0], None).unwrap();
+        let through = run::export(&imported, &files[1], Some(&log)).unwrap();
+        assert_eq!(direct.digest, through.digest);
+        let [direct, through] = files.map(|file| fs::read(file).unwrap());
+        assert!(direct == through, "{kind}");
+    }
+}
+
+/// A text without the paragraph that begins so.
+fn without(text: &str, begin: &str) -> String {
+    let start = text.find(begin).unwrap();
+    let end = text[start..]
+        .find("\n\n")
+        .map_or(text.len(), |n| start + n + 2);
+    format!("{}{}", &text[..start], &text[end..])
+}
+
+#[test]
+fn a_tensor_that_does_not_fit_is_named() {
+    type Change = fn(&mut Tensors);
+    let cases: [(Change, &str); 11] = [
+        (
+            |t| drop(t.remove("gate.click.0.bias")),
+            "tensor \"gate.click.0.bias\" is missing; wanted: F32 [2]; ",
+        ),
+        (
+            |t| {
+                let moved = t.remove("expert.1.0.weight").unwrap();
+                t.insert("experts.1.0.weight".into(), moved);
+            },
+            "tensor \"expert.1.0.weight\" is missing; wanted: F32 [8, 15]; did you mean \"expert.1.1.weight\" or \"experts.1.0.weight\"?",
+        ),
+        (
+            |t| drop(t.insert("number.age.prior".into(), Tensor::floats(&[1], &[0.5]))),
+            "tensor \"number.age.prior\": the description has no place for it; correct one of the two, or leave it out",
+        ),
+        (
+            |t| {
+                for i in 0..3 {
+                    t.insert(format!("expert.2.{i}.bias"), Tensor::floats(&[1], &[0.5]));
+                }
+            },
+            "tensor \"expert.2.0.bias\" and 2 more: the description has no place",
+        ),
+        (
+            |t| drop(t.insert("head.like.weight".into(), Tensor::floats(&[4], &[0.0; 4]))),
+            "tensor \"head.like.weight\" has the shape [4]; wanted: [1, 4]",
+        ),
+        (
+            |t| {
+                let ids = Tensor::integers(Dtype::I64, &[1, 2, 3]);
+                t.insert("table.item.ids".into(), ids);
+            },
+            "tensor \"table.item.weight\" has the shape [7, 4]; wanted: [4, 4]",
+        ),
+        (
+            |t| t.get_mut("table.user.weight").unwrap().dtype = Dtype::I32,
+            "tensor \"table.user.weight\" is I32; wanted: F32 or F64",
+        ),
+        (
+            |t| {
+                let bytes = &mut t.get_mut("table.user.weight").unwrap().bytes;
+                bytes[4 * 9..4 * 10].copy_from_slice(&f32::NAN.to_le_bytes());
+            },
+            "tensor \"table.user.weight\" has NaN at [2, 1]; every value must be a finite f32",
+        ),
+        (
+            |t| {
+                t.insert("head.click.bias".into(), Tensor::doubles(&[1], &[1e200]));
+            },
+            "tensor \"head.click.bias\" has 1e200 at [0]; every value",
+        ),
+        (
+            |t| {
+                let ids = Tensor::integers(Dtype::I64, &[1, 2, 3, 4, 5, u64::MAX]);
+                t.insert("table.item.ids".into(), ids);
+            },
+            "tensor \"table.item.ids\" has -1 at [5], which is a missing id; that has row 0",
+        ),
+        (
+            |t| {
+                let ids = Tensor::integers(Dtype::I64, &[1, 2, 3, 4, 5, 2]);
+                t.insert("table.item.ids".into(), ids);
+            },
+            "tensor \"table.item.ids\" has at [5] what it has at [1]",
+        ),
+    ];
+    for (change, wanted) in cases {
+        let mut case = Case::new();
+        change(&mut case.tensors);
+        let refusal = case.refusal();
+        let wanted = format!("weights.safetensors: {wanted}");
+        assert!(refusal.starts_with(&wanted), "{refusal}\n{wanted}");
+        assert!(!case.path("run/parameters.bin").exists());
+    }
+}
+
+#[test]
+fn a_value_without_a_source_is_asked_for() {
+    type Change = fn(&mut Case);
+    let cases: [(Change, &str); 10] = [
+        (
+            |c| c.text = c.text.replace("clip = [-2, 4]\n", ""),
+            "has no range; it takes clip, the tensor \"number.age.range\" or a log (--data)",
+        ),
+        (
+            |c| c.text = c.text.replace("default = 1\n", ""),
+            "has no value when it is missing; it takes default, the tensor \"number.age.default\" or a log",
+        ),
+        (
+            |c| drop(c.tensors.remove("number.age.moments")),
+            "has no mean and standard deviation; it takes the tensor \"number.age.moments\" or a log",
+        ),
+        (
+            |c| drop(c.tensors.remove("number.age.boundaries")),
+            "has no bucket boundaries; it takes the tensor \"number.age.boundaries\" or a log",
+        ),
+        (
+            |c| c.number("range", &[2.0, 1.0]),
+            "has the range [2, 1]; the first must not be above the second",
+        ),
+        (
+            |c| c.number("moments", &[0.0, 0.0]),
+            "has the standard deviation 0; above 0",
+        ),
+        (
+            |c| c.number("boundaries", &[0.0, 1.0, 1.0]),
+            "has boundaries that do not increase",
+        ),
+        (
+            |c| c.number("boundaries", &[0.0, 1.0, 2.0, 3.0]),
+            "has 4 boundaries; 4 buckets have at most 3",
+        ),
+        (
+            |c| {
+                c.text = c
+                    .text
+                    .replace("[\"standardize\"]", "[\"log1p\", \"standardize\"]");
+                c.text = c.text.replace("clip = [-2, 4]\n", "");
+                c.number("range", &[-1.0, 3.0]);
+            },
+            "has a range that begins at -1; log1p needs more than -1",
+        ),
+        (
+            |c| {
+                c.text = c.text.replace(
+                    "path = \"none.csv\"",
+                    "path = \"none.csv\"\nuser = \"user\"\ntime = \"time\"",
+                );
+                c.text += "\n[[feature]]\nname = \"rate\"\nkind = \"rate\"\nlabel = \"click\"\nclip = [0, 1]\ndefault = 0\ntransform = []\n";
+            },
+            "number \"rate\" has no prior; it takes prior, the tensor \"number.rate.prior\" or a log",
+        ),
+    ];
+    for (change, wanted) in cases {
+        let mut case = Case::new();
+        change(&mut case);
+        let refusal = case.refusal();
+        assert!(refusal.starts_with("model.toml:"), "{refusal}");
+        assert!(refusal.contains(wanted), "{refusal}\n{wanted}");
+    }
+}
+
+impl Case {
+    fn number(&mut self, what: &str, values: &[f32]) {
+        let tensor = Tensor::floats(&[values.len()], values);
+        self.tensors.insert(format!("number.age.{what}"), tensor);
+    }
+}
+
+#[test]
+fn a_tensor_goes_before_the_description() {
+    let mut case = Case::new();
+    case.number("range", &[-8.0, 1.0]);
+    case.number("default", &[-3.0]);
+    case.import().unwrap();
+    let run = run::Run::open(&case.path("run")).unwrap();
+    let age = &run.fit.features[3];
+    let range = [age.transform.low, age.transform.high];
+    assert_eq!((range, age.default), ([-8.0, 1.0], -3.0));
+}
+
+#[test]
+fn what_is_no_file_of_tensors_is_refused() {
+    let case = Case::new();
+    case.import().unwrap();
+    let weights = case.path("weights.safetensors");
+    let whole = fs::read(&weights).unwrap();
+    for bytes in [
+        &whole[..whole.len() - 1],
+        &whole[..40],
+        &whole[..3],
+        b"",
+        b"{\"a\": 1}",
+    ] {
+        fs::write(&weights, bytes).unwrap();
+        let refused = import(&Options {
+            model: &case.path("model.toml"),
+            weights: &weights,
+            data: None,
+            out: &case.path("run"),
+        });
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind, Kind::Data);
+        assert!(
+            error.message.starts_with("not a safetensors file: "),
+            "{error}"
+        );
+    }
+    // The run that was there is as it was.
+    run::Run::open(&case.path("run"))
+        .unwrap()
+        .parameters()
+        .unwrap();
+}
+
+#[test]
+fn what_only_training_has_is_refused() {
+    let mut case = Case::new();
+    case.text += "\n[[feature]]\nname = \"position\"\nside = \"candidate\"\nkind = \"number\"\ntrain_only = true\n";
+    case.text += "\n[position_bias]\ntasks = [\"click\"]\nreference = { position = 0 }\n";
+    assert!(case.refusal().contains("import takes what is served"));
+    let mut case = Case::new();
+    let task = "name = \"like\"\nkind = \"binary\"";
+    case.text = case
+        .text
+        .replace(task, &format!("{task}\ncalibration = \"platt\""));
+    case.import().unwrap();
+    let refused = run::export(&case.path("run"), &case.path("model.pkr"), None);
+    let message = refused.unwrap_err().message;
+    assert!(
+        message.starts_with("a calibration is fitted to rows; give the log"),
+        "{message}"
+    );
+}
