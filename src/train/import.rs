@@ -19,6 +19,7 @@ use std::prelude::v1::*;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
+mod plan;
 mod weights;
 
 use crate::features::hash_int;
@@ -31,6 +32,7 @@ use crate::train::network::Network;
 use crate::train::parameters::{Dense, Parameters};
 use crate::train::run;
 use crate::train::trainer::PARAMETERS_FILE;
+pub use plan::{Plan, PlannedInput, PlannedTensor, plan};
 use weights::{Shape, Weights};
 
 /// What to import.
@@ -66,10 +68,7 @@ pub struct Report {
 /// that has no source, [`Kind::Busy`], [`Kind::Io`]; with a log, those of reading it.
 pub fn import(o: &Options<'_>) -> Result<Report> {
     let d = Description::read(o.model)?;
-    if d.toml.position_bias.is_some() {
-        let message = "[position_bias] is of training; import takes what is served: leave it and its train_only features out";
-        return Err(Error::in_file(Kind::Description, &d.file, message));
-    }
+    check(&d)?;
     // Before anything is read or written: who is not alone in the folder leaves it as it is.
     let lock = RunLock::take(o.out)?;
     let bytes = std::fs::read(o.weights).map_err(|e| Error::io(o.weights, &e))?;
@@ -118,6 +117,14 @@ pub fn import(o: &Options<'_>) -> Result<Report> {
         numbers: d.toml.feature.iter().filter(|f| f.kind.is_number()).count(),
         from_log: o.data.is_some(),
     })
+}
+
+fn check(d: &Description) -> Result<()> {
+    if d.toml.position_bias.is_none() {
+        return Ok(());
+    }
+    let message = "[position_bias] is of training; import takes what is served: leave it and its train_only features out";
+    Err(Error::in_file(Kind::Description, &d.file, message))
 }
 
 /// By table with a vocabulary: keys of its rows from 1 on.

@@ -140,16 +140,23 @@ pub struct Import {
     /// Model description.
     #[arg(value_name = "MODEL.toml")]
     pub model: PathBuf,
-    /// The tensors, by the names that docs/import.md states.
-    #[arg(long, value_name = "FILE.safetensors")]
-    pub weights: PathBuf,
+    /// The tensors, by the names that --list prints and docs/import.md explains.
+    #[arg(
+        long,
+        value_name = "FILE.safetensors",
+        required_unless_present = "list"
+    )]
+    pub weights: Option<PathBuf>,
     /// Folder of the run, which export, eval, importance and train --from take. A run that is there is replaced.
-    #[arg(long, value_name = "RUN")]
-    pub out: PathBuf,
+    #[arg(long, value_name = "RUN", required_unless_present = "list")]
+    pub out: Option<PathBuf>,
     /// Log file, or the folder of the description's files: teaches ranges, means and boundaries that neither tensors
     /// nor description state. Without it, export has no rows to correct biases on.
     #[arg(long)]
     pub data: Option<PathBuf>,
+    /// Print the names and shapes of the tensors, and the order of the first layer's inputs; import nothing.
+    #[arg(long, conflicts_with_all = ["weights", "out", "data"])]
+    pub list: bool,
 }
 
 #[derive(Args)]

@@ -194,11 +194,14 @@ fn train(args: &Train, json: bool) -> Result<()> {
 }
 
 fn import(args: &Import, json: bool) -> Result<()> {
+    let (Some(weights), Some(out)) = (&args.weights, &args.out) else {
+        return list_tensors(&import::plan(&Description::read(&args.model)?)?, json);
+    };
     let report = import::import(&import::Options {
         model: &args.model,
-        weights: &args.weights,
+        weights,
         data: args.data.as_deref(),
-        out: &args.out,
+        out,
     })?;
     if json {
         outln!("{}", json!(report));
@@ -209,6 +212,28 @@ fn import(args: &Import, json: bool) -> Result<()> {
         "{} tensors: {embeddings} embedding and {dense} dense parameters",
         report.tensors
     );
+    Ok(())
+}
+
+fn list_tensors(plan: &import::Plan, json: bool) -> Result<()> {
+    if json {
+        outln!("{}", json!(plan));
+        return Ok(());
+    }
+    let tensors = plan.tensors.iter();
+    let tensors = tensors.map(|t| vec![t.name.clone(), t.shape.clone(), t.instead.to_string()]);
+    print::table(&["tensor", "shape", "or"], &tensors.collect::<Vec<_>>());
+    outln!("");
+    let inputs = plan.inputs.iter().map(|i| {
+        vec![
+            i.side.to_string(),
+            i.feature.clone(),
+            i.table.clone().unwrap_or_else(|| "(value)".into()),
+            format!("{}..{}", i.column, i.column + i.columns),
+        ]
+    });
+    let head = ["side", "feature", "table", "columns of the first layer"];
+    print::table(&head, &inputs.collect::<Vec<_>>());
     Ok(())
 }
 

@@ -585,6 +585,40 @@ fn a_tensor_that_does_not_fit_is_named() {
 }
 
 #[test]
+fn the_plan_names_what_is_taken() {
+    let case = Case::new();
+    let d = Description::parse(Path::new("model.toml"), case.text.clone()).unwrap();
+    let plan = plan(&d).unwrap();
+    let mut needed: Vec<&str> = plan.tensors.iter().map(|t| t.name.as_str()).collect();
+    let stated = ["number.age.range", "number.age.default"];
+    needed.retain(|name| !stated.contains(name));
+    needed.sort_unstable();
+    assert_eq!(needed, case.tensors.keys().collect::<Vec<_>>());
+    let of = |name: &str| {
+        let tensor = plan.tensors.iter().find(|t| t.name == name).unwrap();
+        format!("{} {}", tensor.shape, tensor.instead)
+    };
+    assert_eq!(of("table.user.weight"), "[6, 4] ");
+    assert_eq!(of("table.item.weight"), "[1 + ids, 4] ");
+    assert_eq!(of("table.age:buckets.weight"), "[2 + boundaries, 2] ");
+    assert_eq!(of("number.age.range"), "[2] the description");
+    assert_eq!(of("number.age.moments"), "[2] --data");
+    assert_eq!(of("head.like.weight"), "[1, 4] ");
+    let inputs = plan.inputs.iter();
+    let inputs: Vec<String> = inputs
+        .map(|i| format!("{} {} {}+{}", i.side, i.feature, i.column, i.columns))
+        .collect();
+    let wanted = [
+        "user user 0+4",
+        "user history 4+4",
+        "item item 8+4",
+        "candidate age 12+1",
+        "candidate age 13+2",
+    ];
+    assert_eq!(inputs, wanted);
+}
+
+#[test]
 fn a_value_without_a_source_is_asked_for() {
     type Change = fn(&mut Case);
     let cases: [(Change, &str); 10] = [
