@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use pocketrank::engine::{Model, OpenOptions};
 use pocketrank::spec::{Calibration, NetworkKind};
+use pocketrank::train::description::Description;
 use pocketrank::train::export;
+use pocketrank::train::position;
 use pocketrank::train::run;
 use pocketrank::train::simulate::{SimulateOptions, simulate};
 
@@ -197,4 +199,33 @@ fn sampled_calibrated_and_biased_tasks_are_put_right_in_the_file() {
         points.find(|p| p.0 == [position]).unwrap().1
     };
     assert!(at(0.0) == 0.0 && at(9.0) < at(0.0), "{curve:?}");
+
+    // The rows of the first request stand at 0, 1, ...: each gets the logit of its own.
+    let opened = run::Run::open(&run).unwrap();
+    let (d, fit) = (&opened.description, &opened.fit);
+    let prepared = run::Prepared::read(d, fit, &fit.spec(d).unwrap(), None).unwrap();
+    let curves = opened.report().unwrap().position_bias;
+    let (tasks, click) = (report.tasks.len(), d.task("click").unwrap());
+    let mut logits = vec![0.0; 8 * tasks];
+    let rows = [0, 1, 2, 3, 4, 5, 6, 7];
+    position::add_shown(d, &prepared.raw, &curves, &rows, &mut logits).unwrap();
+    for (i, of_row) in logits.chunks(tasks).enumerate() {
+        let others: f32 = of_row.iter().sum::<f32>() - of_row[click];
+        assert_eq!((of_row[click], others), (at(i as f64), 0.0), "position {i}");
+    }
+    let refused = position::add_shown(d, &prepared.raw, &[], &rows, &mut logits);
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("no position curve")
+    );
+}
+
+#[test]
+fn descriptions_of_the_simulated_feed_are_valid() {
+    for file in ["topics.toml", "position.toml"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/simulator");
+        Description::read(&folder.join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+    }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::spec::{Side, Spec};
 use crate::train::dataset::{Dataset, FeatureData};
 use crate::train::description::{DefaultValue, Description, Feature, FeatureKind, Named};
+use crate::train::error::{Error, Kind, Result};
 use crate::train::fit::Fit;
 use crate::train::log::{RawColumn, RawLog};
 use crate::train::network::bias::Bias;
@@ -51,6 +52,52 @@ pub fn curves(d: &Description, curve: &[(u32, Vec<f32>)], values: &[Vec<f64>]) -
             .collect(),
     };
     tasks.enumerate().map(of).collect()
+}
+
+/// Adds to `logits` `[rows, tasks]`, served at the reference, what the curves have at each row's own position.
+///
+/// Values of one logit share a point, which has the first of them, so numbers that no point has take the nearest.
+///
+/// # Errors
+/// [`Kind::Data`] if the run has no curve (no `[position_bias]`), or no point for an id.
+pub fn add_shown(
+    d: &Description,
+    raw: &RawLog,
+    curves: &[Curve],
+    rows: &[u32],
+    logits: &mut [f32],
+) -> Result<()> {
+    let wrong = |message: String| Err(Error::new(Kind::Data, message));
+    if curves.is_empty() {
+        return wrong(
+            "the run has no position curve; its description needs [position_bias]".into(),
+        );
+    }
+    let mut features = d.toml.feature.iter().filter(|f| f.train_only);
+    let numbers = features.all(|f| f.kind == FeatureKind::Number);
+    let tasks = d.toml.task.len();
+    for curve in curves {
+        let Some(task) = d.task(&curve.task) else {
+            return wrong(format!(
+                "the run has a curve of \"{}\", which is no task",
+                curve.task
+            ));
+        };
+        for (row, logits) in rows.iter().zip(logits.chunks_mut(tasks)) {
+            let values = values(d, raw, *row);
+            let distance = |(at, _): &&(Vec<f64>, f32)| {
+                let apart = at.iter().zip(&values).map(|(a, b)| (a - b).abs());
+                apart.sum::<f64>()
+            };
+            let nearest = curve.points.iter();
+            let nearest = nearest.min_by(|a, b| distance(a).total_cmp(&distance(b)));
+            match nearest {
+                Some(point) if numbers || distance(&point) == 0.0 => logits[task] += point.1,
+                _ => return wrong(format!("the run's curve has no point at {values:?}")),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The towers of `[position_bias]`.

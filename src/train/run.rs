@@ -547,6 +547,16 @@ impl Run {
         }
         Ok(spec)
     }
+
+    /// What its report holds.
+    ///
+    /// # Errors
+    /// [`Kind::Io`], also for a run that has not finished; [`Kind::Data`] for another file.
+    pub fn report(&self) -> Result<Report> {
+        let path = self.folder.join(REPORT_FILE);
+        let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
+        serde_json::from_str(&text).map_err(|e| Error::in_file(Kind::Data, &path, e.to_string()))
+    }
 }
 
 /// Exports a finished run: quantizes it, corrects its output biases on training rows, and holds the file against the

@@ -198,6 +198,9 @@ pub struct Eval {
     /// The truth of a simulated log: measure the gap to the best prediction possible, too.
     #[arg(long, value_name = "TRUTH")]
     pub truth: Option<PathBuf>,
+    /// Of a run with [position_bias]: score each row at the reference, as the exported file does, or where it was shown.
+    #[arg(long, default_value = "reference", value_parser = ["reference", "shown"])]
+    pub positions: String,
 }
 
 #[derive(Args)]

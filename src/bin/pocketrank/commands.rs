@@ -14,7 +14,7 @@ use pocketrank::train::simulate::{
     self, Format, Knobs, PolicyReport, SimulateError, SimulateOptions,
 };
 use pocketrank::train::slices::Slices;
-use pocketrank::train::{evaluate, import, importance, lint, policy, replay, run, truth};
+use pocketrank::train::{evaluate, import, importance, lint, policy, position, replay, run, truth};
 
 use crate::args::{
     Check, Cli, Command, Eval, Export, Import, Importance, Inspect, Rank, Simulate, Train,
@@ -270,8 +270,9 @@ fn importance(args: &Importance, json: bool) -> Result<()> {
 
 fn eval(args: &Eval, json: bool) -> Result<()> {
     let d = Description::read(&args.model)?;
-    let (data, rows, logits, spec_tasks, sides, raw, split);
+    let (data, rows, mut logits, spec_tasks, sides, raw, split);
     let all = args.rows == "all";
+    let shown = args.positions == "shown";
     if args.subject.is_dir() {
         let run = run::Run::open(&args.subject)?;
         let spec = run.spec_for(&d)?;
@@ -288,6 +289,9 @@ fn eval(args: &Eval, json: bool) -> Result<()> {
         };
         logits = evaluate::predict(&spec, &run.parameters()?, &prepared.data, &rows);
         (data, raw, split) = (prepared.data, prepared.raw, prepared.split);
+        if shown {
+            position::add_shown(&d, &raw, &run.report()?.position_bias, &rows, &mut logits)?;
+        }
         sides = spec.features.iter().map(|f| f.side).collect::<Vec<_>>();
         spec_tasks = spec
             .tasks
@@ -295,6 +299,10 @@ fn eval(args: &Eval, json: bool) -> Result<()> {
             .map(|t| (t.name.to_string(), t.kind, f64::from(t.score_scale)))
             .collect::<Vec<_>>();
     } else {
+        if shown {
+            let message = "--positions shown is of a run: the exported file has no position tower";
+            return Err(Error::in_file(Kind::Description, &args.subject, message));
+        }
         let bytes = std::fs::read(&args.subject).map_err(|e| Error::io(&args.subject, &e))?;
         let mut model = Box::new(Model::new());
         open(&mut model, &bytes, &args.subject)?;
