@@ -7,8 +7,8 @@
 //!
 //! Log loss of validation rows, the mean of both tasks; dots are seeds, lines go through their means.
 
+use core::error::Error;
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 

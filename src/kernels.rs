@@ -183,13 +183,13 @@ fn tile(
     }
 }
 
+/// Gets part, row, panel and the sums.
+#[cfg(feature = "std")]
+pub type SeeSums<'s> = dyn FnMut(usize, usize, usize, &[i32; PANEL]) + 's;
+
 /// [`affine`] by plain Rust, with a look at every i32 sum: `see(part, row, panel, sums)`.
 #[cfg(feature = "std")]
-pub fn affine_seen(
-    layer: &Affine<'_>,
-    out: &mut [f32],
-    see: &mut dyn FnMut(usize, usize, usize, &[i32; PANEL]),
-) {
+pub fn affine_seen(layer: &Affine<'_>, out: &mut [f32], see: &mut SeeSums<'_>) {
     generic::affine(layer, out, portable::tile, see);
 }
 
@@ -204,11 +204,18 @@ macro_rules! generic_or_avx2 {
     };
 }
 
-/// Quantizes max(value, 0) of a row to u7 on the row's own scale, and returns the scale; see
-/// [`math::quantize_row`](crate::math::quantize_row).
+/// Quantizes max(value, 0) of rows of `width` values, each to u7 on its own scale (see
+/// [`math::quantize_row`](crate::math::quantize_row)): one row for each of `scales`, `stride` values apart in `values` and
+/// `width` rounded up to a group apart in `bytes`, with zeros in what is left of the last group.
 #[inline(never)]
-pub fn quantize(isa: Isa, values: &[f32], bytes: &mut [u8]) -> f32 {
-    generic_or_avx2!(isa, quantize(values, bytes))
+pub fn quantize(
+    isa: Isa,
+    values: &[f32],
+    (stride, width): (usize, usize),
+    bytes: &mut [u8],
+    scales: &mut [f32],
+) {
+    generic_or_avx2!(isa, quantize(values, (stride, width), bytes, scales));
 }
 
 /// `mixture[j] = Σ_e weights[e] / 2^15 x experts[e][j]` in the order of the experts, whose rows are `stride` apart.

@@ -94,16 +94,14 @@ type Scores = [[f32; limits::TASKS]; BLOCK];
 impl Model<'_> {
     /// First-layer sums of the user side, once a request: base = bias + user sums.
     pub(super) fn user_sums(&self, b: &mut Buffers<'_>, see: &mut impl See) {
-        let s = &self.sizes;
         let bias =
             |group: usize| Start::Bytes(self.first_bias.get(group).copied().unwrap_or_default());
-        self.first(s, &[Side::User], &b.inputs, 1, &bias, b.base, see);
+        self.first(&[Side::User], &b.inputs, 1, &bias, b.base, see);
     }
 
     /// First layer's sums of `rows` rows of every group over `sides`: out = start + the sides' sums, in their order.
     fn first<'x>(
         &self,
-        s: &Sizes,
         sides: &[Side],
         inputs: &[&mut [u8]; 4],
         rows: usize,
@@ -111,6 +109,7 @@ impl Model<'_> {
         out: &mut [f32],
         see: &mut impl See,
     ) {
+        let s = &self.sizes;
         for group in 0..s.groups {
             let mut parts = [Part::default(); 4];
             let mut names = [Layer::Head { task: 0 }; 4];
@@ -157,7 +156,7 @@ impl Model<'_> {
         let rows = rows.min(BLOCK);
         let base = |group: usize| Start::Floats(row(b.base, group, s.group));
         let sides = [Side::Item, Side::Candidate, Side::Cross];
-        self.first(s, &sides, &b.inputs, rows, &base, b.sums, see);
+        self.first(&sides, &b.inputs, rows, &base, b.sums, see);
         self.experts(b, s, rows, see);
         let (mut scores, mut logits): (Scores, Scores) = Default::default();
         for task in self.order.iter().map(|t| usize::from(*t)) {
@@ -199,10 +198,7 @@ impl Model<'_> {
                     }
                 }
             } else {
-                for (r, scale) in scales.iter_mut().enumerate() {
-                    let first = first(b.sums, s, r, column, width);
-                    *scale = self.quantize(first, b.bytes, r);
-                }
+                self.quantize_first((b.sums, column), width, b.bytes, scales);
             }
             for layer in 1..depth {
                 let name = Layer::Expert { expert, layer };
@@ -213,7 +209,7 @@ impl Model<'_> {
                 let out = if last { &mut *to } else { &mut *b.hidden };
                 self.run(dense, (b.bytes, scales, &[]), out, true, name, see);
                 if !last {
-                    self.quantize_rows(out, dense.outputs, b.bytes, scales);
+                    self.quantize(out, dense.outputs, b.bytes, scales);
                 }
             }
         }
@@ -303,7 +299,7 @@ impl Model<'_> {
         let mut scales = [0.0; BLOCK];
         let scales = scales.get_mut(..fed.len()).unwrap_or_default();
         let mut width = self.spec.mixture_width();
-        self.quantize_rows(b.mixture, width, b.bytes, scales);
+        self.quantize(b.mixture, width, b.bytes, scales);
         for layer in 0..t.tower_layers.len() {
             let name = Layer::Tower { task, layer };
             let Some(dense) = self.layer(name) else {
@@ -311,7 +307,7 @@ impl Model<'_> {
             };
             self.run(dense, (b.bytes, scales, fed), b.hidden, true, name, see);
             width = dense.outputs;
-            self.quantize_rows(b.hidden, width, b.bytes, scales);
+            self.quantize(b.hidden, width, b.bytes, scales);
         }
         let Some(dense) = self.layer(Layer::Head { task }) else {
             return;
@@ -330,21 +326,20 @@ impl Model<'_> {
     }
 
     /// Quantizes rows of `width` outputs; negative ones are 0.
-    fn quantize_rows(&self, out: &[f32], width: usize, bytes: &mut [u8], scales: &mut [f32]) {
-        for (r, scale) in scales.iter_mut().enumerate() {
-            let outputs = row(out, r, padded(width)).get(..width);
-            *scale = self.quantize(outputs.unwrap_or_default(), bytes, r);
-        }
+    fn quantize(&self, out: &[f32], width: usize, bytes: &mut [u8], scales: &mut [f32]) {
+        kernels::quantize(self.isa, out, (padded(width), width), bytes, scales);
     }
 
-    /// Quantizes a row of activations into row `r` of `bytes`, zeros up to the whole group.
-    fn quantize(&self, activations: &[f32], bytes: &mut [u8], r: usize) -> f32 {
-        let to = row_mut(bytes, r, stride(activations.len()));
-        let (to, pad) = to
-            .split_at_mut_checked(activations.len())
-            .unwrap_or_default();
-        pad.fill(0);
-        kernels::quantize(self.isa, activations, to)
+    /// Quantizes `width` columns of the first layer's sums from `column` on.
+    fn quantize_first(
+        &self,
+        (sums, column): (&[f32], usize),
+        width: usize,
+        bytes: &mut [u8],
+        scales: &mut [f32],
+    ) {
+        let sums = sums.get(column..).unwrap_or_default();
+        kernels::quantize(self.isa, sums, (self.sizes.first, width), bytes, scales);
     }
 
     /// Fused score of one candidate.

@@ -32,21 +32,31 @@ impl Avx2 {
     }
 }
 
-// SAFETY, of every block below: an `Avx2` exists, so the CPU has AVX2.
 impl Avx2 {
     pub fn affine(self, layer: &Affine<'_>, out: &mut [f32]) {
+        // SAFETY: an `Avx2` exists, so the CPU has it.
         unsafe { affine(layer, out) }
     }
-    pub fn quantize(self, values: &[f32], bytes: &mut [u8]) -> f32 {
-        unsafe { quantize(values, bytes) }
+    pub fn quantize(
+        self,
+        values: &[f32],
+        sizes: (usize, usize),
+        bytes: &mut [u8],
+        scales: &mut [f32],
+    ) {
+        // SAFETY: an `Avx2` exists, so the CPU has it.
+        unsafe { quantize(values, sizes, bytes, scales) }
     }
     pub fn mix(self, weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
+        // SAFETY: an `Avx2` exists, so the CPU has it.
         unsafe { mix(weights, experts, stride, mixture) }
     }
     pub fn softmax(self, logits: &[[f32; BLOCK]], weights: &mut [[u16; limits::EXPERTS]; BLOCK]) {
+        // SAFETY: an `Avx2` exists, so the CPU has it.
         unsafe { softmax(logits, weights) }
     }
     pub fn dot(self, input: &[u8], weight: &[u8]) -> i32 {
+        // SAFETY: an `Avx2` exists, so the CPU has it.
         unsafe { dot(input, weight) }
     }
 }
@@ -156,25 +166,40 @@ fn relu(x: __m256) -> __m256 {
     )
 }
 
-/// As [`generic::quantize`], whose shape makes the compiler take values apart one by one (4 times slower).
+/// As [`generic::quantize`], whose shape makes the compiler take values apart one by one (4 times slower). First the
+/// maxima of all rows, then all bytes: a row would wait for its own maximum and two divisions.
 #[target_feature(enable = "avx2")]
-fn quantize(values: &[f32], bytes: &mut [u8]) -> f32 {
-    let (chunks, rest) = values.as_chunks::<16>();
-    let load = |half: &[f32; 8]| {
-        // SAFETY: eight f32 are 32 bytes.
-        unsafe { _mm256_loadu_ps(half.as_ptr()) }
+fn quantize(values: &[f32], (stride, width): (usize, usize), bytes: &mut [u8], scales: &mut [f32]) {
+    let row = |r: usize| {
+        values
+            .get(r * stride..r * stride + width)
+            .unwrap_or_default()
     };
-    let halves = |chunk: &[f32; 16]| -> [__m256; 2] {
-        let (halves, _) = chunk.as_chunks::<8>();
-        [load(&halves[0]), load(&halves[1])]
-    };
-    let zero = _mm256_setzero_ps();
-    let mut lanes = [zero; 2];
+    for (r, max) in scales.iter_mut().enumerate() {
+        *max = greatest(row(r));
+    }
+    let rows = bytes.chunks_exact_mut(width.next_multiple_of(GROUP).max(1));
+    for ((r, scale), bytes) in scales.iter_mut().enumerate().zip(rows) {
+        let Some((max, inv)) = generic::row_scale(*scale) else {
+            bytes.fill(0);
+            *scale = 0.0;
+            continue;
+        };
+        write(row(r), inv, bytes);
+        *scale = max / 127.0;
+    }
+}
+
+/// The greatest value, or 0.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn greatest(values: &[f32]) -> f32 {
+    let (chunks, rest) = values.as_chunks::<PANEL>();
+    let mut lanes = [_mm256_setzero_ps(); 2];
     for chunk in chunks {
-        for (lanes, x) in lanes.iter_mut().zip(halves(chunk)) {
-            // a > b ? a : b
-            *lanes = _mm256_max_ps(x, *lanes);
-        }
+        let x = floats(chunk);
+        // a > b ? a : b
+        lanes = [_mm256_max_ps(x[0], lanes[0]), _mm256_max_ps(x[1], lanes[1])];
     }
     let top = _mm256_max_ps(lanes[0], lanes[1]);
     let top = _mm_max_ps(_mm256_castps256_ps128(top), _mm256_extractf128_ps::<1>(top));
@@ -184,14 +209,18 @@ fn quantize(values: &[f32], bytes: &mut [u8]) -> f32 {
     for x in rest {
         max = if *x > max { *x } else { max };
     }
-    let Some((max, inv)) = generic::row_scale(max) else {
-        bytes.fill(0);
-        return 0.0;
-    };
-    let (to, to_rest) = bytes.as_chunks_mut::<16>();
+    max
+}
+
+/// The bytes of a row, and zeros behind them.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn write(values: &[f32], inv: f32, bytes: &mut [u8]) {
+    let (chunks, rest) = values.as_chunks::<PANEL>();
+    let (to, to_rest) = generic::split(bytes, chunks.len());
     let (inv_lanes, magic) = (_mm256_set1_ps(inv), _mm256_set1_ps(ROUND));
     for (to, chunk) in to.iter_mut().zip(chunks) {
-        let [a, b] = halves(chunk).map(|x| {
+        let [a, b] = floats(chunk).map(|x| {
             let x = _mm256_add_ps(_mm256_mul_ps(relu(x), inv_lanes), magic);
             _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0xff))
         });
@@ -204,10 +233,10 @@ fn quantize(values: &[f32], bytes: &mut [u8]) -> f32 {
         // SAFETY: 16 bytes.
         unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), packed) };
     }
-    for (to, x) in to_rest.iter_mut().zip(rest) {
-        *to = generic::byte(*x, inv);
+    let mut rest = rest.iter();
+    for to in to_rest {
+        *to = rest.next().map_or(0, |x| generic::byte(*x, inv));
     }
-    max / 127.0
 }
 
 #[target_feature(enable = "avx2")]

@@ -3,7 +3,7 @@
 
 use super::BLOCK;
 use crate::math::{ACTIVATION_MIN, exp_inline, relu, round};
-use crate::spec::{PANEL, limits};
+use crate::spec::{GROUP, PANEL, limits};
 
 /// A dense layer and its inputs; see [`affine`](super::affine).
 #[derive(Clone, Copy)]
@@ -38,7 +38,7 @@ pub struct Rows<'a> {
 pub struct Part<'a> {
     /// `[rows, stride]`, zero past the layer's own inputs.
     pub bytes: &'a [u8],
-    /// A multiple of [`GROUP`](crate::spec::GROUP).
+    /// A multiple of [`GROUP`].
     pub stride: usize,
     /// `[columns / 16][stride / 4][16][4]` i8.
     pub weight: &'a [u8],
@@ -179,7 +179,22 @@ fn store(layer: &Affine<'_>, panel: usize, row: usize, sums: &[[f32; PANEL]], ou
 
 /// See [`quantize`](super::quantize).
 #[inline(always)]
-pub(super) fn quantize(values: &[f32], bytes: &mut [u8]) -> f32 {
+pub(super) fn quantize(
+    values: &[f32],
+    (stride, width): (usize, usize),
+    bytes: &mut [u8],
+    scales: &mut [f32],
+) {
+    let rows = bytes.chunks_exact_mut(width.next_multiple_of(GROUP).max(1));
+    for ((r, scale), bytes) in scales.iter_mut().enumerate().zip(rows) {
+        let row = values.get(r * stride..r * stride + width);
+        *scale = quantize_row(row.unwrap_or_default(), bytes);
+    }
+}
+
+/// One row; `bytes` may be longer.
+#[inline(always)]
+fn quantize_row(values: &[f32], bytes: &mut [u8]) -> f32 {
     // By lanes: the maximum doesn't depend on order.
     let mut lanes = [0.0f32; PANEL];
     let (chunks, rest) = values.as_chunks::<PANEL>();
@@ -199,16 +214,26 @@ pub(super) fn quantize(values: &[f32], bytes: &mut [u8]) -> f32 {
         bytes.fill(0);
         return 0.0;
     };
-    let (to, to_rest) = bytes.as_chunks_mut::<PANEL>();
+    let (to, to_rest) = split(bytes, chunks.len());
     for (to, chunk) in to.iter_mut().zip(chunks) {
         for (to, x) in to.iter_mut().zip(chunk) {
             *to = byte(*x, inv);
         }
     }
-    for (to, x) in to_rest.iter_mut().zip(rest) {
-        *to = byte(*x, inv);
+    let mut rest = rest.iter();
+    for to in to_rest {
+        *to = rest.next().map_or(0, |x| byte(*x, inv));
     }
     max / 127.0
+}
+
+/// So many chunks of 16 bytes, and what is behind them.
+#[inline(always)]
+pub(super) fn split(bytes: &mut [u8], chunks: usize) -> (&mut [[u8; PANEL]], &mut [u8]) {
+    let (head, tail) = bytes
+        .split_at_mut_checked(chunks * PANEL)
+        .unwrap_or_default();
+    (head.as_chunks_mut().0, tail)
 }
 
 /// A row's greatest activation, and what its activations are multiplied by; `None` if the row is taken as zero.
@@ -294,9 +319,9 @@ pub(super) fn dot(input: &[u8], weight: &[u8]) -> i32 {
 /// See [`quads_fit`](super::quads_fit).
 #[cfg(target_arch = "x86_64")]
 pub(super) fn quads_fit(weight: &[u8], cols: usize) -> bool {
-    const GROUP_BYTES: usize = PANEL * crate::spec::GROUP;
+    const GROUP_BYTES: usize = PANEL * GROUP;
     let mut worst = 0i16;
-    for panel in weight.chunks(cols.div_ceil(crate::spec::GROUP).max(1) * GROUP_BYTES) {
+    for panel in weight.chunks(cols.div_ceil(GROUP).max(1) * GROUP_BYTES) {
         for pair in panel.as_chunks::<GROUP_BYTES>().0.chunks(2) {
             let [a, b] = pair else { continue };
             let (a, b) = (a.as_chunks::<2>().0, b.as_chunks::<2>().0);

@@ -353,22 +353,29 @@ fn every_byte_meets_every_weight_in_every_place() {
 }
 
 #[test]
-fn a_row_is_quantized_as_math_says() {
+fn rows_are_quantized_as_math_says() {
     let mut draws = Draws(3);
     for isa in Isa::available() {
-        for len in (0..80).chain([255, 256, 1000, 1024]) {
+        for width in (1..80usize).chain([255, 256, 1000, 1024]) {
             for size in [1.0, 1e-20, 1e13, 0.0] {
-                let values: Vec<f32> = (0..len).map(|_| draws.float() * size).collect();
-                let clamped: Vec<f32> = values.iter().map(|x| math::relu(*x)).collect();
-                let (mut bytes, mut want) = (vec![9; len], vec![7; len]);
-                let scale = quantize(isa, &values, &mut bytes);
-                let want_scale = math::quantize_row(&clamped, &mut want);
-                assert_eq!(
-                    (scale.to_bits(), bytes),
-                    (want_scale.to_bits(), want),
-                    "{} {len} {size}",
-                    isa.name()
-                );
+                let (stride, group) = (width + 3, width.next_multiple_of(GROUP));
+                let values: Vec<f32> = (0..3 * stride).map(|_| draws.float() * size).collect();
+                // One byte more than three rows.
+                let (mut bytes, mut scales) = (vec![9; 3 * group + 1], [7.0; 3]);
+                quantize(isa, &values, (stride, width), &mut bytes, &mut scales);
+                assert_eq!(bytes.pop(), Some(9));
+                for (r, (bytes, scale)) in bytes.chunks(group).zip(scales).enumerate() {
+                    let row = values[r * stride..].iter().take(width);
+                    let clamped: Vec<f32> = row.map(|x| math::relu(*x)).collect();
+                    let mut want = vec![0; group];
+                    let want_scale = math::quantize_row(&clamped, &mut want[..width]);
+                    assert_eq!(
+                        (scale.to_bits(), bytes),
+                        (want_scale.to_bits(), &*want),
+                        "{} {width} {size}",
+                        isa.name(),
+                    );
+                }
             }
         }
     }

@@ -23,9 +23,7 @@ impl Model<'_> {
         let mut scales = [0.0; BLOCK];
         let scales = scales.get_mut(..rows).unwrap_or_default();
         if depth > 0 {
-            for (r, scale) in scales.iter_mut().enumerate() {
-                *scale = self.quantize(first(b.sums, s, r, column, width), b.bytes, r);
-            }
+            self.quantize_first((b.sums, column), width, b.bytes, scales);
         }
         for layer in 1..=depth {
             let (name, hidden) = (Layer::Gate { task, layer }, layer < depth);
@@ -34,7 +32,7 @@ impl Model<'_> {
             };
             self.run(dense, (b.bytes, scales, &[]), b.hidden, hidden, name, see);
             if hidden {
-                self.quantize_rows(b.hidden, dense.outputs, b.bytes, scales);
+                self.quantize(b.hidden, dense.outputs, b.bytes, scales);
             }
         }
         let mut logits = [[0.0; BLOCK]; limits::EXPERTS];
