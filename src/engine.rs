@@ -26,6 +26,7 @@ use heapless::Vec;
 use crate::error::{Error, Result, Status};
 use crate::features::{self, Event, Vocabulary};
 use crate::format::File;
+use crate::fusion::{self, TaskSet};
 use crate::kernels::Isa;
 use crate::rerank;
 use crate::spec::{Layer, Side, Spec, limits};
@@ -237,6 +238,9 @@ impl<'a> Model<'a> {
 
     /// Scores and orders the candidates of `request`.
     ///
+    /// If no scores are asked for, the towers and gates of tasks that the order doesn't depend on are left out: those whose
+    /// terms have weight 0 and that feed no other. The order and the fused scores are the same bits.
+    ///
     /// # Errors
     /// Statuses 5xx and 6xx for the request, [`Status::BufferTooSmall`] for scratch and outputs, [`Status::Stale`] for
     /// a model that is not open. Outputs are written only on success.
@@ -284,11 +288,16 @@ impl<'a> Model<'a> {
             }
         }
         self.user_sums(&mut b, &mut ());
+        let live = if output.scores.is_empty() {
+            fusion::live(&self.spec, &self.order, request.weights)
+        } else {
+            TaskSet::MAX
+        };
         for start in (0..scored).step_by(BLOCK) {
             let rows = BLOCK.min(scored - start);
             self.fill_candidates(&inputs, &mut b, (start, rows), &mut tally);
             let mut fused = [0.0; BLOCK];
-            self.score_block(&mut b, rows, &mut (), |r, scores| {
+            self.score_block(&mut b, rows, live, &mut (), |r, scores| {
                 if let Some(fused) = fused.get_mut(r) {
                     *fused = self.fuse(request.weights, scores);
                 }

@@ -40,16 +40,46 @@ fn value(spec: &Spec<'_>, term: &Term<'_>, scores: &[f32]) -> f32 {
     if value < LEAST { 0.0 } else { value }
 }
 
+/// A bit for each task.
+pub type TaskSet = u16;
+
+const _: () = assert!(crate::spec::limits::TASKS <= TaskSet::BITS as usize);
+
+/// Tasks that a fused score depends on: of terms whose weight is not 0, with what they are given if the term is entire, and
+/// those that feed them. `order` has each task behind what feeds it.
+pub fn live(spec: &Spec<'_>, order: &[u8], weights: Option<&[f32]>) -> TaskSet {
+    let mut live: TaskSet = 0;
+    for (i, term) in spec.fusion.iter().enumerate() {
+        if weight(term, i, weights) != 0.0 {
+            let mut task = Some(term.task);
+            while let Some(at) = task {
+                live |= 1 << at;
+                let given = spec.tasks.get(usize::from(at)).and_then(|t| t.given);
+                task = if term.entire { given } else { None };
+            }
+        }
+    }
+    for task in order.iter().rev() {
+        if let (true, Some(task)) = (live & 1 << *task != 0, spec.tasks.get(usize::from(*task))) {
+            for fed in &task.inputs {
+                live |= 1 << fed.task;
+            }
+        }
+    }
+    live
+}
+
+fn weight(term: &Term<'_>, i: usize, weights: Option<&[f32]>) -> f32 {
+    let given = weights.and_then(|w| w.get(i)).copied();
+    given.unwrap_or(term.weight)
+}
+
 /// The fused score of one candidate; `weights` replace the terms' own, in order.
 pub fn fuse(spec: &Spec<'_>, weights: Option<&[f32]>, scores: &[f32]) -> f32 {
     let mut sum = 0.0;
     for (i, term) in spec.fusion.iter().enumerate() {
         let value = value(spec, term, scores);
-        let weight = weights
-            .and_then(|w| w.get(i))
-            .copied()
-            .unwrap_or(term.weight);
-        sum += weight * value;
+        sum += weight(term, i, weights) * value;
     }
     sum
 }

@@ -2,7 +2,7 @@
 
 use super::dense::{add_fed, head, row, row_mut, stride};
 use super::{Dense, Model, Scratch};
-use crate::fusion;
+use crate::fusion::{self, TaskSet};
 use crate::kernels::{self, Affine, Isa, Part, Rows, Start};
 use crate::math::{ACTIVATION_MIN, clamp, relu, sigmoid};
 use crate::spec::{FedValue, Layer, Side, Task, limits, padded};
@@ -144,11 +144,12 @@ impl Model<'_> {
     }
 
     /// Scores of `rows` candidates (at most [`BLOCK`]) whose input bytes stand in `b`; calls `done` with each row and
-    /// its task scores.
+    /// its task scores, 0 for a task that is not `live`.
     pub(super) fn score_block(
         &self,
         b: &mut Buffers<'_>,
         rows: usize,
+        live: TaskSet,
         see: &mut impl See,
         mut done: impl FnMut(usize, &[f32]),
     ) {
@@ -160,6 +161,9 @@ impl Model<'_> {
         self.experts(b, s, rows, see);
         let (mut scores, mut logits): (Scores, Scores) = Default::default();
         for task in self.order.iter().map(|t| usize::from(*t)) {
+            if live & 1 << task == 0 {
+                continue;
+            }
             let Some(t) = spec.tasks.get(task) else {
                 return;
             };

@@ -4,6 +4,7 @@ use super::block::{Buffers, See};
 use super::inputs::{Inputs, Tally};
 use super::{Model, Request, Scratch};
 use crate::error::{Error, Result, Status};
+use crate::fusion::TaskSet;
 use crate::kernels::{self, Affine, Isa};
 use crate::spec::{Layer, PANEL, Side};
 
@@ -88,7 +89,7 @@ impl Model<'_> {
         self.user_sums(&mut b, &mut Report(see));
         let mut scores = [0.0; crate::spec::limits::TASKS];
         let tasks = self.spec.tasks.len();
-        self.score_block(&mut b, 1, &mut Report(see), |_, from| {
+        self.score_block(&mut b, 1, TaskSet::MAX, &mut Report(see), |_, from| {
             for (to, from) in scores.iter_mut().zip(from) {
                 *to = *from;
             }
