@@ -1,6 +1,7 @@
 //! The desktop side: from logs to one model file.
 
 pub mod balance;
+pub mod bench;
 pub mod calibration;
 pub mod check;
 pub mod checkpoint;

@@ -152,9 +152,11 @@ fn slices_of_a_run_and_of_its_file_are_the_parts_that_the_log_has() {
         ),
     )
     .unwrap();
+    let nobody = place.path("nobody");
+    done(&mut train(&place.model(), &nobody));
     let mut command = program(["eval", "--slice", "new-user"]);
     refused(
-        command.arg(&run).arg(place.model()),
+        command.arg(&nobody).arg(place.model()),
         2,
         &["new-user", "[data] user"],
     );

@@ -42,6 +42,8 @@ pub enum Command {
     Inspect(Inspect),
     /// Rank one request of a log with an exported file.
     Rank(Rank),
+    /// Time an exported file on this machine, with random requests.
+    Bench(Bench),
 }
 
 #[derive(Args)]
@@ -235,6 +237,22 @@ pub struct Inspect {
     /// Exported file.
     #[arg(value_name = "FILE.pkr")]
     pub file: PathBuf,
+}
+
+#[derive(Args)]
+pub struct Bench {
+    /// Exported file.
+    #[arg(value_name = "FILE.pkr")]
+    pub file: PathBuf,
+    /// Candidates of a request, 1 to 4096; several numbers are measured one after the other.
+    #[arg(long, value_delimiter = ',', default_value = "1,50,200,500")]
+    pub candidates: Vec<usize>,
+    /// Seconds for each number of candidates.
+    #[arg(long, default_value_t = 1.0)]
+    pub seconds: f64,
+    /// Use plain code instead of the best instruction set of this CPU.
+    #[arg(long)]
+    pub portable: bool,
 }
 
 #[derive(Args)]

@@ -7,6 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use pocketrank::engine::{Model, OpenOptions};
+use pocketrank::kernels::Isa;
+use pocketrank::spec::limits;
 use pocketrank::train::description::Description;
 use pocketrank::train::error::{Error, Kind, Result};
 use pocketrank::train::metrics::TaskMetrics;
@@ -14,10 +16,12 @@ use pocketrank::train::simulate::{
     self, Format, Knobs, PolicyReport, SimulateError, SimulateOptions,
 };
 use pocketrank::train::slices::Slices;
-use pocketrank::train::{evaluate, import, importance, lint, policy, position, replay, run, truth};
+use pocketrank::train::{
+    bench, evaluate, import, importance, lint, policy, position, replay, run, truth,
+};
 
 use crate::args::{
-    Check, Cli, Command, Eval, Export, Import, Importance, Inspect, Rank, Simulate, Train,
+    Bench, Check, Cli, Command, Eval, Export, Import, Importance, Inspect, Rank, Simulate, Train,
 };
 use crate::print;
 
@@ -36,6 +40,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Importance(args) => importance(args, cli.json),
         Command::Export(args) => export(args, cli.json),
         Command::Inspect(args) => inspect(args, cli.json),
+        Command::Bench(args) => time(args, cli.json),
         Command::Demo(args) => crate::demo::demo(args, cli.json),
     }
 }
@@ -480,6 +485,28 @@ fn inspect(args: &Inspect, json: bool) -> Result<()> {
         outln!("{}", json!(report))
     } else {
         out!("{report}")
+    }
+    Ok(())
+}
+
+fn time(args: &Bench, json: bool) -> Result<()> {
+    let most = limits::CANDIDATES;
+    if let Some(count) = args.candidates.iter().find(|n| !(1..=most).contains(*n)) {
+        let message = format!("--candidates is {count}; it is 1 to {most}");
+        return Err(Error::new(Kind::Description, message));
+    }
+    let bytes = std::fs::read(&args.file).map_err(|e| Error::io(&args.file, &e))?;
+    let isa = if args.portable {
+        Isa::PORTABLE
+    } else {
+        Isa::detect()
+    };
+    let report = bench::measure(&bytes, isa, &args.candidates, args.seconds)
+        .map_err(|e| not_a_model(&args.file, &e))?;
+    if json {
+        outln!("{}", json!(report))
+    } else {
+        print::bench(&report)
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Write, stdout};
 
 use serde_json::{Map, Value, json};
 
+use pocketrank::train::bench::Report;
 use pocketrank::train::error::{Error, Kind};
 use pocketrank::train::metrics::TaskMetrics;
 use pocketrank::train::truth::TruthMetrics;
@@ -49,6 +50,36 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) {
     for row in rows {
         line(row.iter().map(String::as_str).collect());
     }
+}
+
+/// Times of a file, in microseconds.
+pub fn bench(report: &Report) {
+    outln!(
+        "{} bytes, opened in {:.0} us; {}, whose kernel of products does {:.1} G multiply-adds/s",
+        report.file_bytes,
+        report.open_us,
+        report.isa,
+        report.kernel_giga
+    );
+    let rows = report.times.iter().map(|t| {
+        let us = |x: f64| format!("{x:.1}");
+        let mut cells = vec![t.candidates.to_string(), us(t.first_us), us(t.min_us)];
+        cells.extend([t.p50_us, t.p90_us, t.p99_us].map(us));
+        cells.push(format!("{:.0}", t.multiply_adds));
+        cells.push(format!("{:.0} %", t.share_of_kernel * 100.0));
+        cells
+    });
+    let header = [
+        "candidates",
+        "first us",
+        "min",
+        "p50",
+        "p90",
+        "p99",
+        "multiply-adds",
+        "of kernel's rate",
+    ];
+    table(&header, &rows.collect::<Vec<_>>());
 }
 
 /// A number with so many decimals, or a dash.
