@@ -57,7 +57,7 @@ pub const QUAD_MAX: i32 = 258;
 
 /// Whether that holds for panels of weights, `[ceil(cols / 4)][16][4]` each: in each pair of groups, for each output, among
 /// the first two weights of both and among the last two. Where no kernel asks, it is false and costs nothing.
-pub(crate) fn quads_fit(weight: &[u8], cols: usize) -> bool {
+pub fn quads_fit(weight: &[u8], cols: usize) -> bool {
     #[cfg(target_arch = "x86_64")]
     return generic::quads_fit(weight, cols);
     #[cfg(not(target_arch = "x86_64"))]

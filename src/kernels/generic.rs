@@ -319,11 +319,11 @@ pub(super) fn dot(input: &[u8], weight: &[u8]) -> i32 {
 /// See [`quads_fit`](super::quads_fit).
 #[cfg(target_arch = "x86_64")]
 pub(super) fn quads_fit(weight: &[u8], cols: usize) -> bool {
-    const GROUP_BYTES: usize = PANEL * GROUP;
-    let mut worst = 0i16;
-    for panel in weight.chunks(cols.div_ceil(GROUP).max(1) * GROUP_BYTES) {
-        for pair in panel.as_chunks::<GROUP_BYTES>().0.chunks(2) {
-            let [a, b] = pair else { continue };
+    let chunks = weight.as_chunks::<{ PANEL * GROUP }>().0;
+    let groups = cols.div_ceil(GROUP);
+    let (mut worst, mut group) = (0i16, 0);
+    for (a, b) in chunks.iter().zip(chunks.iter().skip(1)) {
+        if group % 2 == 0 && group + 1 < groups {
             let (a, b) = (a.as_chunks::<2>().0, b.as_chunks::<2>().0);
             for (a, b) in a.iter().zip(b) {
                 let quad = [a[0], a[1], b[0], b[1]].map(|w| i16::from(w as i8));
@@ -332,6 +332,7 @@ pub(super) fn quads_fit(weight: &[u8], cols: usize) -> bool {
                 worst = worst.max(above).max(-below);
             }
         }
+        group = if group + 1 < groups { group + 1 } else { 0 };
     }
     i32::from(worst) <= super::QUAD_MAX
 }
