@@ -32,8 +32,11 @@ mod simd128;
 mod tests;
 
 pub use generic::{Affine, Part, Rows, Start};
+use generic::{Sums, Tile};
 
-use crate::spec::{PANEL, limits};
+#[cfg(feature = "std")]
+use crate::spec::PANEL;
+use crate::spec::limits;
 
 /// Candidates that go through the network together, so that weights are read once for all of them.
 pub const BLOCK: usize = 8;
@@ -92,8 +95,8 @@ impl Isa {
     /// The best that this CPU is known to have.
     ///
     /// On aarch64 that is NEON: no instruction tells an app whether it may use `sdot` (the identification register
-    /// traps before Linux 4.11, and phones with such kernels and the instruction were sold), so the caller who has
-    /// asked the system says so with [`Isa::dotprod`].
+    /// traps before Linux 4.11, and phones with such kernels and the instruction were sold), so a caller who has
+    /// asked the system says so: `Isa::dotprod`.
     pub fn detect() -> Self {
         Self::available().last().copied().unwrap_or(Self::PORTABLE)
     }
@@ -118,18 +121,6 @@ impl Isa {
         }
     }
 
-    /// NEON with the dot products of FEAT_DotProd.
-    ///
-    /// # Safety
-    /// The CPU must have it: `getauxval(AT_HWCAP) & HWCAP_ASIMDDP` on Linux and Android, `hw.optional.arm.FEAT_DotProd`
-    /// on Apple's systems. Elsewhere the first instruction ends the process.
-    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
-    #[allow(unsafe_code)]
-    pub unsafe fn dotprod() -> Self {
-        // SAFETY: the caller's promise.
-        Isa(Kind::Dotprod(unsafe { dotprod::Dotprod::new() }))
-    }
-
     /// Its name: "portable", "avx2", "neon", "neon-dotprod" or "wasm-simd128".
     pub fn name(self) -> &'static str {
         match self.0 {
@@ -151,35 +142,28 @@ impl Isa {
 /// parts in their order.
 pub fn affine(isa: Isa, layer: &Affine<'_>, out: &mut [f32]) {
     match isa.0 {
-        // With all of it compiled for AVX2, sums stay in registers.
+        // Sums stay in registers. Elsewhere code around the products is there once.
         #[cfg(target_arch = "x86_64")]
         Kind::Avx2(k) => k.affine(layer, out),
-        // Elsewhere code around the products is there once: 2 kB less on aarch64.
         _ => generic::affine(
             layer,
             out,
-            |bytes, stride, weight, zero| tile(isa, bytes, stride, weight, zero),
+            |tile, sums| add_products(isa, tile, sums),
             |_, _, _, _| {},
         ),
     }
 }
 
-/// Sums of up to four rows; see [`portable::tile`].
-fn tile(
-    isa: Isa,
-    bytes: &[u8],
-    stride: usize,
-    weight: &[u8],
-    zero: &[i32; PANEL],
-) -> [[i32; PANEL]; 4] {
+/// Adds the products of a tile; see [`portable::add_products`].
+fn add_products(isa: Isa, tile: &Tile<'_>, sums: &mut Sums) {
     match isa.0 {
         #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
-        Kind::Neon(k) => k.tile(bytes, stride, weight, zero),
+        Kind::Neon(k) => k.add_products(tile, sums),
         #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
-        Kind::Dotprod(k) => k.tile(bytes, stride, weight, zero),
+        Kind::Dotprod(k) => k.add_products(tile, sums),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-        Kind::Simd128(k) => k.tile(bytes, stride, weight, zero),
-        _ => portable::tile(bytes, stride, weight, zero),
+        Kind::Simd128(k) => k.add_products(tile, sums),
+        _ => portable::add_products(tile, sums),
     }
 }
 
@@ -190,7 +174,7 @@ pub type SeeSums<'s> = dyn FnMut(usize, usize, usize, &[i32; PANEL]) + 's;
 /// [`affine`] by plain Rust, with a look at every i32 sum: `see(part, row, panel, sums)`.
 #[cfg(feature = "std")]
 pub fn affine_seen(layer: &Affine<'_>, out: &mut [f32], see: &mut SeeSums<'_>) {
-    generic::affine(layer, out, portable::tile, see);
+    generic::affine(layer, out, portable::add_products, see);
 }
 
 /// The functions below are plain loops: only an instruction set that the compiler may not use by itself has its own.
@@ -219,7 +203,7 @@ pub fn quantize(
 }
 
 /// `mixture[j] = Σ_e weights[e] / 2^15 x experts[e][j]` in the order of the experts, whose rows are `stride` apart.
-/// Widths are multiples of [`PANEL`].
+/// Widths are multiples of [`PANEL`](crate::spec::PANEL).
 #[inline(never)]
 pub fn mix(isa: Isa, weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
     generic_or_avx2!(isa, mix(weights, experts, stride, mixture));

@@ -3,40 +3,41 @@
 use core::arch::aarch64::*;
 use core::arch::asm;
 
+use super::generic::{Sums, Tile};
 use super::neon::{self, broadcast, load};
-use super::unroll;
+use super::{Isa, Kind, unroll};
 use crate::spec::{GROUP, PANEL};
 
-/// The CPU has FEAT_DotProd.
+/// The CPU has FEAT_DotProd: only [`Isa::dotprod`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dotprod(());
 
-impl Dotprod {
+impl Isa {
+    /// NEON with the dot products of FEAT_DotProd.
+    ///
     /// # Safety
-    /// The CPU must have FEAT_DotProd.
-    pub unsafe fn new() -> Self {
-        Self(())
-    }
-
-    pub fn tile(
-        self,
-        bytes: &[u8],
-        stride: usize,
-        weight: &[u8],
-        zero: &[i32; PANEL],
-    ) -> [[i32; PANEL]; 4] {
-        // SAFETY: a `Dotprod` exists, so the CPU has it.
-        unsafe { rows(bytes, stride, weight, zero) }
+    /// The CPU must have it: `getauxval(AT_HWCAP) & HWCAP_ASIMDDP` on Linux and Android, `hw.optional.arm.FEAT_DotProd`
+    /// on Apple's systems. Elsewhere the first instruction ends the process.
+    pub unsafe fn dotprod() -> Self {
+        Isa(Kind::Dotprod(Dotprod(())))
     }
 }
 
-/// Four rows; fewer by [`neon`](super::neon), which saves a second copy of this.
-#[target_feature(enable = "neon,dotprod")]
-fn rows(bytes: &[u8], stride: usize, weight: &[u8], zero: &[i32; PANEL]) -> [[i32; PANEL]; 4] {
-    if bytes.len() < 4 * stride || weight.len() < PANEL * stride {
-        return neon::rows(bytes, stride, weight, zero);
+impl Dotprod {
+    /// See [`portable::add_products`](super::portable::add_products).
+    pub fn add_products(self, tile: &Tile<'_>, sums: &mut Sums) {
+        // SAFETY: a `Dotprod` exists, so the CPU has it.
+        unsafe { add_products(tile, sums) }
     }
-    let mut sums = [*zero; 4];
+}
+
+/// Four rows; fewer by [`neon`], which saves a second copy of this.
+#[target_feature(enable = "neon,dotprod")]
+fn add_products(tile: &Tile<'_>, sums: &mut Sums) {
+    if !tile.has(tile.bytes, 4) {
+        return neon::add_products(tile, sums);
+    }
+    let (bytes, stride, weight) = (tile.bytes, tile.stride, tile.weight);
     let mut acc = [[vdupq_n_s32(0); 4]; 4];
     for group in 0..stride / GROUP {
         let mut w = [vdupq_n_s8(0); 4];
@@ -61,7 +62,6 @@ fn rows(bytes: &[u8], stride: usize, weight: &[u8], zero: &[i32; PANEL]) -> [[i3
             }
         });
     });
-    sums
 }
 
 /// Adds to each i32 the product of its four bytes. Bytes are below 128, so the signed product is theirs.

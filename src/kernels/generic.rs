@@ -1,5 +1,5 @@
-//! What all instruction sets do alike: everything but the sums of products. Compiled again for each of them, so that
-//! the compiler may use its registers.
+//! What all instruction sets do alike: everything but the sums of products. It is there once; only AVX2, which the compiler
+//! may not use by itself, has functions of its own.
 
 use super::BLOCK;
 use crate::math::{ACTIVATION_MIN, exp_inline, relu, round};
@@ -50,14 +50,39 @@ pub struct Part<'a> {
     pub quads: bool,
 }
 
-impl<'a> Part<'a> {
-    /// Bytes of `rows` rows, and weights of a panel; `None` for a part that is left out.
+/// Rows of bytes against one panel of weights.
+#[derive(Clone, Copy)]
+pub(super) struct Tile<'a> {
+    /// `[rows, stride]`.
+    pub bytes: &'a [u8],
+    pub stride: usize,
+    /// `[stride / 4][16][4]`.
+    pub weight: &'a [u8],
+}
+
+/// Sums of up to four rows.
+pub(super) type Sums = [[i32; PANEL]; ROWS];
+
+impl Tile<'_> {
+    /// Whether `rows` rows of `bytes` and all their weights are there: what kernels that read by pointer count on.
+    #[allow(dead_code)] // Portable code reads by slices.
     #[inline(always)]
-    pub(super) fn of(&self, panel: usize, row: usize, rows: usize) -> Option<(&'a [u8], &'a [u8])> {
+    pub fn has(&self, bytes: &[u8], rows: usize) -> bool {
+        bytes.len() >= rows * self.stride && self.weight.len() >= PANEL * self.stride
+    }
+}
+
+impl<'a> Part<'a> {
+    /// A panel of `rows` rows; `None` for a part that is left out.
+    #[inline(always)]
+    pub(super) fn tile(&self, panel: usize, row: usize, rows: usize) -> Option<Tile<'a>> {
         let (stride, step) = (self.stride, PANEL * self.stride);
-        let weight = self.weight.get(panel * step..(panel + 1) * step)?;
-        let bytes = self.bytes.get(row * stride..(row + rows) * stride)?;
-        (!self.scale.is_empty()).then_some((bytes, weight))
+        let tile = Tile {
+            bytes: self.bytes.get(row * stride..(row + rows) * stride)?,
+            stride,
+            weight: self.weight.get(panel * step..(panel + 1) * step)?,
+        };
+        (!self.scale.is_empty()).then_some(tile)
     }
 }
 
@@ -101,50 +126,39 @@ pub(super) fn ints(bytes: &[u8], panel: usize) -> [i32; PANEL] {
     words(bytes, panel, i32::from_le_bytes)
 }
 
-/// [`affine`](super::affine). A tile gets the bytes of up to `M` rows, their stride, the weights of a panel and what its
-/// sums start from, and returns the sums of those rows; it may count on both lengths. `see` gets the sums of each part,
-/// row and panel.
+/// Rows of a tile.
+const ROWS: usize = 4;
+
+/// [`affine`](super::affine). `add_products` adds those of up to four rows; `see` gets the sums of each part, row and panel.
 #[inline(always)]
-pub(super) fn affine<const M: usize>(
+pub(super) fn affine(
     layer: &Affine<'_>,
     out: &mut [f32],
-    tile: impl Fn(&[u8], usize, &[u8], &[i32; PANEL]) -> [[i32; PANEL]; M] + Copy,
+    add_products: impl Fn(&Tile<'_>, &mut Sums),
     mut see: impl FnMut(usize, usize, usize, &[i32; PANEL]),
 ) {
     for panel in 0..layer.columns / PANEL {
-        for row in (0..layer.rows.count).step_by(M) {
-            let rows = M.min(layer.rows.count - row);
-            rows_of(layer, panel, (row, rows), out, tile, &mut see);
+        for row in (0..layer.rows.count).step_by(ROWS) {
+            let rows = ROWS.min(layer.rows.count - row);
+            let mut sums = [layer.start.panel(panel); ROWS];
+            let Some(sums) = sums.get_mut(..rows) else {
+                return;
+            };
+            for (at, part) in layer.parts.iter().enumerate() {
+                let Some(tile) = part.tile(panel, row, rows) else {
+                    continue;
+                };
+                let mut acc = [ints(part.zero, panel); ROWS];
+                add_products(&tile, &mut acc);
+                for (m, acc) in acc.iter().enumerate().take(rows) {
+                    see(at, row + m, panel, acc);
+                }
+                let row_scales = layer.rows.scales.get(row..row + rows);
+                add(sums, &acc, &floats(part.scale, panel), row_scales);
+            }
+            store(layer, panel, row, sums, out);
         }
     }
-}
-
-/// One panel of `rows` rows, at most `M`, from `row` on.
-#[inline(always)]
-fn rows_of<const M: usize>(
-    layer: &Affine<'_>,
-    panel: usize,
-    (row, rows): (usize, usize),
-    out: &mut [f32],
-    tile: impl Fn(&[u8], usize, &[u8], &[i32; PANEL]) -> [[i32; PANEL]; M],
-    see: &mut impl FnMut(usize, usize, usize, &[i32; PANEL]),
-) {
-    let mut sums = [layer.start.panel(panel); M];
-    let Some(sums) = sums.get_mut(..rows) else {
-        return;
-    };
-    for (at, part) in layer.parts.iter().enumerate() {
-        let Some((bytes, weight)) = part.of(panel, row, rows) else {
-            continue;
-        };
-        let acc = tile(bytes, part.stride, weight, &ints(part.zero, panel));
-        for (m, acc) in acc.iter().enumerate().take(rows) {
-            see(at, row + m, panel, acc);
-        }
-        let row_scales = layer.rows.scales.get(row..row + rows);
-        add(sums, &acc, &floats(part.scale, panel), row_scales);
-    }
-    store(layer, panel, row, sums, out);
 }
 
 /// Adds the sums of rows x their scales.
@@ -155,7 +169,6 @@ fn add(
     scale: &[f32; PANEL],
     row_scales: Option<&[f32]>,
 ) {
-    // Here once for all instruction sets, which costs a call for some hundred multiply-adds.
     for (m, (sums, acc)) in sums.iter_mut().zip(acc).enumerate() {
         let row_scale = row_scales.and_then(|s| s.get(m)).copied().unwrap_or(1.0);
         for ((sum, acc), scale) in sums.iter_mut().zip(acc).zip(scale) {

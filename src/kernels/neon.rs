@@ -2,6 +2,7 @@
 
 use core::arch::aarch64::*;
 
+use super::generic::{Sums, Tile};
 use super::unroll;
 use crate::spec::{GROUP, PANEL};
 
@@ -9,37 +10,21 @@ use crate::spec::{GROUP, PANEL};
 pub(super) struct Neon;
 
 impl Neon {
-    pub fn tile(
-        self,
-        bytes: &[u8],
-        stride: usize,
-        weight: &[u8],
-        zero: &[i32; PANEL],
-    ) -> [[i32; PANEL]; 4] {
+    /// See [`portable::add_products`](super::portable::add_products).
+    pub fn add_products(self, tile: &Tile<'_>, sums: &mut Sums) {
         // SAFETY: NEON is part of aarch64.
-        unsafe { rows(bytes, stride, weight, zero) }
+        unsafe { add_products(tile, sums) }
     }
 }
 
-/// See [`portable::tile`](super::portable::tile).
+/// Two rows at a time.
 #[inline(never)]
 #[target_feature(enable = "neon")]
-pub(super) fn rows(
-    bytes: &[u8],
-    stride: usize,
-    weight: &[u8],
-    zero: &[i32; PANEL],
-) -> [[i32; PANEL]; 4] {
-    let mut sums = [*zero; 4];
-    for (sums, rows) in sums
-        .as_chunks_mut::<2>()
-        .0
-        .iter_mut()
-        .zip(bytes.chunks((2 * stride).max(1)))
-    {
-        tile(rows, stride, weight, sums);
+pub(super) fn add_products(tile: &Tile<'_>, sums: &mut Sums) {
+    let pairs = tile.bytes.chunks((2 * tile.stride).max(1));
+    for (sums, bytes) in sums.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
+        add_rows(tile, bytes, sums);
     }
-    sums
 }
 
 /// 16 weights or bytes.
@@ -65,15 +50,16 @@ pub(super) unsafe fn broadcast(bytes: &[u8], at: usize) -> int8x16_t {
     vreinterpretq_s8_s32(vdupq_n_s32(x))
 }
 
-/// Two rows, or the last one twice, which saves a second copy of this.
-/// Two products of at most 127 x 127 in magnitude are added in an i16.
+/// Adds two rows, or the last one twice, which saves a second copy of this. Two products of at most 127 x 127 in magnitude
+/// are added in an i16.
 #[inline]
 #[target_feature(enable = "neon")]
-fn tile(bytes: &[u8], stride: usize, weight: &[u8], sums: &mut [[i32; PANEL]; 2]) {
-    if bytes.len() < stride || weight.len() < PANEL * stride {
+fn add_rows(tile: &Tile<'_>, bytes: &[u8], sums: &mut [[i32; PANEL]; 2]) {
+    if !tile.has(bytes, 1) {
         return;
     }
-    let other = if bytes.len() < 2 * stride { 0 } else { stride };
+    let (stride, weight) = (tile.stride, tile.weight);
+    let other = if tile.has(bytes, 2) { stride } else { 0 };
     // For four outputs: sums of the first two, then of the last two, each as two parts.
     let mut acc = [[[vdupq_n_s32(0); 2]; 4]; 2];
     let groups = stride / GROUP;

@@ -1,23 +1,17 @@
 //! Plain Rust kernels, on every CPU. What they return is the specification of the others.
 
+use super::generic::{Sums, Tile};
 use crate::spec::{GROUP, PANEL};
 
-/// Sums of up to four rows of bytes, `stride` apart, against one panel of weights `[stride / 4][16][4]`:
-/// `sums[m][j] = zero[j] + Σ bytes[m][4 g + i] x weight[g][j][i]`.
-pub(super) fn tile(
-    bytes: &[u8],
-    stride: usize,
-    weight: &[u8],
-    zero: &[i32; PANEL],
-) -> [[i32; PANEL]; 4] {
-    let mut sums = [*zero; 4];
-    for (sums, row) in sums.iter_mut().zip(bytes.chunks_exact(stride.max(1))) {
-        add_row(row, weight, sums);
+/// `sums[m][j] += Σ bytes[m][4 g + i] x weight[g][j][i]`.
+pub(super) fn add_products(tile: &Tile<'_>, sums: &mut Sums) {
+    let rows = tile.bytes.chunks_exact(tile.stride.max(1));
+    for (sums, row) in sums.iter_mut().zip(rows) {
+        add_row(row, tile.weight, sums);
     }
-    sums
 }
 
-/// One row's sums.
+/// One row's.
 fn add_row(row: &[u8], weight: &[u8], sums: &mut [i32; PANEL]) {
     let weights = weight.as_chunks::<{ PANEL * GROUP }>().0;
     for (x, w) in row.as_chunks::<GROUP>().0.iter().zip(weights) {
