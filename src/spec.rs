@@ -83,6 +83,16 @@ pub enum Side {
 impl Side {
     /// The sides in the order in which their first-layer sums are added.
     pub const ALL: [Side; 4] = [Side::User, Side::Item, Side::Candidate, Side::Cross];
+
+    /// Its name in a description.
+    pub fn name(self) -> &'static str {
+        match self {
+            Side::User => "user",
+            Side::Item => "item",
+            Side::Candidate => "candidate",
+            Side::Cross => "cross",
+        }
+    }
 }
 
 /// How a list of rows becomes one.

@@ -8,12 +8,13 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::engine::{Column, Lists, Model, OpenOptions, Output, Request, Scratch};
+use crate::engine::{Column, Model, OpenOptions, Output, Scratch};
 use crate::error::Result;
 use crate::kernels::{self, Affine, Isa, Part, Rows, Start};
-use crate::spec::{Encoding, PANEL, Side, Source, Spec};
+use crate::spec::{Encoding, Feature, PANEL, Side, Source, Spec};
 use crate::train::inspect::multiply_adds;
 use crate::train::random::Key;
+use crate::train::requests::{OwnedColumn, OwnedLists, OwnedRequest};
 
 /// Distinct requests, which take turns.
 const REQUESTS: u64 = 8;
@@ -76,10 +77,10 @@ pub fn measure(bytes: &[u8], isa: Isa, candidates: &[usize], seconds: f64) -> Re
     let madds = multiply_adds(model.spec());
     let mut times = Vec::new();
     for count in candidates {
-        let requests: Vec<Values> = (0..REQUESTS)
-            .map(|i| Values::new(model.spec(), *count, Key::new(i)))
+        let requests: Vec<OwnedRequest> = (0..REQUESTS)
+            .map(|i| request(model.spec(), *count, Key::new(i)))
             .collect();
-        let columns: Vec<Vec<Column<'_>>> = requests.iter().map(Values::columns).collect();
+        let columns: Vec<Vec<Column<'_>>> = requests.iter().map(OwnedRequest::columns).collect();
         let need = model.scratch_len(*count);
         let (mut floats, mut bytes_of) = (vec![0.0; need.floats], vec![0; need.bytes]);
         let (mut order, mut scores) =
@@ -88,11 +89,8 @@ pub fn measure(bytes: &[u8], isa: Isa, candidates: &[usize], seconds: f64) -> Re
         let mut model = Box::new(Model::new());
         model.open(bytes, &options)?;
         let mut rank = |i: usize| -> Result<f64> {
-            let request = Request {
-                num_candidates: *count,
-                columns: &columns[i % columns.len()],
-                ..Request::default()
-            };
+            let at = i % requests.len();
+            let request = requests[at].as_request(&columns[at]);
             let mut scratch = Scratch {
                 floats: &mut floats,
                 bytes: &mut bytes_of,
@@ -184,78 +182,54 @@ fn kernel_giga(isa: Isa) -> f64 {
     best
 }
 
-/// A request's values, by feature.
-struct Values(Vec<Cells>);
-
-enum Cells {
-    Rows(Vec<u32>, Option<Vec<u32>>),
-    Ids(Vec<u64>),
-    Floats(Vec<f32>),
-    Bytes(Vec<u8>),
-    None,
-}
-
-impl Values {
-    fn new(spec: &Spec<'_>, candidates: usize, key: Key) -> Self {
-        let needs_ids = |i: usize| {
-            spec.features.iter().any(|f| match f.source {
-                Source::Cross { left, right } => [left, right].contains(&(i as u8)),
-                Source::KeyRate { key, .. } => usize::from(key) == i,
-                _ => false,
-            })
-        };
-        let features = spec.features.iter().enumerate().map(|(i, f)| {
-            let count = if f.side == Side::User { 1 } else { candidates };
-            let draw = |n: usize| (0..n as u64).map(|j| key.at(i as u64).at(j).bits());
-            let rows = |table: u8| u64::from(spec.tables[usize::from(table)].num_embeddings);
-            match f.encoding {
-                _ if f.source != Source::Column => Cells::None,
-                Encoding::Row { table, .. } if needs_ids(i) => {
-                    Cells::Ids(draw(count).map(|x| x % rows(table)).collect())
-                }
-                Encoding::Row { table, .. } => Cells::Rows(
-                    draw(count).map(|x| (x % rows(table)) as u32).collect(),
-                    None,
-                ),
-                Encoding::Rows { table, max_len, .. } => {
-                    let len = usize::from(max_len);
-                    let offsets = (0..=count).map(|j| (j * len) as u32).collect();
-                    let ids = draw(count * len).map(|x| (x % rows(table)) as u32);
-                    Cells::Rows(ids.collect(), Some(offsets))
-                }
-                Encoding::Number { .. } => {
-                    let unit = |x: u64| (x >> 40) as f32 / (1 << 23) as f32 - 1.0;
-                    Cells::Floats(draw(count).map(unit).collect())
-                }
-                Encoding::Vector { dim, .. } => {
-                    let bytes = draw(count * usize::from(dim)).map(|x| (x % 128) as u8);
-                    Cells::Bytes(bytes.collect())
+/// A request of random values.
+fn request(spec: &Spec<'_>, candidates: usize, key: Key) -> OwnedRequest {
+    let needs_ids = |i: usize| {
+        spec.features.iter().any(|f| match f.source {
+            Source::Cross { left, right } => [left, right].contains(&(i as u8)),
+            Source::KeyRate { key, .. } => usize::from(key) == i,
+            _ => false,
+        })
+    };
+    let column = |(i, f): (usize, &Feature<'_>)| {
+        let count = if f.side == Side::User { 1 } else { candidates };
+        let draw = |n: usize| (0..n as u64).map(|j| key.at(i as u64).at(j).bits());
+        let rows = |table: u8| u64::from(spec.tables[usize::from(table)].num_embeddings);
+        match f.encoding {
+            _ if f.source != Source::Column => OwnedColumn::Missing,
+            Encoding::Row { table, .. } if needs_ids(i) => OwnedColumn::Ids {
+                ids: draw(count).map(|x| x % rows(table)).collect(),
+                lists: None,
+            },
+            Encoding::Row { table, .. } => OwnedColumn::Rows {
+                rows: draw(count).map(|x| (x % rows(table)) as u32).collect(),
+                lists: None,
+            },
+            Encoding::Rows { table, max_len, .. } => {
+                let len = usize::from(max_len);
+                let ids = draw(count * len).map(|x| (x % rows(table)) as u32);
+                OwnedColumn::Rows {
+                    rows: ids.collect(),
+                    lists: Some(OwnedLists {
+                        offsets: (0..=count).map(|j| (j * len) as u32).collect(),
+                        weights: None,
+                    }),
                 }
             }
-        });
-        Self(features.collect())
-    }
-
-    fn columns(&self) -> Vec<Column<'_>> {
-        self.0.iter().map(Cells::column).collect()
-    }
-}
-
-impl Cells {
-    fn column(&self) -> Column<'_> {
-        match self {
-            Self::Rows(rows, offsets) => Column::Rows {
-                rows,
-                lists: offsets.as_ref().map(|offsets| Lists {
-                    offsets,
-                    weights: None,
-                }),
-            },
-            Self::Ids(ids) => Column::Ids { ids, lists: None },
-            Self::Floats(x) => Column::Floats(x),
-            Self::Bytes(bytes) => Column::Bytes(bytes),
-            Self::None => Column::Missing,
+            Encoding::Number { .. } => {
+                let unit = |x: u64| (x >> 40) as f32 / (1 << 23) as f32 - 1.0;
+                OwnedColumn::Floats(draw(count).map(unit).collect())
+            }
+            Encoding::Vector { dim, .. } => {
+                let bytes = draw(count * usize::from(dim)).map(|x| (x % 128) as u8);
+                OwnedColumn::Bytes(bytes.collect())
+            }
         }
+    };
+    OwnedRequest {
+        num_candidates: candidates,
+        columns: spec.features.iter().enumerate().map(column).collect(),
+        ..OwnedRequest::default()
     }
 }
 

@@ -221,7 +221,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
     let task_name = |task: u8| spec.tasks[usize::from(task)].name.to_string();
     let features = spec.features.iter().map(|f| FeatureInfo {
         name: f.name.to_string(),
-        side: side_name(f.side),
+        side: f.side.name(),
         kind: kind_name(f.source, &f.encoding),
         inputs: f
             .encoding
@@ -372,15 +372,6 @@ fn parameters(spec: &Spec<'_>) -> usize {
         debug_assert!(walked.is_ok());
     }
     sum
-}
-
-fn side_name(side: Side) -> &'static str {
-    match side {
-        Side::User => "user",
-        Side::Item => "item",
-        Side::Candidate => "candidate",
-        Side::Cross => "cross",
-    }
 }
 
 fn kind_name(source: Source, encoding: &Encoding) -> &'static str {

@@ -142,20 +142,11 @@ pub fn plan(d: &Description) -> Result<Plan> {
         PlannedInput {
             column: first,
             columns: input.values,
-            side: side_name(input.side),
+            side: input.side.name(),
             feature: spec.features[input.feature].name.into(),
             table: input.table.map(|t| spec.tables[t].name.into()),
         }
     });
     let inputs = inputs.collect();
     Ok(Plan { tensors, inputs })
-}
-
-fn side_name(side: Side) -> &'static str {
-    match side {
-        Side::User => "user",
-        Side::Item => "item",
-        Side::Candidate => "candidate",
-        Side::Cross => "cross",
-    }
 }
