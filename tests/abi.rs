@@ -20,7 +20,13 @@ use core::ptr::{null, null_mut};
 
 use pocketrank::engine::{Column, Lists, Model, OpenOptions, Output, Request, Scratch};
 use pocketrank::ffi::*;
-use tiny_model::{ITEM, SCORE, TAGS, USER, VECTOR};
+use tiny_model::ITEM;
+
+/// Column indices of the tiny model.
+pub const USER: usize = 0;
+pub const TAGS: usize = 2;
+pub const SCORE: usize = 3;
+pub const VECTOR: usize = 4;
 
 /// Bytes aligned as malloc's are.
 pub struct Memory {

@@ -4,8 +4,7 @@ use core::ptr::{null, null_mut};
 
 use pocketrank::ffi::*;
 
-use super::tiny_model::{ITEM, SCORE, TAGS, USER, VECTOR};
-use super::{Memory, N, Opened, Values, result, size};
+use super::{ITEM, Memory, N, Opened, SCORE, TAGS, USER, VECTOR, Values, result, size};
 
 /// All that a call of `pkr_rank` takes, to be spoiled.
 struct Call<'c> {

@@ -8,12 +8,8 @@ use pocketrank::spec::{
     Transform,
 };
 
-/// Column indices.
-pub const USER: usize = 0;
+/// A column that others are keyed by.
 pub const ITEM: usize = 1;
-pub const TAGS: usize = 2;
-pub const SCORE: usize = 3;
-pub const VECTOR: usize = 4;
 
 fn transform() -> Transform {
     Transform {

@@ -9,7 +9,6 @@ use libfuzzer_sys::fuzz_target;
 use pocketrank::ffi::*;
 use pocketrank_fuzz::sealed;
 
-#[allow(dead_code)] // The ABI's tests name more of its features than this target does.
 #[path = "../../abi/tiny_model.rs"]
 mod tiny_model;
 
