@@ -18,16 +18,15 @@ use crate::engine::load::SpecHead;
 use crate::error::{Error, Result, Status};
 use crate::format::{self, REQUIRED, SectionKind, Writer};
 use crate::spec::{
-    Calibration, Dtype, Encoding, GROUP, Gate, Layer, PANEL, Pooling, Side, Spec, Tensor,
-    TensorSection, padded,
+    Calibration, Dtype, GROUP, Gate, Layer, PANEL, Side, Spec, Tensor, TensorSection, padded,
 };
 use crate::train::parameters::{Dense, Parameters, num_inputs};
+use grids::{TableGrid, input_grids};
 use weights::Quantized;
 
+mod grids;
 mod weights;
 
-/// The largest activation byte.
-const U7_MAX: f64 = 127.0;
 /// What is finer than the least scale of a file, 2^-40, is 0.
 const SCALE_MIN: f32 = 1.0 / (1u64 << 40) as f32;
 
@@ -40,21 +39,6 @@ pub struct Lookups {
     pub boundaries: Vec<Vec<f32>>,
     /// By task: knots of an isotonic calibration, logits and then their probabilities; may be empty without any.
     pub knots: Vec<Vec<f32>>,
-}
-
-/// The u7 grid of each dimension of a table.
-#[derive(Clone, Debug, PartialEq)]
-struct TableGrid {
-    scales: Vec<f32>,
-    zero_points: Vec<u8>,
-}
-
-/// One input byte: it adds scale x (byte - zero point) to input `value` of the f32 network.
-#[derive(Clone, Copy, Debug)]
-struct InputGrid {
-    value: usize,
-    scale: f64,
-    zero_point: u8,
 }
 
 /// The model file of `spec`, whose number grids stand, and `parameters`, which must fit it.
@@ -195,49 +179,6 @@ fn write_lookups(spec: &Spec<'_>, lookups: &Lookups) -> Result<Writer> {
     Ok(to)
 }
 
-impl TableGrid {
-    fn of(rows: &[f32], dim: usize) -> Result<Self> {
-        let (mut low, mut high) = (vec![0.0f32; dim], vec![0.0f32; dim]);
-        for row in rows.chunks_exact(dim) {
-            for ((low, high), x) in low.iter_mut().zip(&mut high).zip(row) {
-                *low = low.min(*x);
-                *high = high.max(*x);
-            }
-        }
-        let mut grid = Self {
-            scales: Vec::with_capacity(dim),
-            zero_points: Vec::with_capacity(dim),
-        };
-        for (low, high) in low.into_iter().zip(high) {
-            let scale = scale((f64::from(high) - f64::from(low)) / U7_MAX)?;
-            let zero = if scale > 0.0 {
-                libm::rint(-f64::from(low) / f64::from(scale)).clamp(0.0, U7_MAX)
-            } else {
-                0.0
-            };
-            grid.scales.push(scale);
-            grid.zero_points.push(zero as u8);
-        }
-        Ok(grid)
-    }
-
-    /// Bytes of `rows`.
-    fn quantize(&self, rows: &[f32]) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(rows.len());
-        for row in rows.chunks_exact(self.scales.len()) {
-            for ((x, scale), zero) in row.iter().zip(&self.scales).zip(&self.zero_points) {
-                bytes.push(if *scale > 0.0 {
-                    let steps = libm::rint(f64::from(*x) / f64::from(*scale));
-                    (steps + f64::from(*zero)).clamp(0.0, U7_MAX) as u8
-                } else {
-                    *zero
-                });
-            }
-        }
-        bytes
-    }
-}
-
 fn embeddings(spec: &Spec<'_>, p: &Parameters<f32>, grids: &[TableGrid]) -> Result<Writer> {
     let mut to = Writer::default();
     let groups = spec.groups();
@@ -264,55 +205,6 @@ fn embeddings(spec: &Spec<'_>, p: &Parameters<f32>, grids: &[TableGrid]) -> Resu
         },
     )?;
     Ok(to)
-}
-
-/// The grids of the input bytes of a group's side, in order; values count from the side's first.
-fn input_grids(spec: &Spec<'_>, group: usize, side: Side, grids: &[TableGrid]) -> Vec<InputGrid> {
-    let mut all = Vec::new();
-    let mut first = 0;
-    for input in spec.inputs(side) {
-        let encoding = spec.features[input.feature].encoding;
-        match (input.table, encoding) {
-            (Some(table), _) => {
-                let factor = match encoding {
-                    Encoding::Rows {
-                        pooling: Pooling::Sum,
-                        divisor,
-                        ..
-                    } => f64::from(divisor),
-                    _ => 1.0,
-                };
-                let grid = &grids[table * spec.groups() + group];
-                let dims = grid.scales.iter().zip(&grid.zero_points);
-                all.extend(dims.enumerate().map(|(d, (s, z))| InputGrid {
-                    value: first + d,
-                    scale: f64::from(*s) * factor,
-                    zero_point: *z,
-                }));
-            }
-            (
-                None,
-                Encoding::Number {
-                    value: Some(grid), ..
-                },
-            ) => all.extend((0..input.dim).map(|j| InputGrid {
-                value: first,
-                scale: 1.0 / f64::from(grid.inv_scale),
-                zero_point: grid.byte(grid.zero_point, j),
-            })),
-            (None, Encoding::Vector { grid, .. }) => {
-                all.extend((0..input.dim).map(|d| InputGrid {
-                    value: first + d,
-                    scale: 1.0 / f64::from(grid.inv_scale),
-                    zero_point: grid.zero_point,
-                }));
-            }
-            // Only numbers and vectors have inputs without a table.
-            (None, _) => {}
-        }
-        first += input.values;
-    }
-    all
 }
 
 /// Weights and biases of a group's first layer, output by output in file order: experts, then gates.

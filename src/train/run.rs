@@ -13,7 +13,7 @@
 //! Invariant: `parameters.bin` belongs to the `model.toml` and `fit.bin` beside it. Training anew removes it first.
 use core::sync::atomic::AtomicBool;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::prelude::v1::*;
 
 use serde::{Deserialize, Serialize};
@@ -21,25 +21,24 @@ use serde::{Deserialize, Serialize};
 use crate::spec::Spec;
 use crate::train::checkpoint::RunLock;
 use crate::train::dataset::{Dataset, Rows, Split};
-use crate::train::description::{CalibrationKind, Description};
+use crate::train::description::Description;
 use crate::train::error::{Error, Kind, Result};
-use crate::train::files::{self, write_atomically};
 use crate::train::fit::Fit;
 use crate::train::health::{self, Health};
 use crate::train::log::{self, RawColumn, RawLog};
 use crate::train::metrics::TaskMetrics;
-use crate::train::network::Network;
 use crate::train::options::TaskOptions;
-use crate::train::parameters::Parameters;
-use crate::train::quantize::Lookups;
 use crate::train::sampling::{self, Sampling};
-use crate::train::trainer::{
-    CHECKPOINT_FILE, Evaluation, Job, Outcome, PARAMETERS_FILE, Progress, TrainError, Training,
-};
-use crate::train::{checkpoint, evaluate, export, pass, position, replay, stream, warm};
+use crate::train::trainer::{Evaluation, Job, Outcome, Progress, TrainError, Training};
+use crate::train::{pass, position, stream, warm};
 
-/// The report's name in a run's folder.
-const REPORT_FILE: &str = "report.json";
+mod export;
+mod folder;
+
+pub use export::export;
+pub use folder::Run;
+use folder::{REPORT_FILE, write_json};
+pub(crate) use folder::{clear, describe};
 
 /// How to train.
 #[derive(Clone, Debug)]
@@ -86,15 +85,6 @@ pub struct Report {
     pub position_bias: Vec<position::Curve>,
     /// Of gates and experts, on the validation rows.
     pub health: Health,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Origin {
-    model: PathBuf,
-    data: Option<PathBuf>,
-    /// Trained elsewhere: the description's own log need not exist.
-    #[serde(default)]
-    imported: bool,
 }
 
 /// A log under a fit.
@@ -363,33 +353,6 @@ pub fn train(
     Ok(report)
 }
 
-/// Removes an older result from a run's folder.
-pub(crate) fn clear(folder: &Path) -> Result<()> {
-    let names = [PARAMETERS_FILE, REPORT_FILE, CHECKPOINT_FILE];
-    names
-        .iter()
-        .try_for_each(|name| files::remove(&folder.join(name)))
-}
-
-/// Writes what a run is of.
-pub(crate) fn describe(
-    folder: &Path,
-    d: &Description,
-    fit: &Fit,
-    data: Option<&Path>,
-    imported: bool,
-) -> Result<()> {
-    write_atomically(&folder.join("model.toml"), d.text.as_bytes())?;
-    fit.save(&folder.join("fit.bin"))?;
-    let absolute = |p: &Path| std::path::absolute(p).unwrap_or_else(|_| p.to_path_buf());
-    let origin = Origin {
-        model: absolute(&d.file),
-        data: data.map(absolute),
-        imported,
-    };
-    write_json(&folder.join("run.json"), &origin)
-}
-
 /// What features learn from a log that nothing is trained on. Columns that memory does not hold wait in `folder`.
 pub(crate) fn learn(d: &Description, data: &Path, folder: &Path) -> Result<Fit> {
     let o = Options {
@@ -458,207 +421,4 @@ fn train_error(d: &Description, out: &Path, e: TrainError) -> Error {
         TrainError::File(e) => e.into(),
         TrainError::Threads(_) => Error::in_file(Kind::Io, out, e.to_string()),
     }
-}
-
-fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|e| Error::in_file(Kind::Io, path, e.to_string()))?;
-    write_atomically(path, format!("{text}\n").as_bytes())
-}
-
-/// A finished run.
-pub struct Run {
-    /// Its folder.
-    pub folder: PathBuf,
-    /// Its description, with paths relative to where it was.
-    pub description: Description,
-    /// What features learned.
-    pub fit: Fit,
-    /// Where its data were, if not where the description says.
-    pub data: Option<PathBuf>,
-    /// Whether it was trained elsewhere.
-    pub imported: bool,
-}
-
-impl Run {
-    /// Opens a run's folder.
-    ///
-    /// # Errors
-    /// [`Kind::Io`] or [`Kind::Data`].
-    pub fn open(folder: &Path) -> Result<Self> {
-        let path = folder.join("run.json");
-        let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
-        let origin: Origin = serde_json::from_str(&text)
-            .map_err(|e| Error::in_file(Kind::Data, &path, e.to_string()))?;
-        let path = folder.join("model.toml");
-        let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
-        let description = Description::parse(&origin.model, text)?;
-        let fit = Fit::load(&folder.join("fit.bin"))?;
-        Ok(Self {
-            folder: folder.to_path_buf(),
-            description,
-            fit,
-            data: origin.data,
-            imported: origin.imported,
-        })
-    }
-
-    /// Its trained parameters.
-    ///
-    /// # Errors
-    /// [`Kind::Io`], also for a run that has not finished; [`Kind::Data`] for a damaged file.
-    pub fn parameters(&self) -> Result<Parameters<f32>> {
-        let spec = self.fit.spec(&self.description)?;
-        let path = self.folder.join(PARAMETERS_FILE);
-        if !path.exists() {
-            let message = "the run has not finished; train with --resume goes on";
-            return Err(Error::in_file(Kind::Io, &self.folder, message));
-        }
-        Ok(checkpoint::load_parameters(&path, &Network::new(&spec))?)
-    }
-
-    /// The model of a description that reads a log as this run would: its features, network and tasks must be the run's.
-    ///
-    /// # Errors
-    /// [`Kind::Description`] for another model, besides those of [`Fit::spec`].
-    pub fn spec_for<'d>(&'d self, d: &'d Description) -> Result<Box<Spec<'d>>> {
-        let (own, spec) = (self.fit.spec(&self.description)?, self.fit.spec(d)?);
-        let same_tasks = own.tasks.len() == spec.tasks.len()
-            && own.tasks.iter().zip(&spec.tasks).all(|(a, b)| {
-                (a.name, a.kind) == (b.name, b.kind)
-                    && (&a.tower_layers, &a.inputs) == (&b.tower_layers, &b.inputs)
-            });
-        for (same, what) in [
-            (
-                own.features == spec.features && own.tables == spec.tables,
-                "features",
-            ),
-            (own.network == spec.network, "network"),
-            (same_tasks, "tasks"),
-        ] {
-            if !same {
-                let own = self.folder.join("model.toml");
-                let message = format!(
-                    "its {what} are not those of the run; the run's own is {}",
-                    own.display()
-                );
-                return Err(Error::in_file(Kind::Description, &d.file, message));
-            }
-        }
-        Ok(spec)
-    }
-
-    /// What its report holds.
-    ///
-    /// # Errors
-    /// [`Kind::Io`], also for a run that has not finished; [`Kind::Data`] for another file.
-    pub fn report(&self) -> Result<Report> {
-        let path = self.folder.join(REPORT_FILE);
-        let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e))?;
-        serde_json::from_str(&text).map_err(|e| Error::in_file(Kind::Data, &path, e.to_string()))
-    }
-}
-
-/// Exports a finished run: quantizes it, corrects its output biases on training rows, and holds the file against the
-/// f32 run on validation rows. The file is written only if the report passes. An imported run without a log has no rows:
-/// it is only quantized.
-///
-/// # Errors
-/// Those of reading, and of [`export::export`]. A loss beyond the budget is one of
-/// [`Report::check`](export::Report::check).
-pub fn export(folder: &Path, output: &Path, data: Option<&Path>) -> Result<export::Report> {
-    let run = Run::open(folder)?;
-    let (d, fit) = (&run.description, &run.fit);
-    let spec = fit.spec(d)?;
-    let parameters = run.parameters()?;
-    let lookups = Lookups {
-        vocabularies: {
-            let tables = fit.tables.iter().take(spec.tables.len());
-            tables.map(|t| t.vocabulary.clone()).collect()
-        },
-        boundaries: {
-            let features = fit.features.iter().take(spec.features.len());
-            features.map(|f| f.boundaries.clone()).collect()
-        },
-        knots: Vec::new(),
-    };
-    let log = data.or(run.data.as_deref());
-    if run.imported && log.is_none() {
-        if let Some(task) = d
-            .toml
-            .task
-            .iter()
-            .find(|t| t.calibration != CalibrationKind::None)
-        {
-            let message =
-                "a calibration is fitted to rows; give the log (--data), or calibration = \"none\"";
-            return Err(d.mistake(&task.name, message));
-        }
-        return export::without_rows(&spec, &parameters, &lookups, output);
-    }
-    let Prepared { raw, split, data } = Prepared::read(d, fit, &spec, log)?;
-    let boundaries: Vec<Vec<u8>> = (0..spec.features.len())
-        .map(|i| fit.boundaries(i))
-        .collect();
-    let limits = &d.toml.export;
-    // Rows that no gradient saw, if there are some beside those that are reported on.
-    let held_out = split.stop != split.validation && !split.stop.is_empty();
-    let unseen = if held_out { &split.stop } else { &split.train };
-    let calibration = last_requests(&raw, unseen, limits.calibration_rows);
-    let replayed = last_requests(&raw, &split.validation, limits.replay_rows);
-    if replayed.is_empty() {
-        let message = "no validation row is left to hold the file against; see [data] validation";
-        return Err(Error::in_file(Kind::Data, &d.file, message));
-    }
-    let requests = |picked: &[bool], visit: &mut export::Visit<'_>| {
-        replay::for_each_request(
-            d,
-            &spec,
-            &boundaries,
-            &raw,
-            &|r| picked[r],
-            &mut |rows, request| {
-                let columns = request.columns();
-                let rows: Vec<u32> = rows.map(|r| r as u32).collect();
-                visit(&request.as_request(&columns), &rows)
-            },
-        )
-    };
-    let picked = |of: &[u32]| {
-        let mut picked = vec![false; raw.requests()];
-        of.iter().for_each(|r| picked[*r as usize] = true);
-        picked
-    };
-    let (calibration, replayed) = (picked(&calibration), picked(&replayed));
-    let mut subject = export::Run {
-        spec: &spec,
-        parameters: &parameters,
-        lookups: &lookups,
-        tasks: &data.tasks,
-        logits: &mut |rows| evaluate::predict(&spec, &parameters, &data, rows),
-        calibration: &mut |visit| requests(&calibration, visit),
-        replay: &mut |visit| requests(&replayed, visit),
-    };
-    let options = export::Options {
-        auc_budget: limits.auc_budget,
-        mean_durations: limits.mean_durations,
-        calibrations: d.toml.task.iter().map(|t| t.calibration).collect(),
-        ..export::Options::default()
-    };
-    export::export(&mut subject, &options, output)
-}
-
-/// The last whole requests of `rows` that together have at most `most` rows, at least one.
-fn last_requests(raw: &RawLog, rows: &[u32], most: usize) -> Vec<u32> {
-    let mut picked: Vec<u32> = Vec::new();
-    for (count, row) in rows.iter().rev().enumerate() {
-        let request = raw.request[*row as usize];
-        if picked.last() != Some(&request) {
-            if count >= most {
-                break;
-            }
-            picked.push(request);
-        }
-    }
-    picked
 }

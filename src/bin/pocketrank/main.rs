@@ -13,6 +13,7 @@ mod args;
 mod commands;
 mod compare;
 mod demo;
+mod eval;
 mod print;
 
 use std::process::ExitCode;

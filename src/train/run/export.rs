@@ -1,0 +1,114 @@
+//! A finished run becomes a file.
+use std::path::Path;
+use std::prelude::v1::*;
+
+use super::{Prepared, Run};
+use crate::train::description::CalibrationKind;
+use crate::train::error::{Error, Kind, Result};
+use crate::train::log::RawLog;
+use crate::train::quantize::Lookups;
+use crate::train::{evaluate, export, replay};
+
+/// Exports a finished run: quantizes it, corrects its output biases on training rows, and holds the file against the
+/// f32 run on validation rows. The file is written only if the report passes. An imported run without a log has no rows:
+/// it is only quantized.
+///
+/// # Errors
+/// Those of reading, and of [`export::export`]. A loss beyond the budget is one of
+/// [`Report::check`](export::Report::check).
+pub fn export(folder: &Path, output: &Path, data: Option<&Path>) -> Result<export::Report> {
+    let run = Run::open(folder)?;
+    let (d, fit) = (&run.description, &run.fit);
+    let spec = fit.spec(d)?;
+    let parameters = run.parameters()?;
+    let lookups = Lookups {
+        vocabularies: {
+            let tables = fit.tables.iter().take(spec.tables.len());
+            tables.map(|t| t.vocabulary.clone()).collect()
+        },
+        boundaries: {
+            let features = fit.features.iter().take(spec.features.len());
+            features.map(|f| f.boundaries.clone()).collect()
+        },
+        knots: Vec::new(),
+    };
+    let log = data.or(run.data.as_deref());
+    if run.imported && log.is_none() {
+        if let Some(task) = d
+            .toml
+            .task
+            .iter()
+            .find(|t| t.calibration != CalibrationKind::None)
+        {
+            let message =
+                "a calibration is fitted to rows; give the log (--data), or calibration = \"none\"";
+            return Err(d.mistake(&task.name, message));
+        }
+        return export::without_rows(&spec, &parameters, &lookups, output);
+    }
+    let Prepared { raw, split, data } = Prepared::read(d, fit, &spec, log)?;
+    let boundaries: Vec<Vec<u8>> = (0..spec.features.len())
+        .map(|i| fit.boundaries(i))
+        .collect();
+    let limits = &d.toml.export;
+    // Rows that no gradient saw, if there are some beside those that are reported on.
+    let held_out = split.stop != split.validation && !split.stop.is_empty();
+    let unseen = if held_out { &split.stop } else { &split.train };
+    let calibration = last_requests(&raw, unseen, limits.calibration_rows);
+    let replayed = last_requests(&raw, &split.validation, limits.replay_rows);
+    if replayed.is_empty() {
+        let message = "no validation row is left to hold the file against; see [data] validation";
+        return Err(Error::in_file(Kind::Data, &d.file, message));
+    }
+    let requests = |picked: &[bool], visit: &mut export::Visit<'_>| {
+        replay::for_each_request(
+            d,
+            &spec,
+            &boundaries,
+            &raw,
+            &|r| picked[r],
+            &mut |rows, request| {
+                let columns = request.columns();
+                let rows: Vec<u32> = rows.map(|r| r as u32).collect();
+                visit(&request.as_request(&columns), &rows)
+            },
+        )
+    };
+    let picked = |of: &[u32]| {
+        let mut picked = vec![false; raw.requests()];
+        of.iter().for_each(|r| picked[*r as usize] = true);
+        picked
+    };
+    let (calibration, replayed) = (picked(&calibration), picked(&replayed));
+    let mut subject = export::Run {
+        spec: &spec,
+        parameters: &parameters,
+        lookups: &lookups,
+        tasks: &data.tasks,
+        logits: &mut |rows| evaluate::predict(&spec, &parameters, &data, rows),
+        calibration: &mut |visit| requests(&calibration, visit),
+        replay: &mut |visit| requests(&replayed, visit),
+    };
+    let options = export::Options {
+        auc_budget: limits.auc_budget,
+        mean_durations: limits.mean_durations,
+        calibrations: d.toml.task.iter().map(|t| t.calibration).collect(),
+        ..export::Options::default()
+    };
+    export::export(&mut subject, &options, output)
+}
+
+/// The last whole requests of `rows` that together have at most `most` rows, at least one.
+fn last_requests(raw: &RawLog, rows: &[u32], most: usize) -> Vec<u32> {
+    let mut picked: Vec<u32> = Vec::new();
+    for (count, row) in rows.iter().rev().enumerate() {
+        let request = raw.request[*row as usize];
+        if picked.last() != Some(&request) {
+            if count >= most {
+                break;
+            }
+            picked.push(request);
+        }
+    }
+    picked
+}
