@@ -29,9 +29,15 @@ const FONT: (&str, i32) = ("sans-serif", 18);
 /// Width of every plot, and height of those that are no rows.
 const SIZE: (u32, u32) = (460, 300);
 /// Height of one row, and room for row names.
-const ROW: (u32, u32) = (28, 140);
+const ROW: (u32, u32) = (28, 168);
 /// Characters of a row's name.
 const NAME_CHARS: usize = 16;
+/// Of names beside rows.
+const NAME_FONT: (&str, i32) = ("sans-serif", 16);
+/// Pixels between a name and its row.
+const NAME_GAP: i32 = 8;
+// DejaVu Sans, one of the widest that a browser may take, has 0.62 em a letter.
+const _: () = assert!(NAME_CHARS as i32 * NAME_FONT.1 * 62 / 100 + NAME_GAP <= ROW.1 as i32);
 
 /// The colours, then the same ones darker.
 fn color(i: usize) -> RGBColor {
@@ -209,13 +215,13 @@ fn rows(
             .draw()
             .map_err(|e| e.to_string())?;
         draw(&mut chart)?;
-        let style = FONT
+        let style = NAME_FONT
             .into_font()
             .color(&INK)
             .pos(Pos::new(HPos::Right, VPos::Center));
         for (i, name) in names.iter().enumerate() {
             let (left, y) = chart.backend_coord(&(xs.start, i as f64 + 0.5));
-            let text = Text::new(shortened(name), (left - 8, y), style.clone());
+            let text = Text::new(shortened(name), (left - NAME_GAP, y), style.clone());
             root.draw(&text).map_err(|e| e.to_string())?;
         }
         Ok(())
