@@ -130,7 +130,7 @@ pub fn lines(label: &str, lines: &[Line], axes: (&str, &str), diagonal: bool) ->
             .margin(10)
             .margin_right(22)
             .x_label_area_size(42)
-            .y_label_area_size(64)
+            .y_label_area_size(88)
             .build_cartesian_2d(xs, ys)
             .map_err(|e| e.to_string())?;
         let whole = |v: &f64| {
