@@ -1,13 +1,14 @@
 //! pocketrank as one row of the comparison with other runtimes: `benches/peers/README.md` has the workload and the protocol.
 //!
 //! ```text
-//! peer list                                 the configurations: [["hoisted","int8"],["raw","int8"]]
+//! peer list                                 the configurations: [["hoisted","int8"],["kept","int8"],["raw","int8"]]
 //! peer bench LAYOUT int8 [--threads 1] [--ns 1,50,200,500] [--min-time 0.25]    one line: RESULT {json}
 //! ```
 //!
 //! | layout | before the clock starts | in the timed part |
 //! |---|---|---|
 //! | `hoisted` | ids become rows of tables, as the app may do once for an id | scores, links, fusion |
+//! | `kept` | item sums of the candidates too, as an app has them that has ranked the items before | scores, links, fusion |
 //! | `raw` | nothing: ids are u64 | the same, and every id is hashed and found in its vocabulary |
 //!
 //! Reads `$MMOE_DATA` (else `<tmp>/mmoe-ref`): the workload's files, and `models/pocketrank/LAYOUT.pkr` of `mmoe_ref.py`.
@@ -18,7 +19,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use pocketrank::engine::{Column, Lists, Model, OpenOptions, Output, Request, Scratch};
+use pocketrank::engine::{Column, ItemSums, Lists, Model, OpenOptions, Output, Request, Scratch};
+use pocketrank::spec::Side;
 use serde_json::{Value, json};
 
 type Result<T> = core::result::Result<T, Box<dyn Error>>;
@@ -46,12 +48,14 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Result<String> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["list"] => Ok(json!([["hoisted", "int8"], ["raw", "int8"]]).to_string()),
-        ["bench", layout @ ("hoisted" | "raw"), "int8", options @ ..] => {
+        ["list"] => {
+            Ok(json!([["hoisted", "int8"], ["kept", "int8"], ["raw", "int8"]]).to_string())
+        }
+        ["bench", layout @ ("hoisted" | "kept" | "raw"), "int8", options @ ..] => {
             let bench = Bench::new(layout, options)?;
             Ok(format!("RESULT {}", bench.measure()?))
         }
-        _ => Err("usage: peer list, or peer bench hoisted|raw int8 [--threads 1] [--ns 1,50] [--min-time SECONDS]".into()),
+        _ => Err("usage: peer list, or peer bench hoisted|kept|raw int8 [--threads 1] [--ns 1,50] [--min-time SECONDS]".into()),
     }
 }
 
@@ -118,9 +122,12 @@ impl Bench {
         let expected = Tensors::open(self, &format!("expected_n{n}.bin"))?
             .values("out", f64::from_le_bytes)?;
         let requests = requests(&inputs, n, &self.layout)?;
-        let path = self
-            .folder
-            .join(format!("models/pocketrank/{}.pkr", self.layout));
+        let file = if self.layout == "raw" {
+            "raw"
+        } else {
+            "hoisted"
+        };
+        let path = self.folder.join(format!("models/pocketrank/{file}.pkr"));
         // Into the page cache, as for the other runtimes.
         drop(read(&path)?);
 
@@ -144,16 +151,23 @@ impl Bench {
         let mut out = vec![0.0; n * OUTPUTS];
         let load = start.elapsed();
 
-        let columns: Vec<Vec<Column<'_>>> = requests.iter().map(Inputs::columns).collect();
+        let mut columns: Vec<Vec<Column<'_>>> = requests.iter().map(Inputs::columns).collect();
+        let mut scratch = Scratch {
+            floats: &mut floats,
+            bytes: &mut scratch_bytes,
+        };
+        let kept = match self.layout.as_str() {
+            "kept" => item_sums(&model, n, &mut columns, &mut scratch)?,
+            _ => Vec::new(),
+        };
         let mut rank = |q: usize, out: &mut [f32]| -> Result<()> {
             let request = Request {
                 num_candidates: n,
                 columns: &columns[q % columns.len()],
+                item_sums: kept
+                    .get(q % columns.len())
+                    .map(|bytes| ItemSums { bytes, slots: &[] }),
                 ..Request::default()
-            };
-            let mut scratch = Scratch {
-                floats: &mut floats,
-                bytes: &mut scratch_bytes,
             };
             let mut output = Output {
                 order: &mut [],
@@ -205,6 +219,33 @@ impl Bench {
             "p50_us": share(0.5), "p99_us": share(0.99), "min_us": share(0.0), "iters": times.len(),
         }))
     }
+}
+
+/// Item sums of every request, whose item columns then are missing.
+fn item_sums(
+    model: &Model<'_>,
+    n: usize,
+    columns: &mut [Vec<Column<'_>>],
+    scratch: &mut Scratch<'_>,
+) -> Result<Vec<Vec<u8>>> {
+    let mut all = Vec::new();
+    for columns in columns {
+        let mut sums = vec![0; n * model.item_sums_bytes()];
+        let request = Request {
+            num_candidates: n,
+            columns,
+            ..Request::default()
+        };
+        let made = model.item_sums(&request, scratch, &mut sums);
+        made.map_err(|e| format!("item sums are refused: {:?}", e.status))?;
+        all.push(sums);
+        for (column, feature) in columns.iter_mut().zip(&model.spec().features) {
+            if feature.side == Side::Item {
+                *column = Column::Missing;
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// The workload's outputs `[n, 4]` from the engine's scores `[n, 3]`.
@@ -270,7 +311,7 @@ fn requests(inputs: &Tensors, n: usize, layout: &str) -> Result<Vec<Inputs>> {
     let requests = user.len() / 8;
     let ids = |ids: Vec<i32>| match layout {
         // Row 0 of a table is that of a missing id.
-        "hoisted" => Ids::Rows(ids.into_iter().map(|id| id as u32 + 1).collect()),
+        "hoisted" | "kept" => Ids::Rows(ids.into_iter().map(|id| id as u32 + 1).collect()),
         _ => Ids::Raw(ids.into_iter().map(|id| id as u64).collect()),
     };
     let all = (0..requests).map(|q| {

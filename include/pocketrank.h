@@ -160,6 +160,11 @@
 #define PKR_STRICT 1
 
 /**
+ * A candidate whose item sums were not kept.
+ */
+#define PKR_NO_SLOT 4294967295
+
+/**
  * `id` is what PKR_FORM_IDS takes: an int, or for a feature of texts what `pkr_hash_text` made. UINT64_MAX: missing.
  */
 #define PKR_KEY_ID 0
@@ -186,6 +191,12 @@ typedef struct pkr_model pkr_model;
  * use it at once. Its contents never influence a result. A copy answers PKR_ERR_STALE.
  */
 typedef struct pkr_scratch pkr_scratch;
+
+/**
+ * A feed while it is shown, in memory of the caller: the user's state, the candidates' item sums, and which of them are
+ * still to be shown. It belongs to one thread at a time. A copy answers PKR_ERR_STALE.
+ */
+typedef struct pkr_session pkr_session;
 
 /**
  * Outcome of a call: `PKR_OK` or one of `PKR_ERR_*`. Numbers come in fixed blocks of a hundred per class and are
@@ -303,6 +314,10 @@ typedef struct {
    * Bytes of it.
    */
   size_t isa_bytes;
+  /**
+   * Bytes of one item's kept sums; 0: the model has no item features, or the library no sessions.
+   */
+  size_t item_sums_bytes;
 } pkr_model_information;
 
 /**
@@ -546,6 +561,31 @@ typedef struct {
    * Terms of the model, or 0 with NULL.
    */
   size_t num_weights;
+  /**
+   * Candidates to score, by increasing index; NULL: all. Needs a library with sessions.
+   */
+  const uint32_t *only;
+  /**
+   * How many; at most `num_candidates`.
+   */
+  size_t num_only;
+  /**
+   * Item sums that were kept, in slots of `item_sums_bytes` of `pkr_model_info`: what `pkr_item_sums` wrote. NULL: none.
+   * Columns of item features are then read only where other features are keyed by them. Needs a library with sessions.
+   */
+  const uint8_t *item_sums;
+  /**
+   * Bytes of all slots.
+   */
+  size_t item_sums_bytes;
+  /**
+   * The slot of each candidate, PKR_NO_SLOT for one whose sums are computed here. NULL: candidate i has slot i.
+   */
+  const uint32_t *item_slots;
+  /**
+   * `num_candidates`, or 0 with NULL.
+   */
+  size_t num_item_slots;
 } pkr_request;
 
 /**
@@ -876,6 +916,16 @@ typedef struct {
 #define PKR_ERR_VECTOR_BYTE 511
 
 /**
+ * Item sums are of another model or layout, or were changed; the candidate is in the detail. Make them again.
+ */
+#define PKR_ERR_STALE_SUMS 512
+
+/**
+ * An index of a candidate or slot is past the last one, or candidates do not increase.
+ */
+#define PKR_ERR_BAD_INDEX 513
+
+/**
  * The state belongs to another layout: reset it.
  */
 #define PKR_ERR_STATE_LAYOUT 601
@@ -1199,6 +1249,162 @@ pkr_status pkr_state_apply(const pkr_model *model,
                            size_t state_bytes,
                            const pkr_event *event,
                            pkr_error_detail *detail);
+
+/**
+ * Computes what the first layer makes of the item features of the request's candidates (of `only`, if it is there), to be
+ * kept by the app and passed back in later requests: `out[out_bytes]` is a slot of `item_sums_bytes` of `pkr_model_info` for
+ * each. Only columns of item features are read. Slots may be kept in memory or files and copied one by one; they belong to
+ * this model file alone: with any other `pkr_rank` answers PKR_ERR_STALE_SUMS. Scores with kept sums are the same bits.
+ *
+ * Threads: any, one scratch each. Lifetimes: nothing is kept. Cost: linear in the candidates. `detail` may be NULL.
+ * Errors: those of `pkr_rank`; PKR_ERR_BUFFER_TOO_SMALL unless `out_bytes` is exactly that; PKR_ERR_BAD_OPTION for a model
+ * without item features and for a request that brings item sums.
+ *
+ * The caller promises:
+ * As `pkr_rank`.
+ */
+pkr_status pkr_item_sums(const pkr_model *model,
+                         pkr_scratch *scratch,
+                         const pkr_request *request,
+                         uint8_t *out,
+                         size_t out_bytes,
+                         pkr_error_detail *detail);
+
+/**
+ * Scores a part of a request, without an order: that of one thread, say, whose candidates `only` names. `result->scores` gets
+ * a row of scores for each of them, in their order; `order` and `fused` must be NULL. When all parts have been scored,
+ * `pkr_order` does what is left. Scores don't depend on how a request is divided.
+ *
+ * Threads: any, one scratch each. Lifetimes: nothing is kept. Cost: linear in the candidates. `detail` may be NULL.
+ * Errors: those of `pkr_rank`; PKR_ERR_BAD_OPTION for another output.
+ *
+ * The caller promises:
+ * As `pkr_rank`.
+ */
+pkr_status pkr_score(const pkr_model *model,
+                     pkr_scratch *scratch,
+                     const pkr_request *request,
+                     pkr_result *result,
+                     pkr_error_detail *detail);
+
+/**
+ * Fuses and orders candidates by their scores, `scores[num_candidates * num_tasks]` row by row, as `pkr_score` wrote them:
+ * `order` and `fused` of `result` are those that `pkr_rank` gives; its `scores` must be NULL. `weights` as in `pkr_request`.
+ *
+ * Threads: any, one scratch each. Lifetimes: nothing is kept. Cost: that of sorting. `detail` may be NULL.
+ * Errors: PKR_ERR_CANDIDATE_COUNT; PKR_ERR_NOT_FINITE with the candidate; PKR_ERR_UNKNOWN_TASK, PKR_ERR_BAD_WEIGHT; 1xx.
+ *
+ * The caller promises:
+ * As `pkr_rank`.
+ */
+pkr_status pkr_order(const pkr_model *model,
+                     pkr_scratch *scratch,
+                     const float *scores,
+                     uint32_t num_candidates,
+                     const float *weights,
+                     size_t num_weights,
+                     pkr_result *result,
+                     pkr_error_detail *detail);
+
+/**
+ * Tells how many bytes of memory a session of `num_candidates` candidates needs.
+ *
+ * Threads: any. Cost: none. Errors: PKR_ERR_CANDIDATE_COUNT (0, or more than 4,096), 1xx.
+ *
+ * The caller promises:
+ * Every pointer is NULL, misaligned, or leads to live memory of its type.
+ */
+pkr_status pkr_session_bytes(const pkr_model *model, uint32_t num_candidates, size_t *out);
+
+/**
+ * Begins a session of all candidates of `request`, of which the state and the columns of item features are read, in
+ * `memory[memory_bytes]`, aligned to PKR_MEMORY_ALIGNMENT, at least as large as `pkr_session_bytes` says. Then
+ * `pkr_session_feedback` and `pkr_session_shown` tell it what the user does, and `pkr_session_rerank` orders what is left:
+ * the same bits as a fresh request about those candidates with that state.
+ *
+ * Threads: any. Lifetimes: `memory` is borrowed until `pkr_session_close`; model and scratch are not. Cost: that of
+ * `pkr_item_sums`. `detail` may be NULL. On an error `*out` is as before and the contents of `memory` are unspecified.
+ * Errors: those of `pkr_rank`; PKR_ERR_BAD_OPTION for a request with `only` or item sums.
+ *
+ * The caller promises:
+ * As `pkr_rank`; nobody else uses `memory` until the session is closed.
+ */
+pkr_status pkr_session_begin(const pkr_model *model,
+                             pkr_scratch *scratch,
+                             const pkr_request *request,
+                             uint8_t *memory,
+                             size_t memory_bytes,
+                             pkr_session **out,
+                             pkr_error_detail *detail);
+
+/**
+ * Adds one label of one impression to the session's state, as `pkr_state_apply` does to a state of the app. On any error the
+ * state is as before. `detail` may be NULL.
+ *
+ * Threads: one a session. Cost: independent of candidates and of how many events came before.
+ * Errors: those of `pkr_state_apply`; PKR_ERR_STALE_SUMS for another model.
+ *
+ * The caller promises:
+ * Every pointer is NULL, misaligned, or leads to live memory of the stated size.
+ */
+pkr_status pkr_session_feedback(const pkr_model *model,
+                                pkr_session *session,
+                                const pkr_event *event,
+                                pkr_error_detail *detail);
+
+/**
+ * Takes `candidate` out of those still to be shown.
+ *
+ * Threads: one a session. Cost: at most a move of 4 bytes a candidate.
+ * Errors: PKR_ERR_BAD_INDEX if it is none of them; PKR_ERR_STALE.
+ *
+ * The caller promises:
+ * `session` is NULL, misaligned, or leads to memory that `pkr_session_begin` was given, not freed since.
+ */
+pkr_status pkr_session_shown(pkr_session *session,
+                             uint32_t candidate);
+
+/**
+ * Orders what is still to be shown by the session's state, as `pkr_rank` does. `request` is that of the beginning with its
+ * candidates' columns and the time as they are now, and without a state; columns of item features are read only where other
+ * features are keyed by them. Indices in `result` are those of the beginning; what was shown has no score and comes last.
+ *
+ * Threads: one a session, any scratch. Lifetimes: nothing is kept. Cost: linear in the candidates left. `detail` may be NULL.
+ * Errors: those of `pkr_rank`; PKR_ERR_STALE_SUMS for another model; PKR_ERR_CANDIDATE_COUNT for another number of
+ * candidates; PKR_ERR_BAD_OPTION for a request with a state, `only` or item sums.
+ *
+ * The caller promises:
+ * As `pkr_rank`.
+ */
+pkr_status pkr_session_rerank(const pkr_model *model,
+                              pkr_session *session,
+                              pkr_scratch *scratch,
+                              const pkr_request *request,
+                              pkr_result *result,
+                              pkr_error_detail *detail);
+
+/**
+ * Copies the session's state to `state[state_bytes]`, to be kept when the feed ends: `state_bytes` of `pkr_model_info`.
+ *
+ * Threads: one a session. Cost: that of the copy. Errors: PKR_ERR_BUFFER_TOO_SMALL, other 1xx.
+ *
+ * The caller promises:
+ * Every pointer is NULL, misaligned, or leads to live memory of the stated size.
+ */
+pkr_status pkr_session_state(pkr_session *session,
+                             uint8_t *state,
+                             size_t state_bytes);
+
+/**
+ * Wipes a session: its memory is the caller's again.
+ *
+ * Threads: no other call on this session may run or follow. Cost: zeroes the memory.
+ * Errors: PKR_ERR_STALE if it was closed before or is a copy; PKR_ERR_NULL_POINTER, PKR_ERR_MISALIGNED.
+ *
+ * The caller promises:
+ * `session` is NULL, misaligned, or leads to memory that `pkr_session_begin` was given, not freed since.
+ */
+pkr_status pkr_session_close(pkr_session *session);
 
 #ifdef __cplusplus
 }  // extern "C"

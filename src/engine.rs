@@ -12,12 +12,22 @@
 mod block;
 mod dense;
 mod inputs;
+#[cfg(feature = "session")]
+mod item_sums;
 pub(crate) mod load;
+#[cfg(feature = "session")]
+mod order;
 mod request;
+#[cfg(feature = "session")]
+mod session;
 #[cfg(feature = "std")]
 mod trace;
 
-pub use request::{Column, Lists, Output, Request, Scratch, ScratchLen, Summary};
+#[cfg(feature = "session")]
+pub use item_sums::ITEM_SUMS_VERSION;
+pub use request::{Column, ItemSums, Lists, Output, Request, Scratch, ScratchLen, Summary};
+#[cfg(feature = "session")]
+pub use session::{Session, SessionMemory};
 #[cfg(feature = "std")]
 pub use trace::Trace;
 
@@ -28,7 +38,6 @@ use crate::features::{self, Event, Vocabulary};
 use crate::format::File;
 use crate::fusion::{self, TaskSet};
 use crate::kernels::Isa;
-use crate::rerank;
 use crate::spec::{Layer, Side, Spec, limits};
 use block::{BLOCK, Buffers, Sizes};
 use inputs::{Inputs, Tally};
@@ -65,6 +74,9 @@ pub(crate) struct Dense<'a> {
     /// See [`kernels::quads_fit`](crate::kernels::quads_fit).
     pub quads: bool,
 }
+
+/// Sides of which a candidate has a row.
+const ROW_SIDES: [Side; 3] = [Side::Item, Side::Candidate, Side::Cross];
 
 /// Later layers of a model, at most.
 const LAYERS: usize = limits::EXPERTS * (limits::LAYERS - 1)
@@ -214,7 +226,9 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Task scores `[candidates, tasks]` of `request`, without an order: [`rank`](Self::rank) with nothing else to write.
+    /// Task scores `[candidates, tasks]` of `request`, without an order: [`rank`](Self::rank) with nothing else to write. With
+    /// [`Request::only`], rows of those candidates alone, in their order: threads may each take a part of a request and
+    /// [`order`](Self::order) what they have scored.
     ///
     /// # Errors
     /// Those of [`rank`](Self::rank), and [`Status::BufferTooSmall`] unless `scores` has exactly that length.
@@ -224,16 +238,24 @@ impl<'a> Model<'a> {
         scratch: &mut Scratch<'_>,
         scores: &mut [f32],
     ) -> Result<Summary> {
-        let len = request.num_candidates.saturating_mul(self.spec.tasks.len());
-        if scores.len() != len {
-            return Err(Error::at(Status::BufferTooSmall, len));
+        let (inputs, mut b) = self.begin(request, scratch)?;
+        let tasks = self.spec.tasks.len();
+        let rows = request.only.map_or(request.num_candidates, <[u32]>::len);
+        if scores.len() != rows * tasks {
+            return Err(Error::at(Status::BufferTooSmall, rows * tasks));
         }
-        let mut output = Output {
-            order: &mut [],
-            fused: &mut [],
-            scores,
-        };
-        self.rank(request, scratch, &mut output)
+        let mut tally = self.first_look(&inputs, &mut b, &ROW_SIDES)?;
+        scores.fill(0.0);
+        self.each(
+            &inputs,
+            &mut b,
+            TaskSet::MAX,
+            &mut tally,
+            &mut |position, from| {
+                copy_row(from, scores, position);
+            },
+        );
+        Ok(tally.summary)
     }
 
     /// Scores and orders the candidates of `request`.
@@ -250,109 +272,140 @@ impl<'a> Model<'a> {
         scratch: &mut Scratch<'_>,
         output: &mut Output<'_>,
     ) -> Result<Summary> {
-        if self.spec.tasks.is_empty() {
-            return Err(Error::new(Status::Stale));
-        }
-        let inputs = Inputs::check(self, request)?;
+        let (inputs, mut b) = self.begin(request, scratch)?;
         let (candidates, tasks) = (request.num_candidates, self.spec.tasks.len());
-        if output.order.len() > candidates
-            || !matches!(output.fused.len(), len if len == 0 || len == candidates)
+        if !output.fits(candidates)
             || !matches!(output.scores.len(), len if len == 0 || len == candidates * tasks)
         {
             return Err(Error::at(Status::BufferTooSmall, candidates));
         }
-        let need = self.scratch_len(candidates);
-        let mut b = Buffers::new(&self.sizes, scratch, candidates).ok_or(Error::at(
-            Status::BufferTooSmall,
-            need.floats * 4 + need.bytes,
-        ))?;
-        let scored = if request.max_candidates == 0 {
-            candidates
-        } else {
-            request.max_candidates.min(candidates)
-        };
-
-        let mut tally = Tally::default();
-        self.fill(&inputs, &mut b, Side::User, (0, 1), &mut tally);
-        if request.strict {
-            // A first pass over all values, so that nothing is written before the last of them is known to be good.
-            let mut tally = Tally {
-                refused: tally.refused,
-                ..Tally::default()
-            };
-            for candidate in 0..scored {
-                self.fill_candidates(&inputs, &mut b, (candidate, 1), &mut tally);
-            }
-            if let Some(error) = tally.refused {
-                return Err(error);
-            }
-        }
-        self.user_sums(&mut b, &mut ());
+        let mut tally = self.first_look(&inputs, &mut b, &ROW_SIDES)?;
         let live = if output.scores.is_empty() {
             fusion::live(&self.spec, &self.order, request.weights)
         } else {
             TaskSet::MAX
         };
-        for start in (0..scored).step_by(BLOCK) {
-            let rows = BLOCK.min(scored - start);
-            self.fill_candidates(&inputs, &mut b, (start, rows), &mut tally);
-            let mut fused = [0.0; BLOCK];
-            self.score_block(&mut b, rows, live, &mut (), |r, scores| {
-                if let Some(fused) = fused.get_mut(r) {
-                    *fused = self.fuse(request.weights, scores);
-                }
-                let to = dense::row_mut(output.scores, start + r, tasks);
-                for (to, score) in to.iter_mut().zip(scores) {
-                    *to = *score;
-                }
-            });
-            let to = b.fused.get_mut(start..start + rows).unwrap_or_default();
-            for (to, fused) in to.iter_mut().zip(fused) {
-                *to = fused;
+        let fused = core::mem::take(&mut b.fused);
+        fused.fill(f32::NEG_INFINITY);
+        output.scores.fill(0.0);
+        self.each(&inputs, &mut b, live, &mut tally, &mut |position, from| {
+            let candidate = inputs.candidate(position);
+            if let Some(to) = fused.get_mut(candidate) {
+                *to = fusion::fuse(&self.spec, request.weights, from);
             }
-        }
-        b.fused
-            .get_mut(scored..)
-            .unwrap_or_default()
-            .fill(f32::NEG_INFINITY);
-        output
-            .scores
-            .get_mut(scored * tasks..)
-            .unwrap_or_default()
-            .fill(0.0);
-        rerank::top_k(b.fused, output.order);
-        for (to, fused) in output.fused.iter_mut().zip(&*b.fused) {
-            *to = *fused;
-        }
-        tally.summary.scored = scored as u32;
+            copy_row(from, output.scores, candidate);
+        });
+        output.put(fused);
         Ok(tally.summary)
     }
 
-    fn fill_candidates(
-        &self,
-        inputs: &Inputs<'_, '_, '_>,
-        b: &mut Buffers<'_>,
-        range: (usize, usize),
-        tally: &mut Tally,
-    ) {
-        for side in [Side::Item, Side::Candidate, Side::Cross] {
-            self.fill(inputs, b, side, range, tally);
+    /// What every request begins with.
+    fn begin<'r, 'b>(
+        &'r self,
+        request: &'r Request<'r>,
+        scratch: &'b mut Scratch<'_>,
+    ) -> Result<(Inputs<'r, 'r, 'a>, Buffers<'b>)> {
+        let inputs = self.open_request(request)?;
+        let need = self.scratch_len(request.num_candidates);
+        let b = Buffers::new(&self.sizes, scratch, request.num_candidates).ok_or(Error::at(
+            Status::BufferTooSmall,
+            need.floats * 4 + need.bytes,
+        ))?;
+        Ok((inputs, b))
+    }
+
+    fn open_request<'r>(&'r self, request: &'r Request<'r>) -> Result<Inputs<'r, 'r, 'a>> {
+        match self.spec.tasks.is_empty() {
+            true => Err(Error::new(Status::Stale)),
+            false => Inputs::check(self, request),
         }
     }
 
-    /// Fills the first rows of a side with the values of `(first, count)`, for every group. The first one counts.
+    /// Fills the user's side; a strict request is read whole, so that nothing is written before the last value is known to
+    /// be good.
+    fn first_look(
+        &self,
+        inputs: &Inputs<'_, '_, '_>,
+        b: &mut Buffers<'_>,
+        sides: &[Side],
+    ) -> Result<Tally> {
+        let mut tally = Tally::default();
+        self.fill(inputs, b, Side::User, (0, 0, 1), &mut tally);
+        if inputs.strict() {
+            let mut tally = Tally {
+                refused: tally.refused,
+                ..Tally::default()
+            };
+            for position in 0..inputs.scored() {
+                self.fill_rows(inputs, b, sides, (position, 1), &mut tally);
+            }
+            if let Some(error) = tally.refused {
+                return Err(error);
+            }
+        }
+        Ok(tally)
+    }
+
+    /// Scores by position, a block at a time.
+    fn each(
+        &self,
+        inputs: &Inputs<'_, '_, '_>,
+        b: &mut Buffers<'_>,
+        live: TaskSet,
+        tally: &mut Tally,
+        done: &mut dyn FnMut(usize, &[f32]),
+    ) {
+        self.user_sums(b, &mut ());
+        let scored = inputs.scored();
+        for start in (0..scored).step_by(BLOCK) {
+            let rows = BLOCK.min(scored - start);
+            self.fill_rows(inputs, b, &ROW_SIDES, (start, rows), tally);
+            let kept = inputs.kept(start, rows);
+            self.score_block(b, (rows, &kept), live, &mut (), |r, scores| {
+                done(start + r, scores);
+            });
+        }
+        tally.summary.scored = scored as u32;
+    }
+
+    /// Fills rows of a block on some sides; the item side of those alone whose sums were not kept.
+    fn fill_rows(
+        &self,
+        inputs: &Inputs<'_, '_, '_>,
+        b: &mut Buffers<'_>,
+        sides: &[Side],
+        (position, rows): (usize, usize),
+        tally: &mut Tally,
+    ) {
+        for side in sides {
+            #[cfg(feature = "session")]
+            if *side == Side::Item && inputs.has_kept() {
+                for (row, kept) in inputs.kept(position, rows).iter().enumerate().take(rows) {
+                    if kept.is_none() {
+                        self.fill(inputs, b, *side, (position + row, row, 1), tally);
+                    }
+                }
+                continue;
+            }
+            self.fill(inputs, b, *side, (position, 0, rows), tally);
+        }
+    }
+
+    /// Fills rows of a side with the values of `(first position, first row, count)`, for every group. The first one counts.
     fn fill(
         &self,
         inputs: &Inputs<'_, '_, '_>,
         b: &mut Buffers<'_>,
         side: Side,
-        range: (usize, usize),
+        (position, row, rows): (usize, usize, usize),
         tally: &mut Tally,
     ) {
-        inputs.fill(side, range, 0, b.input(&self.sizes, side, 0), tally);
-        for group in 1..self.sizes.groups {
-            let to = b.input(&self.sizes, side, group);
-            inputs.fill(side, range, group, to, &mut Tally::default());
+        for group in 0..self.sizes.groups {
+            let (bytes, stride) = b.input(&self.sizes, side, group);
+            let to = bytes.get_mut(row * stride..).unwrap_or_default();
+            let mut others = Tally::default();
+            let tally = if group == 0 { &mut *tally } else { &mut others };
+            inputs.fill(side, (position, rows), group, (to, stride), tally);
         }
     }
 
@@ -389,6 +442,13 @@ impl<'a> Model<'a> {
         );
         let rows = self.tables.get(index).map_or(&[][..], |t| t.rows);
         dense::row(rows, row as usize * groups + group, dim)
+    }
+}
+
+/// Copies a row of scores to its place among others.
+fn copy_row(from: &[f32], to: &mut [f32], row: usize) {
+    for (to, from) in dense::row_mut(to, row, from.len()).iter_mut().zip(from) {
+        *to = *from;
     }
 }
 

@@ -104,6 +104,10 @@ pub enum Status {
     UnknownTask = 510,
     /// A vector column has a byte above 127.
     VectorByte = 511,
+    /// Item sums are of another model or layout, or were changed; the candidate is in the detail.
+    StaleSums = 512,
+    /// An index of a candidate or slot is past the last one, or candidates do not increase.
+    BadIndex = 513,
 
     /// The state belongs to another layout: reset it.
     StateLayout = 601,
@@ -158,6 +162,11 @@ impl Error {
             candidate: Self::NOWHERE,
             offset: u64::MAX,
         }
+    }
+    /// `status` of `candidate`.
+    #[cfg(feature = "session")]
+    pub const fn candidate(status: Status, candidate: usize) -> Self {
+        Self::cell(status, Self::NOWHERE as usize, candidate)
     }
     /// `status` in the column of `feature` at `candidate`.
     pub const fn cell(status: Status, feature: usize, candidate: usize) -> Self {

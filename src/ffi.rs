@@ -16,6 +16,8 @@ mod model;
 mod pointer;
 mod rank;
 mod scratch;
+#[cfg(feature = "session")]
+mod session;
 mod state;
 mod status;
 
@@ -23,5 +25,7 @@ pub use info::*;
 pub use model::*;
 pub use rank::*;
 pub use scratch::*;
+#[cfg(feature = "session")]
+pub use session::*;
 pub use state::*;
 pub use status::*;

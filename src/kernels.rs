@@ -34,7 +34,7 @@ mod tests;
 pub use generic::{Affine, Part, Rows, Start};
 use generic::{Sums, Tile};
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", feature = "session"))]
 use crate::spec::PANEL;
 use crate::spec::limits;
 
@@ -163,8 +163,21 @@ fn add_products(isa: Isa, tile: &Tile<'_>, sums: &mut Sums) {
         Kind::Dotprod(k) => k.add_products(tile, sums),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Kind::Simd128(k) => k.add_products(tile, sums),
+        #[cfg(all(target_arch = "x86_64", feature = "session"))]
+        Kind::Avx2(k) => k.add_products(tile, sums),
         _ => portable::add_products(tile, sums),
     }
+}
+
+/// The i32 sums of a layer's only part: `see(row, panel, sums)`.
+#[cfg(feature = "session")]
+pub fn sums(isa: Isa, layer: &Affine<'_>, see: &mut dyn FnMut(usize, usize, &[i32; PANEL])) {
+    generic::affine(
+        layer,
+        &mut [],
+        |tile, sums| add_products(isa, tile, sums),
+        |_, row, panel, sums| see(row, panel, sums),
+    );
 }
 
 /// Gets part, row, panel and the sums.
@@ -200,6 +213,14 @@ pub fn quantize(
     scales: &mut [f32],
 ) {
     generic_or_avx2!(isa, quantize(values, (stride, width), bytes, scales));
+}
+
+/// `out[o] = start[o] + sums[o] x scale[o]`: what [`affine`] makes of a part whose sums are known. `sums` are i32, `scale` f32,
+/// both little-endian; a multiple of [`PANEL`] of each.
+#[cfg(feature = "session")]
+#[inline(never)]
+pub fn add_sums(isa: Isa, start: &[f32], sums: &[u8], scale: &[u8], out: &mut [f32]) {
+    generic_or_avx2!(isa, add_sums(start, sums, scale, out));
 }
 
 /// `mixture[j] = Σ_e weights[e] / 2^15 x experts[e][j]` in the order of the experts, whose rows are `stride` apart.

@@ -10,6 +10,9 @@
 
 #[path = "abi/misuse.rs"]
 mod misuse;
+#[cfg(feature = "session")]
+#[path = "abi/session.rs"]
+mod session;
 #[path = "abi/threads.rs"]
 mod threads;
 #[path = "abi/tiny_model.rs"]
@@ -216,6 +219,12 @@ impl Values {
             state_bytes: self.state.len(),
             weights: self.weights.as_ptr(),
             num_weights: 2,
+            only: null(),
+            num_only: 0,
+            item_sums: null(),
+            item_sums_bytes: 0,
+            item_slots: null(),
+            num_item_slots: 0,
         }
     }
 
@@ -550,7 +559,7 @@ fn layout_is_what_the_header_promises() {
     assert_eq!(size_of::<pkr_requirements>(), 8 + P);
     assert_eq!(size_of::<pkr_open_options>(), 8);
     assert_eq!(size_of::<pkr_column>(), 8 + 8 * P);
-    assert_eq!(size_of::<pkr_request>(), 24 + 6 * P);
+    assert_eq!(size_of::<pkr_request>(), 24 + 12 * P);
     assert_eq!(size_of::<pkr_result>(), 24 + 6 * P);
     assert_eq!(size_of::<pkr_key>(), 24 + 2 * P);
     assert_eq!(size_of::<pkr_event>(), 24 + 2 * P);
@@ -561,9 +570,14 @@ fn layout_is_what_the_header_promises() {
     assert_eq!(offset_of!(pkr_column, weights), 8 + 6 * P);
     assert_eq!(offset_of!(pkr_request, time), 16);
     assert_eq!(offset_of!(pkr_request, num_weights), 24 + 5 * P);
+    assert_eq!(offset_of!(pkr_request, num_item_slots), 24 + 11 * P);
     assert_eq!(offset_of!(pkr_result, cut_lists), 20 + 6 * P);
     assert_eq!(offset_of!(pkr_model_information, digest), 24);
     assert_eq!(offset_of!(pkr_model_information, isa), 32 + 3 * P);
+    assert_eq!(
+        offset_of!(pkr_model_information, item_sums_bytes),
+        32 + 5 * P
+    );
     assert_eq!(offset_of!(pkr_event, value), 16);
     assert_eq!(offset_of!(pkr_key, text), 24);
 }

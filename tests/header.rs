@@ -5,7 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCES: [&str; 6] = ["status", "model", "info", "scratch", "rank", "state"];
+const SOURCES: [&str; 7] = [
+    "status", "model", "info", "scratch", "rank", "state", "session",
+];
 const FLAGS: [&str; 6] = [
     "-Wall",
     "-Wextra",

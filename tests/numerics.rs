@@ -6,6 +6,8 @@
 mod live;
 #[path = "numerics/network.rs"]
 mod network;
+#[path = "numerics/session.rs"]
+mod session;
 
 use network::{Real, Tensors, exact, real_link, values};
 use pocketrank::engine::{Model, OpenOptions, Output, Request, Scratch, Summary, Trace};

@@ -6,103 +6,7 @@
  *
  * On any error the order stays the one that the server sent.
  */
-#include "pocketrank.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* Reads a whole file into memory aligned for any type; NULL if it cannot. */
-static unsigned char *read_file(const char *path, size_t *len) {
-  FILE *file = fopen(path, "rb");
-  unsigned char *bytes = NULL;
-  long size;
-  if (file == NULL) return NULL;
-  if (fseek(file, 0, SEEK_END) == 0 && (size = ftell(file)) >= 0 && fseek(file, 0, SEEK_SET) == 0) {
-    *len = (size_t)size;
-    bytes = malloc(*len + 1);
-    if (bytes != NULL && fread(bytes, 1, *len, file) != *len) {
-      free(bytes);
-      bytes = NULL;
-    }
-  }
-  fclose(file);
-  return bytes;
-}
-
-/* ---- The file of requests: parts of little-endian numbers, each on a multiple of 8 bytes (../README.md). ---- */
-
-typedef struct {
-  const unsigned char *at;
-  size_t rest;
-  int bad;
-} reader;
-
-/* The next `count * size` bytes, in place; NULL if count is 0 or the file ends before. */
-static const void *part(reader *r, size_t count, size_t size) {
-  const unsigned char *at = r->at;
-  size_t bytes;
-  if (count > SIZE_MAX / 16) { /* no file is that long */
-    r->bad = 1;
-    return NULL;
-  }
-  bytes = (count * size + 7) / 8 * 8;
-  if (r->bad || bytes > r->rest) {
-    r->bad = 1;
-    return NULL;
-  }
-  r->at += bytes;
-  r->rest -= bytes;
-  return count == 0 ? NULL : (const void *)at;
-}
-
-#define MAX_COLUMNS 128
-
-/* One request; its columns point into the file. */
-static int next_request(reader *r, pkr_request *request, pkr_column *columns) {
-  static const size_t value_bytes[] = {0, 8, 1, 4, 4, 1}; /* by PKR_FORM_* */
-  uint32_t head[8];
-  const uint32_t *forms, *column;
-  const void *p = part(r, 1, sizeof head);
-  size_t i;
-  if (p == NULL) return 0;
-  memcpy(head, p, sizeof head);
-  memset(request, 0, sizeof *request);
-  request->struct_size = sizeof *request;
-  memcpy(&request->time, head, 8);
-  request->num_candidates = head[2];
-  request->max_candidates = head[3];
-  request->flags = head[4];
-  request->columns = columns;
-  request->num_columns = head[5];
-  if (head[5] > MAX_COLUMNS) return 0;
-  forms = part(r, head[5], 24);
-  for (i = 0; i < head[5] && !r->bad; i++) {
-    pkr_column *c = &columns[i];
-    column = forms + 6 * i;
-    if (column[0] > PKR_FORM_BYTES) return 0;
-    memset(c, 0, sizeof *c);
-    c->struct_size = sizeof *c;
-    c->form = column[0];
-    /* An empty list has somewhere to be: with NULL in every pointer the column would be missing. */
-    c->values = column[0] == PKR_FORM_MISSING ? NULL : r->at;
-    part(r, column[1], value_bytes[column[0]]);
-    c->count = column[1];
-    c->offsets = part(r, column[2], 4);
-    c->num_offsets = column[2];
-    c->list_offsets = part(r, column[3], 4);
-    c->num_list_offsets = column[3];
-    c->weights = part(r, column[4], 4);
-    c->num_weights = column[4];
-  }
-  request->state = part(r, head[6], 1);
-  request->state_bytes = head[6];
-  request->weights = part(r, head[7], 4);
-  request->num_weights = head[7];
-  return !r->bad;
-}
-
-/* ---- The app ---- */
+#include "requests.h"
 
 static void print_bits(const char *name, const float *values, size_t len) {
   size_t i;
@@ -188,7 +92,7 @@ int main(int argc, char **argv) {
   unsigned char *model_bytes, *file;
   void *model_memory = NULL, *scratch_memory = NULL;
   size_t model_len = 0, file_len = 0, num_tasks = 0;
-  uint32_t counts[2], most = 1, cpu = PKR_CPU_AUTO;
+  uint32_t count = 0, most = 1, cpu = PKR_CPU_AUTO;
   unsigned long i;
   pkr_model *model = NULL;
   pkr_scratch *scratch = NULL;
@@ -209,15 +113,11 @@ int main(int argc, char **argv) {
   }
   model_bytes = read_file(argv[1], &model_len);
   file = read_file(argv[2], &file_len);
-  if (model_bytes == NULL || file == NULL || file_len < 16 || memcmp(file, "PKRREQ1\n", 8) != 0) {
+  if (model_bytes == NULL || !open_requests(&requests, file, file_len, &count)) {
     fprintf(stderr, "rank: cannot read %s\n", model_bytes == NULL ? argv[1] : argv[2]);
     return 4;
   }
-  memcpy(counts, file + 8, sizeof counts);
-  requests.at = file + 16;
-  requests.rest = file_len - 16;
-  requests.bad = 0;
-  for (ahead = requests, i = 0; i < counts[0] && next_request(&ahead, &request, columns); i++) {
+  for (ahead = requests, i = 0; i < count && next_request(&ahead, &request, columns); i++) {
     if (request.num_candidates > most) most = request.num_candidates;
   }
 
@@ -239,7 +139,7 @@ int main(int argc, char **argv) {
     }
   }
 
-  for (i = 0; i < counts[0]; i++) {
+  for (i = 0; i < count; i++) {
     if (!next_request(&requests, &request, columns) ||
         !rank(model, scratch, status, i, &request, num_tasks)) {
       fprintf(stderr, "rank: request %lu cannot be read\n", i);

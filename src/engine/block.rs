@@ -1,13 +1,16 @@
 //! The network over one block of candidates: first layer -> experts -> gates -> mixture -> towers -> heads.
 
 use super::dense::{add_fed, head, row, row_mut, stride};
-use super::{Dense, Model, Scratch};
-use crate::fusion::{self, TaskSet};
+use super::inputs::Kept;
+use super::{Dense, Model, ROW_SIDES, Scratch};
+use crate::fusion::TaskSet;
 use crate::kernels::{self, Affine, Isa, Part, Rows, Start};
 use crate::math::{ACTIVATION_MIN, clamp, relu, sigmoid};
 use crate::spec::{FedValue, Layer, Side, Task, limits, padded};
 
 mod gate;
+#[cfg(feature = "session")]
+mod kept;
 mod score;
 mod sizes;
 
@@ -96,15 +99,14 @@ impl Model<'_> {
     pub(super) fn user_sums(&self, b: &mut Buffers<'_>, see: &mut impl See) {
         let bias =
             |group: usize| Start::Bytes(self.first_bias.get(group).copied().unwrap_or_default());
-        self.first(&[Side::User], &b.inputs, 1, &bias, b.base, see);
+        self.first(&[Side::User], (&b.inputs, 0, 1), &bias, b.base, see);
     }
 
-    /// First layer's sums of `rows` rows of every group over `sides`: out = start + the sides' sums, in their order.
+    /// First layer's sums of `(first row, rows)` of every group over `sides`: out = start + the sides' sums, in their order.
     fn first<'x>(
         &self,
         sides: &[Side],
-        inputs: &[&mut [u8]; 4],
-        rows: usize,
+        (inputs, first_row, rows): (&[&mut [u8]; 4], usize, usize),
         start: &dyn Fn(usize) -> Start<'x>,
         out: &mut [f32],
         see: &mut impl See,
@@ -114,18 +116,8 @@ impl Model<'_> {
             let mut parts = [Part::default(); 4];
             let mut names = [Layer::Head { task: 0 }; 4];
             for ((part, name), side) in parts.iter_mut().zip(&mut names).zip(sides) {
-                let bytes = inputs.get(*side as usize).map_or(&[][..], |b| &**b);
-                let layer = self.first.get(group * Side::ALL.len() + *side as usize);
-                let layer = layer.copied().unwrap_or_default();
                 *name = Layer::First { group, side: *side };
-                *part = Part {
-                    bytes: row(bytes, group, s.side_bytes(*side)),
-                    stride: s.stride(*side),
-                    weight: layer.weight,
-                    scale: layer.scale,
-                    zero: layer.zero_bias,
-                    quads: layer.quads,
-                };
+                *part = self.part(inputs, group, *side, first_row);
             }
             let layer = Affine {
                 parts: parts.get(..sides.len()).unwrap_or_default(),
@@ -143,21 +135,58 @@ impl Model<'_> {
         }
     }
 
-    /// Scores of `rows` candidates (at most [`BLOCK`]) whose input bytes stand in `b`; calls `done` with each row and
-    /// its task scores, 0 for a task that is not `live`.
+    /// First layer's sums of a block.
+    fn first_of_rows(
+        &self,
+        b: &mut Buffers<'_>,
+        (rows, kept): (usize, &Kept<'_>),
+        see: &mut impl See,
+    ) {
+        #[cfg(feature = "session")]
+        if kept.iter().any(Option::is_some) {
+            return self.first_with_kept(b, (rows, kept), see);
+        }
+        let _ = kept;
+        let base = |group: usize| Start::Floats(row(b.base, group, self.sizes.group));
+        self.first(&ROW_SIDES, (&b.inputs, 0, rows), &base, b.sums, see);
+    }
+
+    /// A side's part of a group's first layer, over its rows of inputs from `first_row` on.
+    fn part<'x>(
+        &'x self,
+        inputs: &'x [&mut [u8]; 4],
+        group: usize,
+        side: Side,
+        first_row: usize,
+    ) -> Part<'x> {
+        let s = &self.sizes;
+        let bytes = inputs.get(side as usize).map_or(&[][..], |b| &**b);
+        let bytes = row(bytes, group, s.side_bytes(side));
+        let layer = self.first.get(group * Side::ALL.len() + side as usize);
+        let layer = layer.copied().unwrap_or_default();
+        Part {
+            bytes: bytes.get(first_row * s.stride(side)..).unwrap_or_default(),
+            stride: s.stride(side),
+            weight: layer.weight,
+            scale: layer.scale,
+            zero: layer.zero_bias,
+            quads: layer.quads,
+        }
+    }
+
+    /// Scores of `rows` candidates (at most [`BLOCK`]) whose input bytes or kept item sums stand in `b` and `kept`; calls
+    /// `done` with each row and its task scores, 0 for a task that is not `live`.
     pub(super) fn score_block(
         &self,
         b: &mut Buffers<'_>,
-        rows: usize,
+        (rows, kept): (usize, &Kept<'_>),
         live: TaskSet,
         see: &mut impl See,
         mut done: impl FnMut(usize, &[f32]),
     ) {
         let (spec, s) = (&self.spec, &self.sizes);
         let rows = rows.min(BLOCK);
-        let base = |group: usize| Start::Floats(row(b.base, group, s.group));
-        let sides = [Side::Item, Side::Candidate, Side::Cross];
-        self.first(&sides, &b.inputs, rows, &base, b.sums, see);
+        self.first_of_rows(b, (rows, kept), see);
         self.experts(b, s, rows, see);
         let (mut scores, mut logits): (Scores, Scores) = Default::default();
         for task in self.order.iter().map(|t| usize::from(*t)) {
@@ -344,11 +373,6 @@ impl Model<'_> {
     ) {
         let sums = sums.get(column..).unwrap_or_default();
         kernels::quantize(self.isa, sums, (self.sizes.first, width), bytes, scales);
-    }
-
-    /// Fused score of one candidate.
-    pub(super) fn fuse(&self, weights: Option<&[f32]>, scores: &[f32]) -> f32 {
-        fusion::fuse(&self.spec, weights, scores)
     }
 }
 

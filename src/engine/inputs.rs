@@ -9,6 +9,11 @@ use crate::features::{self, Pool};
 use crate::spec::{Encoding, Feature, IdType, Lookup, Side, Source};
 
 mod check;
+mod kept;
+
+#[cfg(feature = "session")]
+pub(super) use check::check_weights;
+pub(super) use kept::Kept;
 
 /// A request next to the model that reads it.
 #[derive(Clone, Copy)]
@@ -47,6 +52,10 @@ enum Id {
 }
 
 impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
+    pub fn strict(&self) -> bool {
+        self.request.strict
+    }
+
     fn id_type(&self, table: u8) -> Option<IdType> {
         match self.model.spec.tables.get(usize::from(table))?.lookup {
             Lookup::Hash(id) | Lookup::Vocabulary(id) => Some(id),
@@ -54,12 +63,12 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         }
     }
 
-    /// Writes the input bytes of `side` for `rows` candidates from `index` on (0 and 1 for the user side) to `bytes`,
+    /// Writes the input bytes of `side` for `rows` positions from `position` on (0 and 1 for the user side) to `bytes`,
     /// `[rows, stride]`: feature by feature, since what a feature is costs more to find out than its bytes.
     pub fn fill(
         &self,
         side: Side,
-        (index, rows): (usize, usize),
+        (position, rows): (usize, usize),
         group: usize,
         (bytes, stride): (&mut [u8], usize),
         tally: &mut Tally,
@@ -74,14 +83,11 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             let len: usize = parts.iter().flatten().map(|part| part.dim).sum();
             for r in 0..rows {
                 let here = bytes.get_mut(r * stride + at..r * stride + at + len);
-                self.fill_feature(
-                    i,
-                    feature,
-                    index + r,
-                    group,
-                    here.unwrap_or_default(),
-                    tally,
-                );
+                let index = match side {
+                    Side::User => 0,
+                    _ => self.candidate(position + r),
+                };
+                self.fill_feature(i, feature, index, group, here.unwrap_or_default(), tally);
             }
             at += len;
         }

@@ -1,5 +1,7 @@
 //! What the app hands to a ranking call, and what it gets back.
 
+use crate::rerank;
+
 /// The values of one feature for one request. `User` features have one value (or one list); all others have one
 /// per candidate.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +74,27 @@ pub struct Request<'r> {
     pub max_candidates: usize,
     /// Refuse missing, non-finite and unknown values instead of counting them.
     pub strict: bool,
+    /// Candidates to score, by increasing index; `None` is all. Needs feature `session`.
+    pub only: Option<&'r [u32]>,
+    /// Item sums that were kept; `None` computes all. Needs feature `session`.
+    pub item_sums: Option<ItemSums<'r>>,
+}
+
+/// Sums of the first layer over the item side that the app kept, made by
+/// [`Model::item_sums`](super::Model::item_sums): all that a request needs of a candidate's item features, whose columns
+/// are then read only where another feature is keyed by them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ItemSums<'r> {
+    /// Slots of [`Model::item_sums_bytes`](super::Model::item_sums_bytes) each, at any address.
+    pub bytes: &'r [u8],
+    /// The slot of each candidate, [`ItemSums::NONE`] for one whose sums are computed here. Empty: candidate i has
+    /// slot i.
+    pub slots: &'r [u32],
+}
+
+impl ItemSums<'_> {
+    /// "No slot".
+    pub const NONE: u32 = u32::MAX;
 }
 
 /// Where results go. Nothing is written unless the call succeeds.
@@ -83,6 +106,22 @@ pub struct Output<'o> {
     pub fused: &'o mut [f32],
     /// Scores `[num_candidates, num_tasks]`, or empty. Unscored candidates get 0.
     pub scores: &'o mut [f32],
+}
+
+impl Output<'_> {
+    /// Whether order and fused scores are as long as a request of so many candidates allows.
+    pub(super) fn fits(&self, candidates: usize) -> bool {
+        let fused = self.fused.len();
+        self.order.len() <= candidates && (fused == 0 || fused == candidates)
+    }
+
+    /// Writes the order by fused scores, and these.
+    pub(super) fn put(&mut self, fused: &[f32]) {
+        rerank::top_k(fused, self.order);
+        for (to, fused) in self.fused.iter_mut().zip(fused) {
+            *to = *fused;
+        }
+    }
 }
 
 /// What happened in a successful call.

@@ -1,7 +1,7 @@
 //! What happens between a request and its scores, for tests, oracles and explanations.
 
 use super::block::{Buffers, See};
-use super::inputs::{Inputs, Tally};
+use super::inputs::{Inputs, Kept, Tally};
 use super::{Model, Request, Scratch};
 use crate::error::{Error, Result, Status};
 use crate::fusion::TaskSet;
@@ -89,11 +89,17 @@ impl Model<'_> {
         self.user_sums(&mut b, &mut Report(see));
         let mut scores = [0.0; crate::spec::limits::TASKS];
         let tasks = self.spec.tasks.len();
-        self.score_block(&mut b, 1, TaskSet::MAX, &mut Report(see), |_, from| {
-            for (to, from) in scores.iter_mut().zip(from) {
-                *to = *from;
-            }
-        });
+        self.score_block(
+            &mut b,
+            (1, &Kept::default()),
+            TaskSet::MAX,
+            &mut Report(see),
+            |_, from| {
+                for (to, from) in scores.iter_mut().zip(from) {
+                    *to = *from;
+                }
+            },
+        );
         see(Trace::Scores(scores.get(..tasks).unwrap_or_default()));
         Ok(())
     }

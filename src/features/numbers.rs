@@ -54,12 +54,14 @@ impl NumberGrid {
         ((usize::from(steps) + j) / usize::from(self.bytes.max(1))).min(127) as u8
     }
 
-    /// Writes the bytes of `x`, as many as `to` has.
+    /// Writes the bytes of `x`, as many as `to` has: [`byte`](Self::byte) of each, by one division.
     #[inline]
     pub fn quantize(&self, x: f32, to: &mut [u8]) {
-        let steps = self.steps(x);
+        let (steps, bytes) = (self.steps(x), u16::from(self.bytes.max(1)));
+        let (whole, rest) = (steps / bytes, usize::from(steps % bytes));
         for (j, to) in to.iter_mut().enumerate() {
-            *to = self.byte(steps, j);
+            let carry = u16::from(rest + j >= usize::from(bytes));
+            *to = (whole + carry).min(127) as u8;
         }
     }
 

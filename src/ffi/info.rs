@@ -41,6 +41,8 @@ pub struct pkr_model_information {
     pub isa: *const c_char,
     /// Bytes of it.
     pub isa_bytes: usize,
+    /// Bytes of one item's kept sums; 0: the model has no item features, or the library no sessions.
+    pub item_sums_bytes: usize,
 }
 
 // SAFETY: repr(C), begins with struct_size, integers and raw pointers only.
@@ -219,6 +221,10 @@ pub unsafe extern "C" fn pkr_model_info(
             name_bytes: spec.name.len(),
             isa: model.isa().name().as_ptr().cast(),
             isa_bytes: model.isa().name().len(),
+            #[cfg(feature = "session")]
+            item_sums_bytes: model.item_sums_bytes(),
+            #[cfg(not(feature = "session"))]
+            item_sums_bytes: 0,
         })
     };
     // SAFETY: by this function's contract.

@@ -4,10 +4,10 @@ use core::mem::MaybeUninit;
 use core::ptr::addr_of_mut;
 
 use super::model::{open_model, pkr_model};
-use super::pointer::{Inputs, Versioned, call};
+use super::pointer::{Inputs, Outputs, Plain, Versioned, call};
 use super::scratch::{open_scratch, pkr_scratch};
 use super::status::{pkr_error_detail, pkr_status};
-use crate::engine::{Column, Lists, Output, Request};
+use crate::engine::{Column, ItemSums, Lists, Model, Output, Request, Summary};
 use crate::error::{Error, Result, Status};
 
 /// The app has no values: `values` and all else are ignored.
@@ -57,6 +57,9 @@ unsafe impl Versioned for pkr_column {}
 /// Flag of a request: answer with a 5xx status where a value is missing, not finite or unknown, instead of counting it.
 pub const PKR_STRICT: u32 = 1;
 
+/// A candidate whose item sums were not kept.
+pub const PKR_NO_SLOT: u32 = 0xFFFFFFFF;
+
 /// One request.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +87,19 @@ pub struct pkr_request {
     pub weights: *const f32,
     /// Terms of the model, or 0 with NULL.
     pub num_weights: usize,
+    /// Candidates to score, by increasing index; NULL: all. Needs a library with sessions.
+    pub only: *const u32,
+    /// How many; at most `num_candidates`.
+    pub num_only: usize,
+    /// Item sums that were kept, in slots of `item_sums_bytes` of `pkr_model_info`: what `pkr_item_sums` wrote. NULL: none.
+    /// Columns of item features are then read only where other features are keyed by them. Needs a library with sessions.
+    pub item_sums: *const u8,
+    /// Bytes of all slots.
+    pub item_sums_bytes: usize,
+    /// The slot of each candidate, PKR_NO_SLOT for one whose sums are computed here. NULL: candidate i has slot i.
+    pub item_slots: *const u32,
+    /// `num_candidates`, or 0 with NULL.
+    pub num_item_slots: usize,
 }
 
 // SAFETY: repr(C), begins with struct_size, integers and raw pointers only.
@@ -222,6 +238,116 @@ unsafe fn columns<'r>(
     Ok(unsafe { into.assume_init_ref() })
 }
 
+/// Elements that may be left out: `None` for NULL and no elements.
+///
+/// # Safety
+/// As [`Inputs::slice`].
+pub(super) unsafe fn optional<'r, T: Plain>(
+    inputs: Inputs<'_>,
+    pointer: *const T,
+    len: usize,
+) -> Result<Option<&'r [T]>> {
+    match pointer.is_null() && len == 0 {
+        true => Ok(None),
+        // SAFETY: by this function's contract.
+        false => Ok(Some(unsafe { inputs.slice(pointer, len)? })),
+    }
+}
+
+/// A request with as many candidates as a scratch was made for.
+///
+/// # Safety
+/// As [`Inputs::structure`].
+pub(super) unsafe fn read_request(
+    inputs: Inputs<'_>,
+    request: *const pkr_request,
+    candidates_max: usize,
+) -> Result<pkr_request> {
+    // SAFETY: by this function's contract.
+    let asked = unsafe { inputs.structure(request)? };
+    match asked.num_candidates as usize {
+        n if n == 0 || n > candidates_max => Err(Error::at(Status::CandidateCount, candidates_max)),
+        _ => Ok(asked),
+    }
+}
+
+/// The engine's view of a request to `model`, whose columns go into `parts`.
+///
+/// # Safety
+/// Unless NULL or misaligned, `request` and every pointer in it lead to as much live memory as is stated.
+pub(super) unsafe fn request_of<'r>(
+    inputs: Inputs<'_>,
+    request: *const pkr_request,
+    model: &Model<'_>,
+    (candidates_max, into): (usize, &'r mut [MaybeUninit<Column<'r>>]),
+) -> Result<Request<'r>> {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let asked = read_request(inputs, request, candidates_max)?;
+        let num_candidates = asked.num_candidates as usize;
+        if asked.flags & !PKR_STRICT != 0 {
+            return Err(Error::new(Status::BadOption));
+        }
+        let features = model.spec().features.len();
+        if asked.num_columns > features {
+            return Err(Error::feature(Status::UnknownFeature, features));
+        }
+        let item_sums = optional(inputs, asked.item_sums, asked.item_sums_bytes)?;
+        let slots = optional(inputs, asked.item_slots, asked.num_item_slots)?;
+        Ok(Request {
+            num_candidates,
+            columns: columns(inputs, asked.columns, asked.num_columns, into)?,
+            state: optional(inputs, asked.state, asked.state_bytes)?,
+            time: asked.time,
+            weights: optional(inputs, asked.weights, asked.num_weights)?,
+            max_candidates: asked.max_candidates as usize,
+            strict: asked.flags & PKR_STRICT != 0,
+            only: optional(inputs, asked.only, asked.num_only)?,
+            item_sums: item_sums.map(|bytes| ItemSums {
+                bytes,
+                slots: slots.unwrap_or_default(),
+            }),
+        })
+    }
+}
+
+/// Where `result` wants order, fused scores and scores of `num_candidates`.
+///
+/// # Safety
+/// As [`Outputs::structure`] and [`Outputs::slice`], for `result` and the outputs that it names.
+pub(super) unsafe fn output_of<'o>(
+    outputs: &mut Outputs,
+    result: *mut pkr_result,
+    num_candidates: usize,
+    num_tasks: usize,
+) -> Result<Output<'o>> {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let wanted = outputs.structure(result)?;
+        let num_scores = num_candidates.saturating_mul(num_tasks);
+        Ok(Output {
+            order: outputs.slice(wanted.order, wanted.order_len.min(num_candidates))?,
+            fused: outputs.slice(wanted.fused, output_len(wanted.fused_len, num_candidates)?)?,
+            scores: outputs.slice(wanted.scores, output_len(wanted.scores_len, num_scores)?)?,
+        })
+    }
+}
+
+/// Writes what happened.
+///
+/// # Safety
+/// `result` was claimed.
+pub(super) unsafe fn summarize(result: *mut pkr_result, summary: &Summary) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        addr_of_mut!((*result).scored).write(summary.scored);
+        addr_of_mut!((*result).missing).write(summary.missing);
+        addr_of_mut!((*result).not_finite).write(summary.not_finite);
+        addr_of_mut!((*result).unknown_ids).write(summary.unknown_ids);
+        addr_of_mut!((*result).cut_lists).write(summary.cut_lists);
+    }
+}
+
 /// Scores and orders the candidates of one request. On any error nothing but `detail` is written: keep the order that
 /// the server sent.
 ///
@@ -246,56 +372,20 @@ pub unsafe extern "C" fn pkr_rank(
     // SAFETY: the pointers are as `Outputs` and `Inputs` need them by this function's contract.
     unsafe {
         call(detail, |outputs| {
-            let wanted = outputs.structure(result)?;
             let mut parts = open_scratch(outputs, scratch)?;
-            // Read before the outputs are claimed, since it says how much of them is used; checked against them below.
-            let asked = outputs.seal().structure(request)?;
+            // Read before the outputs are claimed, since they say how much of them is used; checked against them below.
+            let asked = read_request(outputs.seal(), request, parts.candidates_max)?;
+            let num_candidates = asked.num_candidates as usize;
             let handle = model;
             let model = open_model(outputs.seal(), handle)?.model();
-            let num_candidates = asked.num_candidates as usize;
-            if num_candidates == 0 || num_candidates > parts.candidates_max {
-                return Err(Error::at(Status::CandidateCount, parts.candidates_max));
-            }
-            if asked.flags & !PKR_STRICT != 0 {
-                return Err(Error::new(Status::BadOption));
-            }
-            let num_scores = num_candidates * model.spec().tasks.len();
-            let mut output = Output {
-                order: outputs.slice(wanted.order, wanted.order_len.min(num_candidates))?,
-                fused: outputs
-                    .slice(wanted.fused, output_len(wanted.fused_len, num_candidates)?)?,
-                scores: outputs.slice(wanted.scores, output_len(wanted.scores_len, num_scores)?)?,
-            };
+            let num_tasks = model.spec().tasks.len();
+            let mut output = output_of(outputs, result, num_candidates, num_tasks)?;
             let inputs = outputs.seal();
-            inputs.structure(request)?;
             open_model(inputs, handle)?;
-            if asked.num_columns > model.spec().features.len() {
-                return Err(Error::feature(
-                    Status::UnknownFeature,
-                    model.spec().features.len(),
-                ));
-            }
-            let request = Request {
-                num_candidates,
-                columns: columns(inputs, asked.columns, asked.num_columns, parts.columns)?,
-                state: match asked.state.is_null() && asked.state_bytes == 0 {
-                    true => None,
-                    false => Some(inputs.slice(asked.state, asked.state_bytes)?),
-                },
-                time: asked.time,
-                weights: match asked.weights.is_null() && asked.num_weights == 0 {
-                    true => None,
-                    false => Some(inputs.slice(asked.weights, asked.num_weights)?),
-                },
-                max_candidates: asked.max_candidates as usize,
-                strict: asked.flags & PKR_STRICT != 0,
-            };
+            let into = (parts.candidates_max, parts.columns);
+            let request = request_of(inputs, request, model, into)?;
             let summary = model.rank(&request, &mut parts.scratch, &mut output)?;
-            addr_of_mut!((*result).scored).write(summary.scored);
-            addr_of_mut!((*result).missing).write(summary.missing);
-            addr_of_mut!((*result).not_finite).write(summary.not_finite);
-            addr_of_mut!((*result).unknown_ids).write(summary.unknown_ids);
-            addr_of_mut!((*result).cut_lists).write(summary.cut_lists);
+            summarize(result, &summary);
             Ok(())
         })
     }

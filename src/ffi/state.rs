@@ -168,6 +168,41 @@ pub unsafe extern "C" fn pkr_row_of(
     }
 }
 
+/// Hands the engine's view of an event to `apply`.
+///
+/// # Safety
+/// Unless NULL or misaligned, `event` and every pointer in it lead to as much live memory as is stated.
+pub(super) unsafe fn with_event(
+    inputs: Inputs<'_>,
+    model: &Model<'static>,
+    event: *const pkr_event,
+    apply: impl FnOnce(&Event<'_>) -> Result<()>,
+) -> Result<()> {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let event = inputs.structure(event)?;
+        if event.reserved != 0 {
+            return Err(Error::new(Status::BadOption));
+        }
+        let label = u8::try_from(event.label).map_err(|_| Error::new(Status::UnknownLabel))?;
+        inputs.apart(Span::of(event.keys, event.num_keys)?)?;
+        let mut keys = Vec::<Key, { limits::FEATURES }>::new();
+        for i in 0..event.num_keys {
+            let value = inputs.structure(event.keys.add(i))?;
+            if let Some(key) = key(inputs, model, &value)? {
+                keys.push(key)
+                    .map_err(|_| Error::at(Status::OverLimit, limits::FEATURES))?;
+            }
+        }
+        apply(&Event {
+            time: event.time,
+            label,
+            value: event.value,
+            keys: &keys,
+        })
+    }
+}
+
 /// The user state behind a pointer, for writing.
 ///
 /// # Safety
@@ -231,29 +266,9 @@ pub unsafe extern "C" fn pkr_state_apply(
             let state = open_state(outputs, state, state_bytes)?;
             let inputs = outputs.seal();
             let model = open_model(inputs, model)?.model();
-            let event = inputs.structure(event)?;
-            if event.reserved != 0 {
-                return Err(Error::new(Status::BadOption));
-            }
-            let label = u8::try_from(event.label).map_err(|_| Error::new(Status::UnknownLabel))?;
-            inputs.apart(Span::of(event.keys, event.num_keys)?)?;
-            let mut keys = Vec::<Key, { limits::FEATURES }>::new();
-            for i in 0..event.num_keys {
-                let value = inputs.structure(event.keys.add(i))?;
-                if let Some(key) = key(inputs, model, &value)? {
-                    keys.push(key)
-                        .map_err(|_| Error::at(Status::OverLimit, limits::FEATURES))?;
-                }
-            }
-            model.state_apply(
-                state,
-                &Event {
-                    time: event.time,
-                    label,
-                    value: event.value,
-                    keys: &keys,
-                },
-            )
+            with_event(inputs, model, event, |event| {
+                model.state_apply(state, event)
+            })
         })
     }
 }

@@ -91,6 +91,10 @@ pub const PKR_ERR_BAD_WEIGHT: pkr_status = 509;
 pub const PKR_ERR_UNKNOWN_TASK: pkr_status = 510;
 /// A vector column has a byte above 127.
 pub const PKR_ERR_VECTOR_BYTE: pkr_status = 511;
+/// Item sums are of another model or layout, or were changed; the candidate is in the detail. Make them again.
+pub const PKR_ERR_STALE_SUMS: pkr_status = 512;
+/// An index of a candidate or slot is past the last one, or candidates do not increase.
+pub const PKR_ERR_BAD_INDEX: pkr_status = 513;
 /// The state belongs to another layout: reset it.
 pub const PKR_ERR_STATE_LAYOUT: pkr_status = 601;
 /// The state's checksum does not match: reset it.
@@ -150,6 +154,8 @@ names!(
     PKR_ERR_BAD_WEIGHT
     PKR_ERR_UNKNOWN_TASK
     PKR_ERR_VECTOR_BYTE
+    PKR_ERR_STALE_SUMS
+    PKR_ERR_BAD_INDEX
     PKR_ERR_STATE_LAYOUT
     PKR_ERR_STATE_CORRUPT
     PKR_ERR_UNKNOWN_LABEL

@@ -2,7 +2,9 @@
 
 use core::arch::x86_64::*;
 
-use super::generic::{self, Affine, Tile};
+#[cfg(feature = "session")]
+use super::generic::Sums;
+use super::generic::{self, Affine, Start, Tile};
 use super::{BLOCK, unroll};
 use crate::math::{ACTIVATION_MAX, ROUND};
 use crate::spec::{GROUP, PANEL, limits};
@@ -34,6 +36,19 @@ impl Avx2 {
     pub fn affine(self, layer: &Affine<'_>, out: &mut [f32]) {
         // SAFETY: an `Avx2` exists, so the CPU has it.
         unsafe { affine(layer, out) }
+    }
+
+    /// See [`portable::add_products`](super::portable::add_products).
+    #[cfg(feature = "session")]
+    pub fn add_products(self, tile: &Tile<'_>, sums: &mut Sums) {
+        // SAFETY: an `Avx2` exists, so the CPU has it.
+        unsafe { add_products(tile, sums) }
+    }
+
+    #[cfg(feature = "session")]
+    pub fn add_sums(self, start: &[f32], sums: &[u8], scale: &[u8], out: &mut [f32]) {
+        // SAFETY: an `Avx2` exists, so the CPU has it.
+        unsafe { add_sums(start, sums, scale, out) }
     }
 
     pub fn quantize(
@@ -90,6 +105,13 @@ fn rows<const M: usize>(
     out: &mut [f32],
 ) {
     let mut sums = [start; M];
+    if let Start::Out = layer.start {
+        unroll!(R in [0 1 2 3] {
+            if R < M {
+                sums[R] = floats(&layer.panel_of(out, panel, row + R));
+            }
+        });
+    }
     let row_scales = layer.rows.scales.get(row..row + M);
     for part in layer.parts {
         let Some(tile) = part.tile(panel, row, M) else {
@@ -234,6 +256,30 @@ fn write(values: &[f32], inv: f32, bytes: &mut [u8]) {
     let mut rest = rest.iter();
     for to in to_rest {
         *to = rest.next().map_or(0, |x| generic::byte(*x, inv));
+    }
+}
+
+#[cfg(feature = "session")]
+#[target_feature(enable = "avx2")]
+fn add_sums(start: &[f32], sums: &[u8], scale: &[u8], out: &mut [f32]) {
+    generic::add_sums(start, sums, scale, out);
+}
+
+/// Row by row: for sums that are made once and kept.
+#[cfg(feature = "session")]
+#[target_feature(enable = "avx2")]
+fn add_products(tile: &Tile<'_>, sums: &mut Sums) {
+    for (sums, bytes) in sums
+        .iter_mut()
+        .zip(tile.bytes.chunks_exact(tile.stride.max(1)))
+    {
+        let [acc] = sums_of::<1>(&Tile { bytes, ..*tile }, false, words(sums));
+        // SAFETY: two vectors of 8 i32 are a panel of 16.
+        unsafe {
+            let to = sums.as_mut_ptr().cast::<__m256i>();
+            _mm256_storeu_si256(to, acc[0]);
+            _mm256_storeu_si256(to.add(1), acc[1]);
+        }
     }
 }
 

@@ -22,6 +22,16 @@ pub struct Affine<'a> {
     pub relu: bool,
 }
 
+impl Affine<'_> {
+    /// A panel of a row of `out`.
+    #[inline(always)]
+    pub(super) fn panel_of(&self, out: &[f32], panel: usize, row: usize) -> [f32; PANEL] {
+        let begin = row * self.rows.stride + self.column + panel * PANEL;
+        let values = out.get(begin..).and_then(|out| out.first_chunk());
+        values.copied().unwrap_or_default()
+    }
+}
+
 /// The rows of a layer.
 #[derive(Clone, Copy)]
 pub struct Rows<'a> {
@@ -93,6 +103,8 @@ pub enum Start<'a> {
     Floats(&'a [f32]),
     /// Little-endian.
     Bytes(&'a [u8]),
+    /// What `out` holds already, row by row.
+    Out,
 }
 
 impl Start<'_> {
@@ -101,6 +113,7 @@ impl Start<'_> {
         match self {
             Self::Floats(x) => x.as_chunks().0.get(panel).copied().unwrap_or_default(),
             Self::Bytes(bytes) => floats(bytes, panel),
+            Self::Out => [0.0; PANEL],
         }
     }
 }
@@ -144,6 +157,11 @@ pub(super) fn affine(
             let Some(sums) = sums.get_mut(..rows) else {
                 return;
             };
+            if let Start::Out = layer.start {
+                for (m, sums) in sums.iter_mut().enumerate() {
+                    *sums = layer.panel_of(out, panel, row + m);
+                }
+            }
             for (at, part) in layer.parts.iter().enumerate() {
                 let Some(tile) = part.tile(panel, row, rows) else {
                     continue;
@@ -173,6 +191,28 @@ fn add(
         let row_scale = row_scales.and_then(|s| s.get(m)).copied().unwrap_or(1.0);
         for ((sum, acc), scale) in sums.iter_mut().zip(acc).zip(scale) {
             *sum += *acc as f32 * (*scale * row_scale);
+        }
+    }
+}
+
+/// See [`add_sums`](super::add_sums).
+#[cfg(feature = "session")]
+#[inline(always)]
+pub(super) fn add_sums(start: &[f32], sums: &[u8], scale: &[u8], out: &mut [f32]) {
+    let (start, sums) = (
+        start.as_chunks::<PANEL>().0,
+        sums.as_chunks::<{ 4 * PANEL }>().0,
+    );
+    let rows = out
+        .as_chunks_mut::<PANEL>()
+        .0
+        .iter_mut()
+        .zip(start)
+        .zip(sums);
+    for (panel, ((out, start), sums)) in rows.enumerate() {
+        let (sums, scale) = (ints(sums, 0), floats(scale, panel));
+        for (((out, start), sum), scale) in out.iter_mut().zip(start).zip(sums).zip(scale) {
+            *out = *start + sum as f32 * scale;
         }
     }
 }

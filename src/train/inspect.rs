@@ -45,6 +45,8 @@ pub struct Inspection {
     pub scratch: Vec<ScratchInfo>,
     /// Bytes of one user's state.
     pub state_bytes: usize,
+    /// Bytes of one item's kept sums; 0 without item features.
+    pub item_sums_bytes: usize,
 }
 
 /// A section of the file.
@@ -319,6 +321,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
         multiply_adds: multiply_adds(spec),
         scratch: scratch.to_vec(),
         state_bytes: model.state_bytes(),
+        item_sums_bytes: model.item_sums_bytes(),
     })
 }
 
@@ -490,7 +493,8 @@ impl fmt::Display for Inspection {
                 if s.candidates == 1 { "" } else { "s" }
             )?;
         }
-        writeln!(f, "user state     {} bytes", self.state_bytes)
+        writeln!(f, "user state     {} bytes", self.state_bytes)?;
+        writeln!(f, "item sums      {} bytes an item", self.item_sums_bytes)
     }
 }
 

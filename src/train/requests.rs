@@ -127,6 +127,7 @@ impl OwnedRequest {
             weights: self.weights.as_deref(),
             max_candidates: self.max_candidates,
             strict: self.strict,
+            ..Request::default()
         }
     }
 }

@@ -81,7 +81,7 @@ int main(int argc, char **argv) {
   unsigned char *bytes = argc == 3 ? read_file(argv[1], &len) : NULL;
   unsigned char *file = argc == 3 ? read_file(argv[2], &file_len) : NULL;
   pkr_requirements need = {sizeof need, 0, 0};
-  pkr_model_information info = {sizeof info, 0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0};
+  pkr_model_information info = {sizeof info, 0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0, 0};
   pkr_model *model;
   pkr_scratch *scratch;
   pkr_request request;

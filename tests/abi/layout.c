@@ -35,7 +35,7 @@ AT(pkr_column, num_list_offsets, 8 + 5 * P);
 AT(pkr_column, weights, 8 + 6 * P);
 AT(pkr_column, num_weights, 8 + 7 * P);
 
-SIZE(pkr_request, 24 + 6 * P);
+SIZE(pkr_request, 24 + 12 * P);
 AT(pkr_request, flags, 4);
 AT(pkr_request, num_candidates, 8);
 AT(pkr_request, max_candidates, 12);
@@ -46,6 +46,12 @@ AT(pkr_request, state, 24 + 2 * P);
 AT(pkr_request, state_bytes, 24 + 3 * P);
 AT(pkr_request, weights, 24 + 4 * P);
 AT(pkr_request, num_weights, 24 + 5 * P);
+AT(pkr_request, only, 24 + 6 * P);
+AT(pkr_request, num_only, 24 + 7 * P);
+AT(pkr_request, item_sums, 24 + 8 * P);
+AT(pkr_request, item_sums_bytes, 24 + 9 * P);
+AT(pkr_request, item_slots, 24 + 10 * P);
+AT(pkr_request, num_item_slots, 24 + 11 * P);
 
 SIZE(pkr_result, 24 + 6 * P);
 AT(pkr_result, scored, 4);
@@ -85,6 +91,7 @@ AT(pkr_model_information, digest, 24);
 AT(pkr_model_information, state_bytes, 32);
 AT(pkr_model_information, name, 32 + P);
 AT(pkr_model_information, isa, 32 + 3 * P);
+AT(pkr_model_information, item_sums_bytes, 32 + 5 * P);
 
 SIZE(pkr_feature_information, 40 + 2 * P);
 AT(pkr_feature_information, name, 40);

@@ -78,6 +78,9 @@ struct Run {
     opened_from: [usize; 2],
     models: [Memory; 2],
     scratches: [Memory; 2],
+    session: Memory,
+    /// Item sums, as they were last made.
+    sums: Vec<u8>,
     states: [Vec<u8>; 2],
     /// Values that columns point into.
     arena: Memory,
@@ -184,12 +187,16 @@ impl Run {
         column
     }
 
-    fn rank(&mut self, c: &mut Choices<'_>) {
-        let slot = c.below(2);
-        let n = if c.one_in(16) { c.word() as u32 } else { 1 + c.below(N) as u32 };
-        let m = n as usize % 32;
+    fn candidates(&self, c: &mut Choices<'_>) -> u32 {
+        if c.one_in(16) { c.word() as u32 } else { 1 + c.below(N) as u32 }
+    }
+
+    fn columns(&self, c: &mut Choices<'_>, n: u32) -> Vec<pkr_column> {
         let given = c.below(10);
-        let columns: Vec<pkr_column> = (0..given).map(|i| self.column(c, i, m)).collect();
+        (0..given).map(|i| self.column(c, i, n as usize % 32)).collect()
+    }
+
+    fn request(&self, c: &mut Choices<'_>, n: u32, columns: &[pkr_column]) -> pkr_request {
         let mut request: pkr_request = sized(c);
         request.num_candidates = n;
         request.flags = [0, 0, PKR_STRICT, 6][c.below(4)];
@@ -206,6 +213,108 @@ impl Run {
             request.weights = c.pointer(self.arena.as_ptr().cast());
             request.num_weights = c.count(2, 60);
         }
+        if c.one_in(4) {
+            const ALL: [u32; N] = {
+                let mut all = [0; N];
+                let mut i = 0;
+                while i < N {
+                    all[i] = i as u32;
+                    i += 1;
+                }
+                all
+            };
+            let first = c.below(N);
+            request.only = c.pointer(ALL[first..].as_ptr());
+            request.num_only = c.count(c.0.len() % 4, N - first - 1);
+        }
+        if c.one_in(3) {
+            request.item_sums = c.pointer(self.sums.as_ptr());
+            request.item_sums_bytes = c.count(self.sums.len(), self.sums.len().min(255));
+            if request.item_sums > self.sums.as_ptr() {
+                request.item_sums_bytes = request.item_sums_bytes.min(self.sums.len().saturating_sub(1));
+            }
+            if c.one_in(3) {
+                request.item_slots = c.pointer(self.arena.as_ptr().cast());
+                request.num_item_slots = c.count(n as usize, 60);
+            }
+        }
+        request
+    }
+
+    /// What an app does that ranks a feed more than once.
+    fn session(&mut self, c: &mut Choices<'_>) {
+        let (slot, n) = (c.below(2), self.candidates(c));
+        let columns = self.columns(c, n);
+        let request = self.request(c, n, &columns);
+        let request_at = c.pointer(&raw const request);
+        let (model, scratch) = (self.model(c, slot), self.scratch(c, slot));
+        let at = if c.one_in(16) { self.models[slot].as_ptr() } else { self.session.as_ptr() };
+        let session = c.pointer(at.cast::<pkr_session>()).cast_mut();
+        let mut scores = [f32::from_bits(FILL); N * TASKS];
+        let mut order = [FILL; N];
+        let mut result: pkr_result = sized(c);
+        let untouched = |x: &f32| x.to_bits() == FILL;
+        let is_whole = |scores: &[f32], len: usize| {
+            scores[..len].iter().all(|x| x.is_finite()) && scores[len..].iter().all(untouched)
+        };
+        // SAFETY: as in `open`; what is written over nobody uses but these calls.
+        unsafe {
+            match c.below(8) {
+                0 => {
+                    let mut bytes = 0;
+                    known(pkr_session_bytes(model, n, &mut bytes));
+                    let room = if c.one_in(8) { c.byte().into() } else { self.session.len() * 8 - 8 };
+                    let mut handle = null_mut();
+                    let memory = c.pointer(self.session.as_ptr().cast::<u8>()).cast_mut();
+                    known(pkr_session_begin(model, scratch, request_at, memory, room, &mut handle, null_mut()));
+                }
+                1 => drop(known(pkr_session_shown(session, c.below(N) as u32))),
+                2 => {
+                    let mut event: pkr_event = sized(c);
+                    event.label = c.below(3) as u32 / 2;
+                    (event.time, event.value) = (c.byte().into(), 1.0);
+                    known(pkr_session_feedback(model, session, c.pointer(&event), null_mut()));
+                }
+                3 => {
+                    let state = &mut self.states[c.below(2)];
+                    let room = c.count(state.len(), state.len());
+                    known(pkr_session_state(session, c.pointer(state.as_ptr()).cast_mut(), room));
+                }
+                4 if c.one_in(4) => drop(known(pkr_session_close(session))),
+                4 | 5 => {
+                    (result.scores, result.scores_len) = (scores.as_mut_ptr(), scores.len());
+                    let status = known(pkr_session_rerank(model, session, scratch, request_at, &mut result, null_mut()));
+                    assert!(is_whole(&scores, if status == PKR_OK { n as usize * TASKS } else { 0 }));
+                }
+                6 => {
+                    let room = c.count(self.sums.len(), self.sums.len().min(255));
+                    let room = if room == 255 { self.sums.len() } else { room };
+                    known(pkr_item_sums(model, scratch, request_at, self.sums.as_mut_ptr(), room, null_mut()));
+                }
+                _ => {
+                    (result.scores, result.scores_len) = (scores.as_mut_ptr(), c.count(scores.len(), scores.len()));
+                    let status = known(pkr_score(model, scratch, request_at, &mut result, null_mut()));
+                    let rows = if request.only.is_null() { n as usize } else { request.num_only };
+                    let written = status == PKR_OK && result.scores_len != 0;
+                    assert!(is_whole(&scores, if written { rows * TASKS } else { 0 }));
+                    if c.one_in(4) {
+                        scores.fill(f32::from_bits(c.word() as u32));
+                    }
+                    let mut ordered: pkr_result = sized(c);
+                    (ordered.order, ordered.order_len) = (order.as_mut_ptr(), N);
+                    let scores = c.pointer(scores.as_ptr());
+                    let n = if n as usize > N { n | 1 << 16 } else { n };
+                    known(pkr_order(model, scratch, scores, n, request.weights, request.num_weights, &mut ordered, null_mut()));
+                }
+            }
+        }
+    }
+
+    fn rank(&mut self, c: &mut Choices<'_>) {
+        let slot = c.below(2);
+        let n = self.candidates(c);
+        let columns = self.columns(c, n);
+        let request = self.request(c, n, &columns);
         let mut order = [FILL; N];
         let (mut fused, mut scores) = ([f32::from_bits(FILL); N], [f32::from_bits(FILL); N * TASKS]);
         let mut result: pkr_result = sized(c);
@@ -254,7 +363,8 @@ impl Run {
         assert!(!must_fail && detail.status == FILL);
         let n = n as usize;
         let scored = result.scored as usize;
-        assert!(scored <= n && scored > 0);
+        let only = !request.only.is_null() || request.num_only != 0;
+        assert!(scored <= n && (only || scored > 0));
         let used = |len: usize, all: usize| if len == 0 { 0 } else { all };
         let (kept, rest) = order.split_at(result.order_len.min(n));
         let mut seen = vec![false; n];
@@ -263,8 +373,9 @@ impl Run {
         }
         assert!(rest.iter().all(|x| *x == FILL));
         let (kept, rest) = fused.split_at(used(result.fused_len, n));
-        assert!(kept.iter().take(scored).all(|x| x.is_finite()) && rest.iter().all(untouched));
-        assert!(kept.iter().skip(scored).all(|x| *x == f32::NEG_INFINITY));
+        assert!(only || kept.iter().take(scored).all(|x| x.is_finite()));
+        assert_eq!(kept.iter().filter(|x| x.is_finite()).count(), scored.min(kept.len()));
+        assert!(kept.iter().all(|x| x.is_finite() || *x == f32::NEG_INFINITY) && rest.iter().all(untouched));
         let (kept, rest) = scores.split_at(used(result.scores_len, n * TASKS));
         assert!(kept.iter().all(|x| x.is_finite()) && rest.iter().all(untouched));
     }
@@ -335,8 +446,8 @@ impl Run {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    static GOOD: OnceLock<(Vec<u8>, usize, usize)> = OnceLock::new();
-    let (good, model_bytes, state_bytes) = GOOD.get_or_init(|| {
+    static GOOD: OnceLock<(Vec<u8>, usize, usize, usize)> = OnceLock::new();
+    let (good, model_bytes, state_bytes, item_sums_bytes) = GOOD.get_or_init(|| {
         let file = tiny_model::tiny_model();
         let mut model = Box::new(pocketrank::engine::Model::new());
         model.open(&file, &Default::default()).expect("a good file");
@@ -344,7 +455,8 @@ fuzz_target!(|bytes: &[u8]| {
         let mut need = pkr_requirements { struct_size: size_of::<pkr_requirements>() as u32, alignment: 0, model_bytes: 0 };
         // SAFETY: the file and the struct are live.
         assert_eq!(unsafe { pkr_model_query(file.as_ptr(), file.len(), &mut need) }, PKR_OK);
-        (file.clone(), need.model_bytes, state_bytes)
+        let item_sums_bytes = model.item_sums_bytes();
+        (file.clone(), need.model_bytes, state_bytes, item_sums_bytes)
     });
     let mut c = Choices(bytes);
     let mut other = good.clone();
@@ -370,6 +482,8 @@ fuzz_target!(|bytes: &[u8]| {
         opened_from: [0; 2],
         models: [0; 2].map(|_| memory(vec![0; model_bytes / 8 + 2])),
         scratches: [0; 2].map(|_| memory(vec![0; 2 << 10])),
+        session: memory(vec![0; 4 << 10]),
+        sums: vec![0; item_sums_bytes * 3],
         states: [1, 3].map(|more| vec![0; state_bytes + more]),
         arena: memory(arena),
     };
@@ -379,13 +493,14 @@ fuzz_target!(|bytes: &[u8]| {
         run.start_scratch(&mut Choices(&[]));
     }
     for _ in 0..20 {
-        match c.below(9) {
+        match c.below(12) {
             // Also where the choices run out.
             0 => break,
             1 => run.open(&mut c),
             2 => run.start_scratch(&mut c),
             3 => run.state(&mut c),
             4 => run.ask(&mut c),
+            9.. => run.session(&mut c),
             5 => {
                 let slot = c.below(2);
                 // SAFETY: the memory is live, and nothing else runs.
