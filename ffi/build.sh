@@ -4,15 +4,16 @@
 # The archive holds one object in which only pkr_* is global: two Rust static libraries in one app would otherwise
 # collide (rust_begin_unwind, memcpy and friends of compiler_builtins).
 #
-#   ffi/build.sh            this machine
-#   FEATURES= ffi/build.sh  without optional features: what ranks a feed once, in 64 KiB
+#   ffi/build.sh            this machine, with all optional parts (features of this package)
+#   FEATURES= ffi/build.sh  without them: the smallest library, which ranks a feed once
 #   TARGET=aarch64-unknown-linux-gnu TOOLS=aarch64-linux-gnu- ffi/build.sh    with a cargo that can build for it
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target_dir=${CARGO_TARGET_DIR:-target}
 out=${OUT:-$target_dir/sdk${TARGET:+-$TARGET}}
 tools=${TOOLS:-}
-flags=(-p pocketrank-ffi --no-default-features --features "sdk ${FEATURES-session}" --profile sdk ${TARGET:+--target "$TARGET"})
+features=${FEATURES-session,i8mm}
+flags=(-p pocketrank-ffi --no-default-features --features "sdk${features:+,$features}" --profile sdk ${TARGET:+--target "$TARGET"})
 built=$target_dir/${TARGET:+$TARGET/}sdk
 mkdir -p "$out"
 

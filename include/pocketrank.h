@@ -59,6 +59,15 @@
 #define PKR_CPU_NEON_DOTPROD 2
 
 /**
+ * aarch64 with products of matrices: half the product instructions of PKR_CPU_NEON_DOTPROD, on CPUs that have them (Armv8.6 and
+ * Armv9 cores). In libraries built with feature `i8mm` only (`ffi/build.sh` builds with it); elsewhere PKR_ERR_BAD_OPTION.
+ * Only for an app that has asked: `getauxval(AT_HWCAP2) & HWCAP2_I8MM` on Linux and Android, `sysctlbyname` of
+ * `hw.optional.arm.FEAT_I8MM` on Apple's systems. On a CPU without them the first request ends the process. Scores are the
+ * same bits.
+ */
+#define PKR_CPU_NEON_I8MM 3
+
+/**
  * The same for the whole request: one value (or list) a column.
  */
 #define PKR_SIDE_USER 0

@@ -8,8 +8,10 @@
 //! |---|---|---|
 //! | [`portable`] | everything | plain Rust |
 //! | [`avx2`] | x86-64 with AVX2 | `vpmaddubsw`, `vpmaddwd` |
+//! | [`vnni`] | x86-64 with AVX-VNNI, or AVX-512 VNNI and VL | `vpdpbusd` |
 //! | [`neon`] | aarch64 | `smull`, `smlal`, `sadalp` |
 //! | [`dotprod`] | aarch64 with FEAT_DotProd | `sdot` |
+//! | `i8mm` | aarch64 with FEAT_I8MM, if built with feature `i8mm` | `smmla` |
 //! | [`simd128`] | wasm32 with `-C target-feature=+simd128` | `i16x8.extmul`, `i32x4.extadd_pairwise` |
 //!
 //! Invariant: each returns exactly what [`portable`] returns.
@@ -21,6 +23,9 @@ mod avx2;
 #[allow(unsafe_code)]
 mod dotprod;
 mod generic;
+#[cfg(all(feature = "i8mm", target_arch = "aarch64", target_endian = "little"))]
+#[allow(unsafe_code)]
+mod i8mm;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 #[allow(unsafe_code)]
 mod neon;
@@ -30,6 +35,9 @@ mod portable;
 mod simd128;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod vnni;
 
 pub use generic::{Affine, Part, Rows, Start};
 use generic::{Sums, Tile};
@@ -84,6 +92,8 @@ enum Kind {
     Neon(neon::Neon),
     #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
     Dotprod(dotprod::Dotprod),
+    #[cfg(all(feature = "i8mm", target_arch = "aarch64", target_endian = "little"))]
+    I8mm(i8mm::I8mm),
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     Simd128(simd128::Simd128),
 }
@@ -96,7 +106,7 @@ impl Isa {
     ///
     /// On aarch64 that is NEON: no instruction tells an app whether it may use `sdot` (the identification register
     /// traps before Linux 4.11, and phones with such kernels and the instruction were sold), so a caller who has
-    /// asked the system says so: `Isa::dotprod`.
+    /// asked the system says so: `Isa::dotprod`, `Isa::i8mm`.
     pub fn detect() -> Self {
         Self::available().last().copied().unwrap_or(Self::PORTABLE)
     }
@@ -110,7 +120,7 @@ impl Isa {
         #[cfg(not(pocketrank_force_portable))]
         {
             #[cfg(target_arch = "x86_64")]
-            if let Some(avx2) = avx2::Avx2::detect() {
+            for avx2 in avx2::Avx2::detect() {
                 let _ = isas.push(Isa(Kind::Avx2(avx2)));
             }
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
@@ -121,16 +131,18 @@ impl Isa {
         }
     }
 
-    /// Its name: "portable", "avx2", "neon", "neon-dotprod" or "wasm-simd128".
+    /// Its name: "portable", "avx2", "avx512-vnni", "avx-vnni", "neon", "neon-dotprod", "neon-i8mm" or "wasm-simd128".
     pub fn name(self) -> &'static str {
         match self.0 {
             Kind::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(_) => "avx2",
+            Kind::Avx2(k) => k.name(),
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             Kind::Neon(_) => "neon",
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             Kind::Dotprod(_) => "neon-dotprod",
+            #[cfg(all(feature = "i8mm", target_arch = "aarch64", target_endian = "little"))]
+            Kind::I8mm(_) => "neon-i8mm",
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Kind::Simd128(_) => "wasm-simd128",
         }
@@ -161,6 +173,8 @@ fn add_products(isa: Isa, tile: &Tile<'_>, sums: &mut Sums) {
         Kind::Neon(k) => k.add_products(tile, sums),
         #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
         Kind::Dotprod(k) => k.add_products(tile, sums),
+        #[cfg(all(feature = "i8mm", target_arch = "aarch64", target_endian = "little"))]
+        Kind::I8mm(k) => k.add_products(tile, sums),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Kind::Simd128(k) => k.add_products(tile, sums),
         #[cfg(all(target_arch = "x86_64", feature = "session"))]

@@ -102,11 +102,12 @@ int main(int argc, char **argv) {
   reader requests, ahead;
 
   if (argc != 3 && argc != 4) {
-    fprintf(stderr, "usage: rank MODEL.pkr REQUESTS.req [portable|neon-dotprod|ISA]\n");
+    fprintf(stderr, "usage: rank MODEL.pkr REQUESTS.req [portable|neon-dotprod|neon-i8mm|ISA]\n");
     return 2;
   }
   if (argc == 4 && strcmp(argv[3], "portable") == 0) cpu = PKR_CPU_PORTABLE;
   if (argc == 4 && strcmp(argv[3], "neon-dotprod") == 0) cpu = PKR_CPU_NEON_DOTPROD;
+  if (argc == 4 && strcmp(argv[3], "neon-i8mm") == 0) cpu = PKR_CPU_NEON_I8MM;
   if (pkr_abi_version() < PKR_ABI_VERSION) {
     fprintf(stderr, "rank: the library is older than its header\n");
     return 2;
@@ -120,6 +121,7 @@ int main(int argc, char **argv) {
   for (ahead = requests, i = 0; i < count && next_request(&ahead, &request, columns); i++) {
     if (request.num_candidates > most) most = request.num_candidates;
   }
+  requests.first = 0;
 
   status = open_model(model_bytes, model_len, cpu, &model, &model_memory);
   if (status != PKR_OK) {

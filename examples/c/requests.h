@@ -31,14 +31,29 @@ static unsigned char *read_file(const char *path, size_t *len) {
 /* ---- The file of requests: parts of little-endian numbers, each on a multiple of 8 bytes (../README.md). ---- */
 
 typedef struct {
-  const unsigned char *at;
+  unsigned char *at;
   size_t rest;
   int bad;
+  int first; /* nobody has read this file before */
 } reader;
 
-/* The next `count * size` bytes, in place; NULL if count is 0 or the file ends before. */
+/* Turns little-endian numbers into the machine's, in place: on a little-endian one they are. */
+static void to_host(unsigned char *at, size_t count, size_t size) {
+  const uint32_t one = 1;
+  size_t i, j;
+  if (*(const unsigned char *)&one == 1) return;
+  for (i = 0; i < count; i++, at += size) {
+    for (j = 0; j < size / 2; j++) {
+      unsigned char low = at[j];
+      at[j] = at[size - 1 - j];
+      at[size - 1 - j] = low;
+    }
+  }
+}
+
+/* The next `count` numbers of `size` bytes, in place; NULL if count is 0 or the file ends before. */
 static const void *part(reader *r, size_t count, size_t size) {
-  const unsigned char *at = r->at;
+  unsigned char *at = r->at;
   size_t bytes;
   if (count > SIZE_MAX / 16) { /* no file is that long */
     r->bad = 1;
@@ -49,6 +64,7 @@ static const void *part(reader *r, size_t count, size_t size) {
     r->bad = 1;
     return NULL;
   }
+  if (r->first) to_host(at, count, size);
   r->at += bytes;
   r->rest -= bytes;
   return count == 0 ? NULL : (const void *)at;
@@ -61,20 +77,20 @@ static int next_request(reader *r, pkr_request *request, pkr_column *columns) {
   static const size_t value_bytes[] = {0, 8, 1, 4, 4, 1}; /* by PKR_FORM_* */
   uint32_t head[8];
   const uint32_t *forms, *column;
-  const void *p = part(r, 1, sizeof head);
+  const void *p = part(r, 8, sizeof *head);
   size_t i;
   if (p == NULL) return 0;
   memcpy(head, p, sizeof head);
   memset(request, 0, sizeof *request);
   request->struct_size = sizeof *request;
-  memcpy(&request->time, head, 8);
+  request->time = (int64_t)(head[0] | (uint64_t)head[1] << 32);
   request->num_candidates = head[2];
   request->max_candidates = head[3];
   request->flags = head[4];
   request->columns = columns;
   request->num_columns = head[5];
   if (head[5] > MAX_COLUMNS) return 0;
-  forms = part(r, head[5], 24);
+  forms = part(r, (size_t)head[5] * 6, sizeof *forms);
   for (i = 0; i < head[5] && !r->bad; i++) {
     pkr_column *c = &columns[i];
     column = forms + 6 * i;
@@ -101,12 +117,14 @@ static int next_request(reader *r, pkr_request *request, pkr_column *columns) {
 }
 
 /* A reader at the first of `*count` requests of a file; 0 if it is none. */
-static int open_requests(reader *r, const unsigned char *file, size_t len, uint32_t *count) {
+static int open_requests(reader *r, unsigned char *file, size_t len, uint32_t *count) {
   if (file == NULL || len < 16 || memcmp(file, "PKRREQ1\n", 8) != 0) return 0;
+  to_host(file + 8, 2, sizeof *count);
   memcpy(count, file + 8, sizeof *count);
   r->at = file + 16;
   r->rest = len - 16;
   r->bad = 0;
+  r->first = 1;
   return 1;
 }
 

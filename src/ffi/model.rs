@@ -86,6 +86,12 @@ pub const PKR_CPU_PORTABLE: u32 = 1;
 /// can't find out by itself: it links to no system library, and the CPU's identification register may not be read before
 /// Linux 4.11. Scores are the same bits.
 pub const PKR_CPU_NEON_DOTPROD: u32 = 2;
+/// aarch64 with products of matrices: half the product instructions of PKR_CPU_NEON_DOTPROD, on CPUs that have them (Armv8.6 and
+/// Armv9 cores). In libraries built with feature `i8mm` only (`ffi/build.sh` builds with it); elsewhere PKR_ERR_BAD_OPTION.
+/// Only for an app that has asked: `getauxval(AT_HWCAP2) & HWCAP2_I8MM` on Linux and Android, `sysctlbyname` of
+/// `hw.optional.arm.FEAT_I8MM` on Apple's systems. On a CPU without them the first request ends the process. Scores are the
+/// same bits.
+pub const PKR_CPU_NEON_I8MM: u32 = 3;
 
 /// How to open a model.
 #[repr(C)]
@@ -191,6 +197,9 @@ fn isa(cpu: u32) -> Result<Option<Isa>> {
         #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
         // SAFETY: the app says that it has asked.
         PKR_CPU_NEON_DOTPROD => Ok(Some(unsafe { Isa::dotprod() })),
+        #[cfg(all(feature = "i8mm", target_arch = "aarch64", target_endian = "little"))]
+        // SAFETY: the app says that it has asked.
+        PKR_CPU_NEON_I8MM => Ok(Some(unsafe { Isa::i8mm() })),
         _ => Err(Error::new(Status::BadOption)),
     }
 }

@@ -1,21 +1,22 @@
-//! x86-64 with AVX2.
+//! x86-64 with AVX2, and what [`vnni`](super::vnni) shares with it.
 
 use core::arch::x86_64::*;
 
 #[cfg(feature = "session")]
 use super::generic::Sums;
 use super::generic::{self, Affine, Start, Tile};
+use super::vnni::Vnni;
 use super::{BLOCK, unroll};
 use crate::math::{ACTIVATION_MAX, ROUND};
 use crate::spec::{GROUP, PANEL, limits};
 
-/// The CPU and the system have AVX2: only [`detect`](Self::detect) makes one.
+/// The CPU and the system have AVX2, and VNNI if it is there: only [`detect`](Self::detect) makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Avx2(());
+pub(super) struct Avx2(Option<Vnni>);
 
 impl Avx2 {
-    /// By CPUID and XGETBV (Intel SDM volume 1, 14.3).
-    pub fn detect() -> Option<Self> {
+    /// All that there are, the best one last: by CPUID and XGETBV (Intel SDM volume 1, 14.3).
+    pub fn detect() -> impl Iterator<Item = Self> {
         const OSXSAVE_AND_AVX: u32 = 1 << 27 | 1 << 28;
         const AVX2: u32 = 1 << 5;
         const XMM_AND_YMM: u64 = 0b110;
@@ -25,17 +26,34 @@ impl Avx2 {
             unsafe { _xgetbv(0) }
         }
         let leaves = __cpuid(0).eax;
-        // SAFETY: OSXSAVE is what `enabled` needs.
-        (leaves >= 7
+        let has = leaves >= 7
             && __cpuid(1).ecx & OSXSAVE_AND_AVX == OSXSAVE_AND_AVX
-            && __cpuid_count(7, 0).ebx & AVX2 != 0
-            && unsafe { enabled() } & XMM_AND_YMM == XMM_AND_YMM)
-            .then_some(Self(()))
+            && __cpuid_count(7, 0).ebx & AVX2 != 0;
+        // SAFETY: OSXSAVE is what `enabled` needs.
+        let enabled = if has { unsafe { enabled() } } else { 0 };
+        let avx2 = (enabled & XMM_AND_YMM == XMM_AND_YMM).then_some(Self(None));
+        let vnni = avx2.map(|_| Vnni::detect(enabled).map(|vnni| Self(Some(vnni))));
+        avx2.into_iter().chain(vnni.into_iter().flatten())
+    }
+
+    /// The kernel of [`vnni`](super::vnni) with its product emulated.
+    #[cfg(test)]
+    pub fn with_emulated_vnni(self) -> Self {
+        Self(Some(Vnni::Emulated))
+    }
+
+    pub fn name(self) -> &'static str {
+        self.0.map_or("avx2", Vnni::name)
     }
 
     pub fn affine(self, layer: &Affine<'_>, out: &mut [f32]) {
-        // SAFETY: an `Avx2` exists, so the CPU has it.
-        unsafe { affine(layer, out) }
+        // SAFETY: an `Avx2` exists, so the CPU has it, and VNNI where it says so.
+        unsafe {
+            match self.0 {
+                Some(vnni) => vnni.affine(layer, out),
+                None => affine(layer, out),
+            }
+        }
     }
 
     /// See [`portable::add_products`](super::portable::add_products).
@@ -82,22 +100,51 @@ impl Avx2 {
 /// 50 candidates 26 % longer (104 to 131 us), and at the SDK's level 46 % (127 to 185 us).
 #[target_feature(enable = "avx2")]
 fn affine(layer: &Affine<'_>, out: &mut [f32]) {
+    // SAFETY: AVX2 is this function's own promise.
+    unsafe { panels::<Pairs>(layer, out) }
+}
+
+/// How the products of a tile are added.
+pub(super) trait Products {
+    /// `zero` and the products of `M` rows; see [`portable::add_products`](super::portable::add_products).
+    ///
+    /// # Safety
+    /// The CPU must have what the implementation says.
+    unsafe fn sums_of<const M: usize>(
+        tile: &Tile<'_>,
+        quads: bool,
+        zero: [__m256i; 2],
+    ) -> [[__m256i; 2]; M];
+}
+
+/// [`affine`] by `P`.
+///
+/// # Safety
+/// The CPU must have AVX2 and what `P` says.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn panels<P: Products>(layer: &Affine<'_>, out: &mut [f32]) {
     let whole = layer.rows.count / 4 * 4;
     for panel in 0..layer.columns / PANEL {
         let start = floats(&layer.start.panel(panel));
         for row in (0..whole).step_by(4) {
-            rows::<4>(layer, panel, row, start, out);
+            // SAFETY: the caller's promise.
+            unsafe { rows::<4, P>(layer, panel, row, start, out) };
         }
         for row in whole..layer.rows.count {
-            rows::<1>(layer, panel, row, start, out);
+            // SAFETY: the caller's promise.
+            unsafe { rows::<1, P>(layer, panel, row, start, out) };
         }
     }
 }
 
 /// One panel of `M` rows, at most four.
+///
+/// # Safety
+/// As for [`panels`].
 #[inline]
 #[target_feature(enable = "avx2")]
-fn rows<const M: usize>(
+unsafe fn rows<const M: usize, P: Products>(
     layer: &Affine<'_>,
     panel: usize,
     row: usize,
@@ -119,7 +166,8 @@ fn rows<const M: usize>(
         };
         let scale = floats(&generic::floats(part.scale, panel));
         let zero = words(&generic::ints(part.zero, panel));
-        let acc = sums_of::<M>(&tile, part.quads, zero);
+        // SAFETY: the caller's promise.
+        let acc = unsafe { P::sums_of::<M>(&tile, part.quads, zero) };
         unroll!(R in [0 1 2 3] {
             if R < M {
                 // Most often there are none, or they are the same for a whole layer: the branch costs nothing.
@@ -273,9 +321,9 @@ fn add_products(tile: &Tile<'_>, sums: &mut Sums) {
         .iter_mut()
         .zip(tile.bytes.chunks_exact(tile.stride.max(1)))
     {
-        let [acc] = sums_of::<1>(&Tile { bytes, ..*tile }, false, words(sums));
-        // SAFETY: two vectors of 8 i32 are a panel of 16.
+        // SAFETY: AVX2 is this function's own promise; two vectors of 8 i32 are a panel of 16.
         unsafe {
+            let [acc] = Pairs::sums_of::<1>(&Tile { bytes, ..*tile }, false, words(sums));
             let to = sums.as_mut_ptr().cast::<__m256i>();
             _mm256_storeu_si256(to, acc[0]);
             _mm256_storeu_si256(to.add(1), acc[1]);
@@ -304,7 +352,7 @@ fn dot(input: &[u8], weight: &[u8]) -> i32 {
 /// `weight` must have them.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn load(weight: &[u8], group: usize) -> [__m256i; 2] {
+pub(super) unsafe fn load(weight: &[u8], group: usize) -> [__m256i; 2] {
     // SAFETY: the caller's promise.
     unsafe {
         let at = weight.as_ptr().add(group * PANEL * GROUP).cast();
@@ -318,56 +366,64 @@ unsafe fn load(weight: &[u8], group: usize) -> [__m256i; 2] {
 /// `bytes` must have them from `at` on.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn broadcast(bytes: &[u8], at: usize) -> __m256i {
+pub(super) unsafe fn broadcast(bytes: &[u8], at: usize) -> __m256i {
     // SAFETY: the caller's promise.
     _mm256_set1_epi32(unsafe { bytes.as_ptr().add(at).cast::<i32>().read_unaligned() })
 }
 
-/// `zero` and the products; see [`portable::add_products`](super::portable::add_products). `vpmaddubsw` adds two products of at most 127 x 127 in magnitude, so it never
-/// saturates. Of weights that [fit](super::quads_fit), `quads`, four products are added before they are widened, which
-/// saves one of four multiplications.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn sums_of<const M: usize>(tile: &Tile<'_>, quads: bool, zero: [__m256i; 2]) -> [[__m256i; 2]; M] {
-    let mut acc = [zero; M];
-    if !tile.has(tile.bytes, M) {
-        return acc;
+/// `vpmaddubsw` adds two products of at most 127 x 127 in magnitude, so it never saturates. Of weights that
+/// [fit](super::quads_fit), `quads`, four products are added before they are widened, which saves one of four
+/// multiplications.
+struct Pairs;
+
+impl Products for Pairs {
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn sums_of<const M: usize>(
+        tile: &Tile<'_>,
+        quads: bool,
+        zero: [__m256i; 2],
+    ) -> [[__m256i; 2]; M] {
+        let mut acc = [zero; M];
+        if !tile.has(tile.bytes, M) {
+            return acc;
+        }
+        let (bytes, stride, weight) = (tile.bytes, tile.stride, tile.weight);
+        let ones = _mm256_set1_epi16(1);
+        let groups = stride / GROUP;
+        let paired = if quads { groups / 2 * 2 } else { 0 };
+        for group in (0..paired).step_by(2) {
+            // SAFETY: the lengths above.
+            let (w, v) = unsafe { (load(weight, group), load(weight, group + 1)) };
+            unroll!(R in [0 1 2 3] {
+                if R < M {
+                    let at = R * stride + group * GROUP;
+                    // SAFETY: the lengths above.
+                    let (x, y) = unsafe { (broadcast(bytes, at), broadcast(bytes, at + GROUP)) };
+                    unroll!(J in [0 1] {
+                        let quads = _mm256_add_epi16(
+                            _mm256_maddubs_epi16(x, w[J]),
+                            _mm256_maddubs_epi16(y, v[J]),
+                        );
+                        acc[R][J] = _mm256_add_epi32(acc[R][J], _mm256_madd_epi16(quads, ones));
+                    });
+                }
+            });
+        }
+        for group in paired..groups {
+            // SAFETY: the lengths above.
+            let w = unsafe { load(weight, group) };
+            unroll!(R in [0 1 2 3] {
+                if R < M {
+                    // SAFETY: the lengths above.
+                    let x = unsafe { broadcast(bytes, R * stride + group * GROUP) };
+                    unroll!(J in [0 1] {
+                        let pairs = _mm256_maddubs_epi16(x, w[J]);
+                        acc[R][J] = _mm256_add_epi32(acc[R][J], _mm256_madd_epi16(pairs, ones));
+                    });
+                }
+            });
+        }
+        acc
     }
-    let (bytes, stride, weight) = (tile.bytes, tile.stride, tile.weight);
-    let ones = _mm256_set1_epi16(1);
-    let groups = stride / GROUP;
-    let paired = if quads { groups / 2 * 2 } else { 0 };
-    for group in (0..paired).step_by(2) {
-        // SAFETY: the lengths above.
-        let (w, v) = unsafe { (load(weight, group), load(weight, group + 1)) };
-        unroll!(R in [0 1 2 3] {
-            if R < M {
-                let at = R * stride + group * GROUP;
-                // SAFETY: the lengths above.
-                let (x, y) = unsafe { (broadcast(bytes, at), broadcast(bytes, at + GROUP)) };
-                unroll!(J in [0 1] {
-                    let quads = _mm256_add_epi16(
-                        _mm256_maddubs_epi16(x, w[J]),
-                        _mm256_maddubs_epi16(y, v[J]),
-                    );
-                    acc[R][J] = _mm256_add_epi32(acc[R][J], _mm256_madd_epi16(quads, ones));
-                });
-            }
-        });
-    }
-    for group in paired..groups {
-        // SAFETY: the lengths above.
-        let w = unsafe { load(weight, group) };
-        unroll!(R in [0 1 2 3] {
-            if R < M {
-                // SAFETY: the lengths above.
-                let x = unsafe { broadcast(bytes, R * stride + group * GROUP) };
-                unroll!(J in [0 1] {
-                    let pairs = _mm256_maddubs_epi16(x, w[J]);
-                    acc[R][J] = _mm256_add_epi32(acc[R][J], _mm256_madd_epi16(pairs, ones));
-                });
-            }
-        });
-    }
-    acc
 }
