@@ -1,4 +1,6 @@
-//! Writes a small random model and requests for it, the same on every machine: `golden MODEL.pkr REQUESTS.req COUNT [SEED]`.
+//! Writes a small random model, or the one of the size that apps ship, and requests for it, the same on every machine:
+//! `golden MODEL.pkr REQUESTS.req COUNT [SEED|reference]`. After the first half of the requests, all of them small, come
+//! those of 1 to 500 candidates and with options.
 
 use std::process::ExitCode;
 
@@ -8,13 +10,19 @@ use pocketrank::train::requests::write_requests;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
     let [_, model_path, requests_path, count, seed @ ..] = args.as_slice() else {
-        eprintln!("usage: golden MODEL.pkr REQUESTS.req COUNT [SEED]");
+        eprintln!("usage: golden MODEL.pkr REQUESTS.req COUNT [SEED|reference]");
         return ExitCode::from(2);
     };
     let count: u64 = count.parse().unwrap_or(1);
-    let model = golden::model(seed.first().and_then(|s| s.parse().ok()).unwrap_or(1));
+    let model = match seed.first().map(String::as_str) {
+        Some("reference") => golden::reference(),
+        seed => golden::model(seed.and_then(|s| s.parse().ok()).unwrap_or(1)),
+    };
     let requests: Vec<_> = (0..count)
-        .map(|seed| golden::request(&model, seed, 1 + (seed as usize * 7) % 40))
+        .map(|i| match i.checked_sub(count / 2) {
+            Some(i) => golden::varied(&model, i),
+            None => golden::request(&model, i, 1 + (i as usize * 7) % 40),
+        })
         .collect();
     let mut bytes = Vec::new();
     let written = write_requests(&mut bytes, &requests)

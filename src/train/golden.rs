@@ -6,9 +6,11 @@
 use std::prelude::v1::*;
 
 mod features;
+mod reference;
 mod requests;
 
-pub use requests::{request, request_for};
+pub use reference::reference;
+pub use requests::{request, request_for, varied};
 
 use crate::spec::{Calibration, Fed, FedValue, Gate, NetworkKind, Spec, Task, TaskKind, Term};
 use crate::train::parameters::{Dense, Parameters, num_inputs};
@@ -70,6 +72,11 @@ fn build(draw: Draw, all_features: bool) -> GoldenModel {
     network(&mut spec, draw.at(1));
     feed(&mut spec, draw.at(3));
     lookups.knots = knots(&spec, draw.at(4));
+    finish(spec, lookups, draw)
+}
+
+/// Parameters for a spec, and the file of both.
+fn finish(spec: Spec<'static>, lookups: Lookups, draw: Draw) -> GoldenModel {
     let parameters = parameters(&spec, draw.at(2));
     let bytes = quantize(&spec, &parameters, &lookups).expect("a golden model is valid");
     GoldenModel {
@@ -297,10 +304,49 @@ fn dense(draw: Draw, outputs: usize, inputs: usize) -> Dense<f32> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::requests::VARIED;
     use super::*;
     use crate::engine::{Model, OpenOptions};
     use crate::spec::{Encoding, Source};
     use crate::train::inspect::multiply_adds;
+
+    #[test]
+    fn the_reference_model_is_that_of_the_benchmark() {
+        let golden = reference();
+        let mut opened = Model::new();
+        opened.open(&golden.bytes, &OpenOptions::default()).unwrap();
+        // benches/peers: 140,384 a candidate and 75,456 a request.
+        let cost = multiply_adds(&golden.spec);
+        assert_eq!((cost.candidate, cost.request), (140_384, 75_456));
+        assert_eq!(reference().bytes, golden.bytes);
+    }
+
+    #[test]
+    fn requests_vary_in_size_and_options_pairwise() {
+        let golden = model(7);
+        let mut seen = std::collections::BTreeSet::new();
+        for i in 0..VARIED as u64 {
+            let request = varied(&golden, i);
+            let most = match request.max_candidates {
+                0 => 0,
+                most if most < request.num_candidates => 1,
+                _ => 2,
+            };
+            let options = [
+                request.num_candidates,
+                most,
+                usize::from(request.strict),
+                usize::from(request.weights.is_some()),
+            ];
+            for (a, x) in options.iter().enumerate() {
+                for (b, y) in options.iter().enumerate().skip(a + 1) {
+                    seen.insert((a, *x, b, *y));
+                }
+            }
+        }
+        // 8 sizes, 3 limits (of one candidate none is smaller), strict or not, weights or not.
+        assert_eq!(seen.len(), (8 * 3 - 1) + 8 * 2 * 2 + 3 * 2 * 2 + 2 * 2);
+    }
 
     #[test]
     fn golden_models_are_small_open_and_cover_every_kind() {

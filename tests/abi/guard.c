@@ -95,9 +95,10 @@ int main(int argc, char **argv) {
   if (pkr_scratch_bytes(model, info.candidates_max, &scratch_bytes) != PKR_OK) return 2;
   if (pkr_scratch_init(model, info.candidates_max, malloc(scratch_bytes), scratch_bytes, &scratch) != PKR_OK) return 2;
   memcpy(counts, file + 8, sizeof counts);
+  memset(&requests, 0, sizeof requests);
   requests.at = file + 16;
   requests.rest = file_len - 16;
-  requests.bad = 0;
+  requests.first = 1;
   for (i = 0; i < counts[0] && next_request(&requests, &request, columns); i++) {
     size_t n = request.num_candidates, shift = i % 64, k;
     int at_end = i / 64 % 2 == 0;

@@ -15,6 +15,31 @@ pub fn request(model: &GoldenModel, seed: u64, candidates: usize) -> OwnedReques
     request_for(&model.spec, seed, candidates)
 }
 
+/// Numbers of candidates: one, a block of eight and its neighbours, some blocks and a rest, a feed.
+const SIZES: [usize; 8] = [1, 2, 7, 8, 9, 33, 200, 500];
+
+/// After so many, [`varied`] has had every pair of a size and an option, and of two options.
+pub(super) const VARIED: usize = 48;
+
+/// Request number `i` for `model` as [`request`] makes them, of 1 to 500 candidates, with or without a limit of candidates,
+/// `strict` and weights of its own: every pair of these within 48. One in four has 200 candidates or more.
+pub fn varied(model: &GoldenModel, i: u64) -> OwnedRequest {
+    // Places in 8 sizes x 3 limits x 2: a full product; weights alternate over it.
+    let at = (i % VARIED as u64) as usize;
+    let (size, limit, strict) = (at % 8, at / 8 % 3, at / 24 == 1);
+    let candidates = SIZES[size];
+    OwnedRequest {
+        max_candidates: [0, candidates.div_ceil(2), candidates + 3][limit],
+        strict,
+        weights: (at + at / 8).is_multiple_of(2).then(|| {
+            (0..model.spec.fusion.len())
+                .map(|term| 0.5 - term as f32 / 4.0)
+                .collect()
+        }),
+        ..request(model, i, candidates)
+    }
+}
+
 /// As [`request`], for any valid spec.
 pub fn request_for(spec: &Spec<'_>, seed: u64, candidates: usize) -> OwnedRequest {
     let draw = Draw(Key::new(seed).at(0x7265_7175_6573_7473));
