@@ -23,6 +23,7 @@ mod session;
 #[cfg(feature = "std")]
 mod trace;
 
+pub use block::Stage;
 #[cfg(feature = "session")]
 pub use item_sums::ITEM_SUMS_VERSION;
 pub use request::{Column, ItemSums, Lists, Output, Request, Scratch, ScratchLen, Summary};
@@ -39,7 +40,7 @@ use crate::format::File;
 use crate::fusion::{self, TaskSet};
 use crate::kernels::Isa;
 use crate::spec::{Layer, Side, Spec, limits};
-use block::{BLOCK, Buffers, Sizes};
+use block::{BLOCK, Buffers, See, Sizes};
 use inputs::{Inputs, Tally};
 
 /// A table's tensors, borrowed from the file.
@@ -246,11 +247,13 @@ impl<'a> Model<'a> {
         }
         let mut tally = self.first_look(&inputs, &mut b, &ROW_SIDES)?;
         scores.fill(0.0);
+        let all = TaskSet::MAX;
         self.each(
             &inputs,
             &mut b,
-            TaskSet::MAX,
+            all,
             &mut tally,
+            &mut (),
             &mut |position, from| {
                 copy_row(from, scores, position);
             },
@@ -288,13 +291,20 @@ impl<'a> Model<'a> {
         let fused = core::mem::take(&mut b.fused);
         fused.fill(f32::NEG_INFINITY);
         output.scores.fill(0.0);
-        self.each(&inputs, &mut b, live, &mut tally, &mut |position, from| {
-            let candidate = inputs.candidate(position);
-            if let Some(to) = fused.get_mut(candidate) {
-                *to = fusion::fuse(&self.spec, request.weights, from);
-            }
-            copy_row(from, output.scores, candidate);
-        });
+        self.each(
+            &inputs,
+            &mut b,
+            live,
+            &mut tally,
+            &mut (),
+            &mut |position, from| {
+                let candidate = inputs.candidate(position);
+                if let Some(to) = fused.get_mut(candidate) {
+                    *to = fusion::fuse(&self.spec, request.weights, from);
+                }
+                copy_row(from, output.scores, candidate);
+            },
+        );
         output.put(fused);
         Ok(tally.summary)
     }
@@ -353,15 +363,18 @@ impl<'a> Model<'a> {
         b: &mut Buffers<'_>,
         live: TaskSet,
         tally: &mut Tally,
+        see: &mut impl See,
         done: &mut dyn FnMut(usize, &[f32]),
     ) {
-        self.user_sums(b, &mut ());
+        self.user_sums(b, see);
+        see.done(Stage::User);
         let scored = inputs.scored();
         for start in (0..scored).step_by(BLOCK) {
             let rows = BLOCK.min(scored - start);
             self.fill_rows(inputs, b, &ROW_SIDES, (start, rows), tally);
+            see.done(Stage::Inputs);
             let kept = inputs.kept(start, rows);
-            self.score_block(b, (rows, &kept), live, &mut (), |r, scores| {
+            self.score_block(b, (rows, &kept), live, see, |r, scores| {
                 done(start + r, scores);
             });
         }

@@ -96,9 +96,10 @@ fn compile(compiler: &str, standard: &str, file: &Path) -> Option<Result<(), Str
 fn compilers_accept_the_header_without_a_warning() {
     let layout = root().join("tests/abi/layout.c");
     let only_header = root().join("tests/abi/header.c");
-    let example = root().join("examples/c/rank.c");
+    let [example, threads, session] =
+        ["rank", "threads", "session"].map(|name| root().join(format!("examples/c/{name}.c")));
     let cases: [(&str, &str, &[&Path]); 6] = [
-        ("gcc", "c99", &[&only_header, &example]),
+        ("gcc", "c99", &[&only_header, &example, &threads, &session]),
         ("gcc", "c11", &[&layout, &example]),
         ("g++", "c++17", &[&layout]),
         ("clang", "c99", &[&only_header, &example]),

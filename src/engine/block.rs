@@ -23,6 +23,27 @@ pub(super) trait See {
     fn affine(&mut self, isa: Isa, layer: &Affine<'_>, names: &[Layer], out: &mut [f32]);
     /// The sum of a head for row `row` of the block.
     fn head(&mut self, task: usize, row: usize, acc: i32);
+    /// What has just been done.
+    fn done(&mut self, _: Stage) {}
+}
+
+/// A part of a request's work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The user's side: its values, and its sums of the first layer.
+    User,
+    /// Values of a block of candidates: rows of tables, numbers, vectors.
+    Inputs,
+    /// Their sums of the first layer.
+    First,
+    /// Experts' later layers.
+    Experts,
+    /// Gates and mixtures.
+    Gates,
+    /// Towers, heads and links.
+    Towers,
+    /// Fused scores.
+    Fusion,
 }
 
 impl See for () {
@@ -187,7 +208,9 @@ impl Model<'_> {
         let (spec, s) = (&self.spec, &self.sizes);
         let rows = rows.min(BLOCK);
         self.first_of_rows(b, (rows, kept), see);
+        see.done(Stage::First);
         self.experts(b, s, rows, see);
+        see.done(Stage::Experts);
         let (mut scores, mut logits): (Scores, Scores) = Default::default();
         for task in self.order.iter().map(|t| usize::from(*t)) {
             if live & 1 << task == 0 {
@@ -197,6 +220,7 @@ impl Model<'_> {
                 return;
             };
             self.mix(b, s, rows, task, see);
+            see.done(Stage::Gates);
             let mut fed = Scores::default();
             for (fed, logits) in fed.iter_mut().zip(&logits).take(rows) {
                 feed(t, logits, fed);
@@ -209,10 +233,12 @@ impl Model<'_> {
                     *score = score::score(t, knots, *logit);
                 }
             }
+            see.done(Stage::Towers);
         }
         for (r, scores) in scores.iter().enumerate().take(rows) {
             done(r, scores.get(..spec.tasks.len()).unwrap_or_default());
         }
+        see.done(Stage::Fusion);
     }
 
     fn experts(&self, b: &mut Buffers<'_>, s: &Sizes, rows: usize, see: &mut impl See) {

@@ -1,6 +1,6 @@
 //! What happens between a request and its scores, for tests, oracles and explanations.
 
-use super::block::{Buffers, See};
+use super::block::{Buffers, See, Stage};
 use super::inputs::{Inputs, Kept, Tally};
 use super::{Model, Request, Scratch};
 use crate::error::{Error, Result, Status};
@@ -52,7 +52,40 @@ impl<F: FnMut(Trace<'_>) + ?Sized> See for Report<'_, F> {
     }
 }
 
+/// Reports stages, and runs layers as a request does.
+struct Stages<'f>(&'f mut dyn FnMut(Stage));
+
+impl See for Stages<'_> {
+    fn affine(&mut self, isa: Isa, layer: &Affine<'_>, names: &[Layer], out: &mut [f32]) {
+        ().affine(isa, layer, names, out);
+    }
+    fn head(&mut self, _: usize, _: usize, _: i32) {}
+    fn done(&mut self, stage: Stage) {
+        (self.0)(stage);
+    }
+}
+
 impl Model<'_> {
+    /// Scores `request` by the code of [`score`](Self::score) and calls `done` after every stage of every block: a clock then
+    /// tells where the time goes.
+    ///
+    /// # Errors
+    /// As [`score`](Self::score).
+    pub fn stages(
+        &self,
+        request: &Request<'_>,
+        scratch: &mut Scratch<'_>,
+        done: &mut dyn FnMut(Stage),
+    ) -> Result<()> {
+        let (inputs, mut b) = self.begin(request, scratch)?;
+        let mut tally = self.first_look(&inputs, &mut b, &super::ROW_SIDES)?;
+        let (all, see) = (TaskSet::MAX, &mut Stages(done));
+        self.each(&inputs, &mut b, all, &mut tally, see, &mut |_, scores| {
+            core::hint::black_box(scores);
+        });
+        Ok(())
+    }
+
     /// Scores one candidate of `request` by the code of [`rank`](Self::rank), and reports every step to `see`.
     ///
     /// # Errors

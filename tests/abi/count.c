@@ -21,15 +21,12 @@ int main(int argc, char **argv) {
   pkr_request request;
   pkr_result result;
   reader requests;
+  uint32_t count;
   long i;
-  if (bytes == NULL || file == NULL || file_len < 16) return 2;
+  if (bytes == NULL || !open_requests(&requests, file, file_len, &count)) return 2;
   if (strcmp(isa, "portable") == 0) cpu = PKR_CPU_PORTABLE;
   if (strcmp(isa, "neon-dotprod") == 0) cpu = PKR_CPU_NEON_DOTPROD;
   if (strcmp(isa, "neon-i8mm") == 0) cpu = PKR_CPU_NEON_I8MM;
-  memset(&requests, 0, sizeof requests);
-  requests.at = file + 16;
-  requests.rest = file_len - 16;
-  requests.first = 1;
   for (i = 0; i <= atol(argv[3]); i++) {
     if (!next_request(&requests, &request, columns)) return 2;
   }

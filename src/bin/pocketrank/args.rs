@@ -250,6 +250,9 @@ pub struct Bench {
     /// Seconds for each number of candidates.
     #[arg(long, default_value_t = 1.0)]
     pub seconds: f64,
+    /// Requests a second, as an app asks that scrolls; 0: one right after the other.
+    #[arg(long, default_value_t = 0.0, value_name = "HERTZ")]
+    pub frequency: f64,
     /// Use plain code instead of the best instruction set of this CPU.
     #[arg(long)]
     pub portable: bool,

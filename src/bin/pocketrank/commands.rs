@@ -378,13 +378,21 @@ fn time(args: &Bench, json: bool) -> Result<()> {
         return Err(Error::new(Kind::Description, message));
     }
     let bytes = std::fs::read(&args.file).map_err(|e| Error::io(&args.file, &e))?;
-    let isa = if args.portable {
-        Isa::PORTABLE
-    } else {
-        Isa::detect()
+    if !(args.frequency >= 0.0 && args.frequency <= 1e6) {
+        let message = format!("--frequency is {}; it is 0 to 1000000", args.frequency);
+        return Err(Error::new(Kind::Description, message));
+    }
+    let options = bench::Options {
+        isa: if args.portable {
+            Isa::PORTABLE
+        } else {
+            Isa::detect()
+        },
+        candidates: args.candidates.clone(),
+        seconds: args.seconds,
+        frequency: args.frequency,
     };
-    let report = bench::measure(&bytes, isa, &args.candidates, args.seconds)
-        .map_err(|e| not_a_model(&args.file, &e))?;
+    let report = bench::measure(&bytes, &options).map_err(|e| not_a_model(&args.file, &e))?;
     if json {
         outln!("{}", json!(report))
     } else {

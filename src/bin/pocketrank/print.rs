@@ -61,25 +61,48 @@ pub fn bench(report: &Report) {
         report.isa,
         report.kernel_giga
     );
+    if let Some(us) = report.event_us {
+        outln!("one event into a user's state: {us:.2} us");
+    }
+    let us = |x: f64| format!("{x:.1}");
     let rows = report.times.iter().map(|t| {
-        let us = |x: f64| format!("{x:.1}");
-        let mut cells = vec![t.candidates.to_string(), us(t.first_us), us(t.min_us)];
-        cells.extend([t.p50_us, t.p90_us, t.p99_us].map(us));
+        let mut cells = vec![t.candidates.to_string(), us(t.first_us), us(t.cold_us)];
+        cells.extend([t.min_us, t.p50_us, t.p90_us, t.p99_us].map(us));
+        cells.push(number(t.kept_us, 1));
         cells.push(format!("{:.0}", t.multiply_adds));
         cells.push(format!("{:.0} %", t.share_of_kernel * 100.0));
+        cells.push(format!("{:.0}", t.bytes as f64 / 1024.0));
         cells
     });
     let header = [
         "candidates",
         "first us",
+        "cold",
         "min",
         "p50",
         "p90",
         "p99",
+        "kept sums",
         "multiply-adds",
         "of kernel's rate",
+        "KiB touched",
     ];
     table(&header, &rows.collect::<Vec<_>>());
+    if let Some(first) = report.times.first() {
+        outln!("");
+        let rows = report.times.iter().map(|t| {
+            let shares = t
+                .stages
+                .iter()
+                .map(|(_, share)| format!("{:.0} %", share * 100.0));
+            core::iter::once(t.candidates.to_string())
+                .chain(shares)
+                .collect()
+        });
+        let stages = first.stages.iter().map(|(name, _)| name.as_str());
+        let header: Vec<&str> = core::iter::once("time by stage").chain(stages).collect();
+        table(&header, &rows.collect::<Vec<_>>());
+    }
 }
 
 /// A number with so many decimals, or a dash.
