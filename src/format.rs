@@ -15,13 +15,15 @@
 //! Bytes are checked once, in reading order; what was checked is then trusted. The digest comes first, since postcard
 //! alone would decode most corruptions as another model.
 
-use postcard::de_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Result, Status};
 use crate::spec::{Dtype, limits};
+use record::{Decoder, Malformed};
+
+mod record;
 
 /// The first eight bytes: a byte that is no text, the name, a line feed that a text transfer would change.
 pub const MAGIC: [u8; 8] = *b"\x89PKRANK\n";
@@ -241,71 +243,25 @@ struct TensorHead<'a> {
     pad: &'a [u8],
 }
 
-/// Where postcard takes a record's bytes from. A number of several bytes has its high bits in the last, so one that ends in
-/// a zero byte has a shorter encoding: no zero may follow a byte of 128 or more. (No number of one byte is that large.)
-struct Bytes<'a> {
-    rest: &'a [u8],
-    last: u8,
-    overlong: bool,
-}
-
-impl<'a> Flavor<'a> for Bytes<'a> {
-    type Remainder = (&'a [u8], bool);
-    type Source = &'a [u8];
-
-    // One copy: a record has some sixty places that read a number, and opening is not where time goes.
-    #[inline(never)]
-    fn pop(&mut self) -> postcard::Result<u8> {
-        let (byte, rest) = self
-            .rest
-            .split_first()
-            .ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
-        self.overlong |= self.last >= 128 && *byte == 0;
-        (self.rest, self.last) = (rest, *byte);
-        Ok(*byte)
-    }
-
-    // Seen through, so that postcard's copy of the 4 bytes of an f32 cannot panic for all that a compiler knows.
-    #[inline(always)]
-    fn try_take_n(&mut self, count: usize) -> postcard::Result<&'a [u8]> {
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(count)
-            .ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
-        (self.rest, self.last) = (rest, 0);
-        Ok(taken)
-    }
-
-    fn finalize(self) -> postcard::Result<Self::Remainder> {
-        Ok((self.rest, self.overlong))
-    }
-}
-
 impl<'a> Reader<'a> {
     /// Byte of the file where the reader stands.
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Decodes the next record, which must be in its one canonical encoding (postcard accepts overlong numbers).
+    /// Decodes the next record, which must be in its one canonical encoding.
     ///
     /// # Errors
     /// [`Status::BadRecord`], [`Status::NotCanonical`].
     pub fn record<T: Deserialize<'a>>(&mut self) -> Result<T> {
-        let bytes = Bytes {
-            rest: self.rest,
-            last: 0,
-            overlong: false,
-        };
-        let bad = |_| Error::at(Status::BadRecord, self.offset);
-        let mut decoder = postcard::Deserializer::from_flavor(bytes);
-        let record = T::deserialize(&mut decoder).map_err(bad)?;
-        let (rest, overlong) = decoder.finalize().map_err(bad)?;
-        let used = self.rest.len() - rest.len();
-        if overlong || used > RECORD_BYTES {
+        let mut decoder = Decoder::new(self.rest);
+        let record = T::deserialize(&mut decoder)
+            .map_err(|Malformed| Error::at(Status::BadRecord, self.offset))?;
+        let used = self.rest.len() - decoder.rest.len();
+        if decoder.overlong || used > RECORD_BYTES {
             return Err(Error::at(Status::NotCanonical, self.offset));
         }
-        self.rest = rest;
+        self.rest = decoder.rest;
         self.offset += used;
         Ok(record)
     }
