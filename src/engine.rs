@@ -35,7 +35,7 @@ pub use trace::Trace;
 use heapless::Vec;
 
 use crate::error::{Error, Result, Status};
-use crate::features::{self, Event, Vocabulary};
+use crate::features::{self, Embedding, Event, Vocabulary};
 use crate::format::File;
 use crate::fusion::{self, TaskSet};
 use crate::kernels::Isa;
@@ -443,18 +443,19 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Bytes of a group's embedding in a table's row.
-    fn table_row(&self, table: u8, row: u32, group: usize) -> &'a [u8] {
+    /// A group's embedding in a table's row, as the file has it.
+    fn table_row(&self, table: u8, row: u32, group: usize) -> Embedding<'a> {
         let index = usize::from(table);
-        let (groups, dim) = (
-            self.spec.groups(),
-            self.spec
-                .tables
-                .get(index)
-                .map_or(0, |t| usize::from(t.embedding_dim)),
-        );
+        let (bytes, is_packed) = match self.spec.tables.get(index) {
+            Some(table) => (table.embedding_bytes(), table.is_packed()),
+            None => (0, false),
+        };
         let rows = self.tables.get(index).map_or(&[][..], |t| t.rows);
-        dense::row(rows, row as usize * groups + group, dim)
+        let at = row as usize * self.spec.groups() + group;
+        Embedding {
+            bytes: dense::row(rows, at, bytes),
+            is_packed,
+        }
     }
 }
 

@@ -5,11 +5,13 @@
 //! |---|---|---|
 //! | id | 64-bit key | [`hash_int`], [`hash_text`], [`hash_cross`] |
 //! | key | row of a table | [`table_row`], [`Vocabulary`] |
+//! | row of a table | activation bytes | [`Embedding`] |
 //! | list of rows | one row | [`Pool`] |
 //! | number | network value, row of a bucket | [`Transform::apply`](crate::spec::Transform::apply), [`bucket_row`] |
 //! | labels of past impressions | user state, then numbers and ids | [`apply`], then [`number`], [`last_ids`] |
 
 mod decay;
+mod embedding;
 mod numbers;
 mod pooling;
 mod slots;
@@ -20,6 +22,8 @@ pub(crate) mod vocabulary;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use embedding::Embedding;
+pub(crate) use embedding::copy;
 pub use numbers::bucket_row;
 pub use pooling::{Pool, weight_q15};
 pub use state::{

@@ -3,7 +3,7 @@
 //! ```text
 //! 0   magic              8 bytes   89 50 4B 52 41 4E 4B 0A
 //! 8   digest             u64       XXH3-64 of bytes 16..length
-//! 16  format version     u32       1
+//! 16  format version     u32       2
 //! 20  length             u32       bytes of the file
 //! 24  sha256             32 bytes  SHA-256 of bytes 16..24 and 56..length
 //! 56  number of sections u32
@@ -28,7 +28,7 @@ mod record;
 /// The first eight bytes: a byte that is no text, the name, a line feed that a text transfer would change.
 pub const MAGIC: [u8; 8] = *b"\x89PKRANK\n";
 /// The version that this library writes and reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes of the envelope.
 pub const ENVELOPE_BYTES: usize = 64;
 /// Bytes of a directory entry.
@@ -56,7 +56,7 @@ pub enum SectionKind {
 }
 
 impl SectionKind {
-    /// The sections of version 1, in file order.
+    /// The sections of this version, in file order.
     pub const ALL: [SectionKind; 4] = [
         SectionKind::Spec,
         SectionKind::Lookups,

@@ -10,7 +10,7 @@ mod tensors;
 pub use check::weight_is_valid;
 pub(crate) use check::{
     biases_are_valid, boundaries_are_valid, fed_weights_are_valid, knots_are_valid,
-    panel_edges_are_zero, scales_are_valid,
+    packed_ends_are_zero, panel_edges_are_zero, scales_are_valid,
 };
 
 pub use tensors::{Dtype, GROUP, Layer, PANEL, Tensor, TensorSection, padded};
@@ -304,8 +304,41 @@ pub struct Table<'a> {
     pub num_embeddings: u32,
     /// Values of a row, 1..=[`limits::EMBEDDING_DIM`].
     pub embedding_dim: u16,
+    /// Bits of a value in the file: 8, or 4 with two values a byte ([`Dtype::U4`]).
+    pub bits: u8,
     /// How ids find rows.
     pub lookup: Lookup,
+}
+
+impl Table<'_> {
+    /// Bits of a value of a packed table.
+    pub const PACKED: u8 = 4;
+    /// Bits of a value of any other.
+    pub const WHOLE: u8 = 8;
+
+    /// Whether two values share a byte.
+    pub fn is_packed(&self) -> bool {
+        self.bits == Self::PACKED
+    }
+
+    /// Element type of its rows in the file.
+    pub fn dtype(&self) -> Dtype {
+        if self.is_packed() {
+            Dtype::U4
+        } else {
+            Dtype::U7
+        }
+    }
+
+    /// Bytes of one embedding, a group's part of a row, in the file.
+    pub fn embedding_bytes(&self) -> usize {
+        let dim = usize::from(self.embedding_dim);
+        if self.is_packed() {
+            dim.div_ceil(2)
+        } else {
+            dim
+        }
+    }
 }
 
 /// A label that feeds the user state.

@@ -105,7 +105,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         match feature.encoding {
             Encoding::Row { table, default_row } => {
                 let row = self.row(i, feature, table, default_row, index, tally);
-                copy(self.model.table_row(table, row, group), to);
+                self.model.table_row(table, row, group).write(to);
             }
             Encoding::Rows {
                 table,
@@ -150,19 +150,15 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
                 }
                 if let Some(table) = buckets {
                     let row = self.bucket_row(i, raw);
-                    copy(self.model.table_row(table, row, group), to_bucket);
+                    self.model.table_row(table, row, group).write(to_bucket);
                 }
             }
             Encoding::Vector { dim, grid } => {
                 let dim = usize::from(dim);
                 match self.request.columns.get(i) {
                     Some(Column::Bytes(bytes)) => {
-                        copy(
-                            bytes
-                                .get(index * dim..(index + 1) * dim)
-                                .unwrap_or_default(),
-                            to,
-                        );
+                        let bytes = bytes.get(index * dim..(index + 1) * dim);
+                        features::copy(bytes.unwrap_or_default(), to);
                     }
                     _ => {
                         tally.count(Status::MissingValue, i, index);
@@ -352,22 +348,5 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
     /// Row of a number's bucket; NaN is missing.
     fn bucket_row(&self, i: usize, raw: f32) -> u32 {
         self.model.bucket_row(i, raw)
-    }
-}
-
-/// Copies an embedding; 16 bytes at once, which `memcpy` would take longer to find out.
-#[inline(never)]
-fn copy(from: &[u8], to: &mut [u8]) {
-    if let (Some(from), Some(to)) = (from.first_chunk::<16>(), to.first_chunk_mut::<16>()) {
-        *to = *from;
-    }
-    let (from, to) = match to.len() {
-        16 => return,
-        17.. => (from.get(16..), to.get_mut(16..)),
-        _ => (Some(from), Some(to)),
-    };
-    let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = *from;
     }
 }

@@ -10,8 +10,8 @@ use crate::format::{File, Reader, SectionKind};
 use crate::kernels::quads_fit;
 use crate::spec::{
     Dtype, Layer, Network, Side, Spec, Tensor, TensorSection, biases_are_valid,
-    boundaries_are_valid, fed_weights_are_valid, knots_are_valid, limits, panel_edges_are_zero,
-    scales_are_valid,
+    boundaries_are_valid, fed_weights_are_valid, knots_are_valid, limits, packed_ends_are_zero,
+    panel_edges_are_zero, scales_are_valid,
 };
 
 /// The first record of the spec section: the model's name and how many records of each kind follow.
@@ -202,7 +202,12 @@ fn first_of<'m, 'a, const N: usize>(
 fn next<'a>(reader: &mut Reader<'a>, dtype: Dtype, rows: usize, cols: usize) -> Result<&'a [u8]> {
     let start = reader.offset();
     let data = reader.tensor(dtype, rows, cols)?;
-    if dtype == Dtype::I8Panel && !panel_edges_are_zero(data, rows, cols) {
+    let padded = match dtype {
+        Dtype::I8Panel => panel_edges_are_zero(data, rows, cols),
+        Dtype::U4 => packed_ends_are_zero(data, cols),
+        _ => true,
+    };
+    if !padded {
         return Err(Error::at(Status::BadPadding, start));
     }
     dtype

@@ -9,6 +9,7 @@
 
 use core::num::NonZeroU32;
 
+use super::embedding::{Embedding, halves};
 use crate::math::{clamp, round};
 use crate::spec::{Pooling, limits};
 
@@ -41,14 +42,26 @@ impl Pool {
         }
     }
 
-    /// Adds a row of u7 bytes with a weight of at most 32768 (Q15), larger ones counting as that; `None` is 1. At most
+    /// Adds a row with a weight of at most 32768 (Q15), larger ones counting as that; `None` is 1. At most
     /// [`limits::IDS`] rows may be added.
-    #[inline]
-    pub fn add(&mut self, row: &[u8], weight: Option<u16>) {
+    // One copy of it: two places pool.
+    #[inline(never)]
+    pub fn add(&mut self, row: Embedding<'_>, weight: Option<u16>) {
         let weight = u32::from(weight.map_or(ONE, |w| w.min(ONE)));
         self.weight = self.weight.wrapping_add(weight);
-        for (sum, q) in self.sums.iter_mut().zip(row) {
-            *sum = sum.wrapping_add(weight * u32::from(*q));
+        let add = |sum: &mut u32, q: u8| *sum = sum.wrapping_add(weight * u32::from(q));
+        if row.is_packed {
+            // The half past a row of odd length is 0, and so adds nothing.
+            let pairs = self.sums.as_chunks_mut::<2>().0.iter_mut();
+            for ([even, odd], pair) in pairs.zip(row.bytes) {
+                let [low, high] = halves(*pair);
+                add(even, low);
+                add(odd, high);
+            }
+        } else {
+            for (sum, q) in self.sums.iter_mut().zip(row.bytes) {
+                add(sum, *q);
+            }
         }
     }
 

@@ -94,6 +94,7 @@ fn table(num_embeddings: u32, lookup: Lookup) -> Table<'static> {
         name: "t",
         num_embeddings,
         embedding_dim: 4,
+        bits: 8,
         lookup,
     }
 }
@@ -316,7 +317,7 @@ fn pooling_is_the_rounded_rational_in_any_order() {
         for _ in 0..2 {
             let mut pool = Pool::new(pooling, divisor);
             for (row, weight) in &rows {
-                pool.add(row, weighted.then_some(*weight));
+                pool.add(Embedding::whole(row), weighted.then_some(*weight));
             }
             let mut pooled = vec![255; dim];
             pool.finish(&zero_points, &mut pooled);
@@ -330,8 +331,8 @@ fn pooling_is_the_rounded_rational_in_any_order() {
 fn a_pool_of_halves_goes_to_the_even_byte() {
     let mean = |a: u8, b: u8| {
         let mut pool = Pool::new(Pooling::Mean, 1);
-        pool.add(&[a], None);
-        pool.add(&[b], None);
+        pool.add(Embedding::whole(&[a]), None);
+        pool.add(Embedding::whole(&[b]), None);
         let mut to = [0];
         pool.finish(&[9], &mut to);
         to[0]

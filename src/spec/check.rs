@@ -2,7 +2,7 @@
 
 use super::{
     Calibration, Decay, Dtype, Encoding, Feature, FedValue, GROUP, Gate, Grid, Lookup, NetworkKind,
-    NumberGrid, PANEL, Pooling, Side, Source, Spec, TaskKind, Transform, limits,
+    NumberGrid, PANEL, Pooling, Side, Source, Spec, Table, TaskKind, Transform, limits,
 };
 use crate::error::{Error, Result, Status};
 
@@ -17,6 +17,7 @@ impl Spec<'_> {
         for table in &self.tables {
             within(table.num_embeddings as usize, limits::NUM_EMBEDDINGS)?;
             within(usize::from(table.embedding_dim), limits::EMBEDDING_DIM)?;
+            holds(matches!(table.bits, Table::PACKED | Table::WHOLE))?;
             // A hash leads to row 1 or later.
             holds(!matches!(table.lookup, Lookup::Hash(_)) || table.num_embeddings >= 2)?;
         }
@@ -307,7 +308,7 @@ impl Dtype {
             Dtype::I8 | Dtype::I8Panel => !data.iter().fold(false, |bad, b| bad | (*b == 0x80)),
             Dtype::F32 => return Ok(()),
             Dtype::I32 => numbers(data).all(|b| i32::from_le_bytes(b).unsigned_abs() <= 1 << 30),
-            Dtype::Bucket => true,
+            Dtype::Bucket | Dtype::U4 => true,
         };
         if ok {
             Ok(())
@@ -319,6 +320,12 @@ impl Dtype {
             })
         }
     }
+}
+
+/// The half that a packed row of odd length has too many is 0: a model has one encoding.
+pub(crate) fn packed_ends_are_zero(data: &[u8], cols: usize) -> bool {
+    let rows = data.chunks_exact(cols.div_ceil(2).max(1));
+    cols.is_multiple_of(2) || rows.filter_map(|row| row.last()).all(|last| *last < 16)
 }
 
 /// Weights past the edges of `[rows, cols]` in whole panels are 0: a model has one encoding.
@@ -434,7 +441,7 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::spec::{Label, Table, Task};
+    use crate::spec::{Label, Task};
     use std::prelude::v1::*;
 
     fn spec() -> Spec<'static> {
@@ -443,6 +450,7 @@ mod tests {
             name: "t",
             num_embeddings: 2,
             embedding_dim: 3,
+            bits: 8,
             lookup: Lookup::Hash(crate::spec::IdType::Int),
         };
         spec.tables.push(table).unwrap();
@@ -485,6 +493,25 @@ mod tests {
         assert_eq!(spec.check(), Ok(()));
         spec.tables[0].num_embeddings = 1;
         assert_eq!(spec.check().unwrap_err().status, Status::Inconsistent);
+    }
+
+    #[test]
+    fn a_table_has_four_or_eight_bits_a_value() {
+        for bits in 0..=255 {
+            let mut spec = spec();
+            spec.tables[0].bits = bits;
+            assert_eq!(spec.check().is_ok(), bits == 4 || bits == 8, "{bits}");
+        }
+    }
+
+    #[test]
+    fn the_last_half_of_a_packed_row_of_odd_length_must_be_zero() {
+        assert!(packed_ends_are_zero(&[0xF1, 0x0F, 0xFF, 0x03], 3));
+        assert!(!packed_ends_are_zero(&[0xF1, 0x1F, 0xFF, 0x03], 3));
+        assert!(!packed_ends_are_zero(&[0xF1, 0x0F, 0xFF, 0x10], 3));
+        assert!(packed_ends_are_zero(&[0xF1, 0xFF], 2) && packed_ends_are_zero(&[], 1));
+        assert_eq!(Dtype::U4.bytes(5, 3), Some(10));
+        assert_eq!(Dtype::U4.bytes(5, 4), Some(10));
     }
 
     #[test]

@@ -18,6 +18,10 @@ pub enum Dtype {
     I32 = 5,
     /// Vocabulary buckets of 64 bytes, one a row.
     Bucket = 6,
+    /// Activations of four bits, row-major, two a byte: the low half is the even column's, the last high half of a row of
+    /// odd length 0. A half n is the activation byte 8 n, so that a pooled row, and weights beside those of whole bytes,
+    /// keep their resolution.
+    U4 = 7,
 }
 
 /// Outputs of a panel of weights.
@@ -34,6 +38,7 @@ impl Dtype {
                 .checked_next_multiple_of(PANEL)?
                 .checked_mul(cols.checked_next_multiple_of(GROUP)?),
             Dtype::F32 | Dtype::I32 => rows.checked_mul(cols)?.checked_mul(4),
+            Dtype::U4 => rows.checked_mul(cols.div_ceil(2)),
         }
     }
 }
@@ -168,13 +173,15 @@ impl Spec<'_> {
         visit: &mut dyn FnMut(Tensor, Dtype, usize, usize) -> Result<(), E>,
     ) -> Result<(), E> {
         for (i, table) in self.tables.iter().enumerate() {
-            let (rows, dim) = (
+            let (rows, dim, groups) = (
                 table.num_embeddings as usize,
-                usize::from(table.embedding_dim) * self.groups(),
+                usize::from(table.embedding_dim),
+                self.groups(),
             );
-            visit(Tensor::TableScale(i), Dtype::F32, 1, dim)?;
-            visit(Tensor::TableZeroPoint(i), Dtype::U7, 1, dim)?;
-            visit(Tensor::TableRows(i), Dtype::U7, rows, dim)?;
+            visit(Tensor::TableScale(i), Dtype::F32, 1, dim * groups)?;
+            visit(Tensor::TableZeroPoint(i), Dtype::U7, 1, dim * groups)?;
+            // A row for each group, so that every embedding of a packed table begins with a byte.
+            visit(Tensor::TableRows(i), table.dtype(), rows * groups, dim)?;
         }
         Ok(())
     }

@@ -450,6 +450,8 @@ impl FittedTable {
             name,
             num_embeddings: *num_embeddings,
             embedding_dim: *embedding_dim,
+            // The exporter packs what it is to pack.
+            bits: Table::WHOLE,
             lookup: *lookup,
         }
     }

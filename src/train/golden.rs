@@ -352,6 +352,7 @@ mod tests {
     fn golden_models_are_small_open_and_cover_every_kind() {
         let mut kinds = std::collections::BTreeSet::new();
         let mut depths = std::collections::BTreeSet::new();
+        let mut packings = std::collections::BTreeSet::new();
         for seed in 0..40 {
             let golden = model(seed);
             let mut opened = Model::new();
@@ -385,6 +386,10 @@ mod tests {
                 kinds.insert(format!("{:?} {source} {encoding}", f.side));
             }
             let network = &golden.spec.network;
+            for table in &golden.spec.tables {
+                let odd = usize::from(table.embedding_dim % 2);
+                packings.insert((table.bits, odd, golden.spec.groups() > 1));
+            }
             depths.insert((0, network.expert_layers.len()));
             depths.insert((4, network.kind as usize));
             depths.insert((5, network.gate as usize));
@@ -410,6 +415,8 @@ mod tests {
             4 + 4 + 2 + 7 + 4 + 2 + 3 + 3 + 2,
             "{depths:?}"
         );
+        // Four and eight bits, even and odd lengths, one group and several.
+        assert_eq!(packings.len(), 8, "{packings:?}");
         assert_eq!(model(7).bytes, model(7).bytes);
     }
 }

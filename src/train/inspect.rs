@@ -84,6 +84,8 @@ pub struct TableInfo {
     pub num_embeddings: u32,
     /// Values of a row.
     pub embedding_dim: u16,
+    /// Bits of a value, 4 or 8.
+    pub bits: u8,
     /// How ids find rows: "buckets", "hash" or "vocabulary".
     pub lookup: &'static str,
     /// Bytes of its rows.
@@ -246,12 +248,13 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
         name: t.name.to_string(),
         num_embeddings: t.num_embeddings,
         embedding_dim: t.embedding_dim,
+        bits: t.bits,
         lookup: match t.lookup {
             crate::spec::Lookup::Buckets => "buckets",
             crate::spec::Lookup::Hash(_) => "hash",
             crate::spec::Lookup::Vocabulary(_) => "vocabulary",
         },
-        bytes: t.num_embeddings as usize * usize::from(t.embedding_dim),
+        bytes: t.num_embeddings as usize * t.embedding_bytes() * spec.groups(),
     });
     let tasks = spec.tasks.iter().map(|t| TaskInfo {
         name: t.name.to_string(),
@@ -420,14 +423,14 @@ impl fmt::Display for Inspection {
         }
         writeln!(
             f,
-            "\n{:<24} {:<10} {:>9} {:>4} {:>10}",
-            "table", "look-up", "rows", "dim", "bytes"
+            "\n{:<24} {:<10} {:>9} {:>4} {:>4} {:>10}",
+            "table", "look-up", "rows", "dim", "bits", "bytes"
         )?;
         for t in &self.tables {
             writeln!(
                 f,
-                "{:<24} {:<10} {:>9} {:>4} {:>10}",
-                t.name, t.lookup, t.num_embeddings, t.embedding_dim, t.bytes
+                "{:<24} {:<10} {:>9} {:>4} {:>4} {:>10}",
+                t.name, t.lookup, t.num_embeddings, t.embedding_dim, t.bits, t.bytes
             )?;
         }
         let n = &self.network;

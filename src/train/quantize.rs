@@ -2,7 +2,7 @@
 //!
 //! | values | grid | scale |
 //! |---|---|---|
-//! | embeddings | u7, zero point | per table and dimension, over all rows and 0 |
+//! | embeddings | u7, zero point; or its multiples of 8, packed | per table and dimension, over all rows and 0 |
 //! | first layer, with its inputs' scales folded in | i8 in [-127, 127] | per output and side |
 //! | later layers | i8 in [-127, 127] | per output |
 //!
@@ -21,7 +21,7 @@ use crate::spec::{
     Calibration, Dtype, GROUP, Gate, Layer, PANEL, Side, Spec, Tensor, TensorSection, padded,
 };
 use crate::train::parameters::{Dense, Parameters, num_inputs};
-use grids::{TableGrid, input_grids};
+use grids::{TableGrid, input_grids, pack};
 use weights::Quantized;
 
 mod grids;
@@ -56,8 +56,9 @@ pub fn quantize(
     let groups = spec.groups();
     let mut grids = Vec::with_capacity(parameters.tables.len());
     for (i, rows) in parameters.tables.iter().enumerate() {
-        let dim = usize::from(spec.tables[i / groups].embedding_dim);
-        grids.push(TableGrid::of(rows, dim)?);
+        let table = &spec.tables[i / groups];
+        let dim = usize::from(table.embedding_dim);
+        grids.push(TableGrid::of(rows, dim, table.is_packed())?);
     }
     let mut sections = Vec::new();
     for kind in SectionKind::ALL {
@@ -196,9 +197,11 @@ fn embeddings(spec: &Spec<'_>, p: &Parameters<f32>, grids: &[TableGrid]) -> Resu
             }
             Tensor::TableRows(i) => {
                 let parts: Vec<Vec<u8>> = of(i).map(|t| grids[t].quantize(&p.tables[t])).collect();
-                let dim = cols / groups;
-                let row = |r: usize| parts.iter().flat_map(move |part| &part[r * dim..][..dim]);
-                let data: Vec<u8> = (0..rows).flat_map(row).copied().collect();
+                let row = |r: usize| parts.iter().flat_map(move |part| &part[r * cols..][..cols]);
+                let mut data: Vec<u8> = (0..rows / groups).flat_map(row).copied().collect();
+                if dtype == Dtype::U4 {
+                    data = pack(&data, cols);
+                }
                 to.tensor(dtype, rows, cols, &data)
             }
             _ => Ok(()),

@@ -48,6 +48,7 @@ pub(crate) fn spec() -> Spec<'static> {
                 name,
                 num_embeddings: rows as u32,
                 embedding_dim: dim,
+                bits: 8,
                 lookup,
             })
             .expect("few tables");

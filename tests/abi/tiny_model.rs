@@ -110,6 +110,7 @@ pub fn spec() -> Spec<'static> {
                 name,
                 num_embeddings,
                 embedding_dim: 4,
+                bits: if name == "tags" { 4 } else { 8 },
                 lookup,
             })
             .unwrap();
@@ -182,6 +183,8 @@ fn tensor(random: &mut Random, tensor: Tensor, dtype: Dtype, rows: usize, cols: 
     let len = dtype.bytes(rows, cols).unwrap();
     match dtype {
         Dtype::U7 => (0..len).map(|_| random.byte() & 127).collect(),
+        // Its packed table has rows of an even length.
+        Dtype::U4 => (0..len).map(|_| random.byte()).collect(),
         Dtype::I8 => (0..len).map(|_| random.weight()).collect(),
         Dtype::I8Panel => {
             let groups = cols.div_ceil(GROUP);

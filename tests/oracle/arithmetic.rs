@@ -371,6 +371,8 @@ fn errors_planted_in_the_counting_are_seen() {
             "for k in range(start, min(end, start + e[\"max_len\"])):",
             "for k in range(start, end):",
         ),
+        ("8 * half for byte", "half for byte"),
+        ("(byte % 16, byte // 16)", "(byte // 16, byte % 16)"),
         (
             "elif abs(x) == float(\"inf\"):",
             "elif x == float(\"inf\"):",

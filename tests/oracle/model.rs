@@ -142,6 +142,10 @@ fn file_of(spec: &Spec<'_>, seed: u64, extremes: bool, given: &[(Tensor, Vec<f32
                     zero_points[table] = (0..cols).map(|_| random.below(128) as u8).collect();
                     zero_points[table].clone()
                 }
+                Tensor::TableRows(_) if dtype == Dtype::U4 => (0..rows)
+                    .flat_map(|_| (0..cols).step_by(2))
+                    .map(|col| random.below(if col + 1 < cols { 256 } else { 16 }) as u8)
+                    .collect(),
                 Tensor::TableRows(_) => (0..rows * cols).map(|_| random.below(128) as u8).collect(),
                 Tensor::Weight(_) => {
                     inputs_before = cols.max(1);
@@ -274,8 +278,14 @@ fn table(name: &'static str, rows: usize, dim: u16, lookup: Lookup) -> Table<'st
         name,
         num_embeddings: rows as u32,
         embedding_dim: dim,
+        bits: 8,
         lookup,
     }
+}
+
+/// The same with two values a byte.
+fn four_bits(table: Table<'static>) -> Table<'static> {
+    Table { bits: 4, ..table }
 }
 
 fn feature(name: &'static str, side: Side, source: Source, encoding: Encoding) -> Feature<'static> {
@@ -337,22 +347,22 @@ fn with_every_feature(name: &'static str) -> Spec<'static> {
         ..Spec::default()
     };
     spec.tables = list(&[
-        table(
+        four_bits(table(
             "int words",
             VOCABULARY + 1,
-            3,
+            11,
             Lookup::Vocabulary(IdType::Int),
-        ),
+        )),
         table("int hash", 17, 5, Lookup::Hash(IdType::Int)),
-        table(
+        four_bits(table(
             "text words",
             VOCABULARY + 1,
             2,
             Lookup::Vocabulary(IdType::Text),
-        ),
+        )),
         table("text hash", 2, 1, Lookup::Hash(IdType::Text)),
         table("buckets", 9, 3, Lookup::Buckets),
-        table("two buckets", 2, 2, Lookup::Buckets),
+        four_bits(table("two buckets", 2, 3, Lookup::Buckets)),
     ]);
     spec.labels = list(&[
         Label {
@@ -596,7 +606,7 @@ pub fn shallow(seed: u64) -> Vec<u8> {
     };
     spec.tables = list(&[
         table("ids", VOCABULARY + 1, 4, Lookup::Vocabulary(IdType::Int)),
-        table("ages", 4, 1, Lookup::Buckets),
+        four_bits(table("ages", 4, 1, Lookup::Buckets)),
     ]);
     spec.labels = list(&[Label {
         name: "click",
@@ -719,7 +729,7 @@ fn with_two_features(name: &'static str) -> Spec<'static> {
         name,
         ..Spec::default()
     };
-    spec.tables = list(&[table("ids", 20, 3, Lookup::Hash(IdType::Int))]);
+    spec.tables = list(&[four_bits(table("ids", 20, 3, Lookup::Hash(IdType::Int)))]);
     let row = Encoding::Row {
         table: 0,
         default_row: 1,

@@ -359,7 +359,7 @@ def read_spec(r):
 
     spec = {"name": head["name"]}
     spec["features"] = many("features", 128, ("name", r.str), ("side", side), ("source", source), ("encoding", encoding))
-    spec["tables"] = many("tables", 64, ("name", r.str), ("rows", r.u32), ("dim", r.u16), ("lookup", lookup))
+    spec["tables"] = many("tables", 64, ("name", r.str), ("rows", r.u32), ("dim", r.u16), ("bits", r.u8), ("lookup", lookup))
     spec["labels"] = many("labels", 32, ("name", r.str), ("log1p", r.bool))
     one_of = lambda *names: lambda: r.enum(*((name,) for name in names))["is"]
     spec["network"] = r.record(
@@ -418,6 +418,7 @@ def check_spec(spec):
     for t in tables:
         within(t["rows"], 1 << 24)
         within(t["dim"], 256)
+        holds(t["bits"] in (4, 8))
         holds(t["lookup"]["is"] != "hash" or t["rows"] >= 2)
 
     def key_feature(index):
@@ -537,7 +538,7 @@ def up(n, to):
     return -(-n // to) * to
 
 
-U7, PANEL, I8, FLOAT, I32, BUCKET = 1, 2, 3, 4, 5, 6
+U7, PANEL, I8, FLOAT, I32, BUCKET, U4 = 1, 2, 3, 4, 5, 6, 7
 
 
 def read_tensor(r, dtype, rows, cols):
@@ -546,7 +547,8 @@ def read_tensor(r, dtype, rows, cols):
     need(head["dtype"] == dtype and head["cols"] == cols and rows in (None, head["rows"]), "BadShape")
     rows, pad = head["rows"], head["pad"]
     length = r.record(("length", r.u32))["length"]
-    size = {PANEL: up(rows, 16) * up(cols, 4), FLOAT: 4 * rows * cols, I32: 4 * rows * cols}.get(dtype, rows * cols)
+    size = {PANEL: up(rows, 16) * up(cols, 4), FLOAT: 4 * rows * cols, I32: 4 * rows * cols,
+            U4: rows * (up(cols, 2) // 2)}.get(dtype, rows * cols)
     need(length == size, "BadShape")
     need(len(pad) < 64 and r.at % 64 == 0 and not any(pad), "BadPadding")
     need(r.at + length <= r.end, "BadShape")
@@ -559,6 +561,13 @@ def read_tensor(r, dtype, rows, cols):
         need(128 not in data, "ByteOutOfRange")
         signed = array("b", data)
         return [[signed[at(o, i)] for i in range(cols)] for o in range(rows)]
+    if dtype == U4:
+        # A row's values in order, each half of a byte: 0, 8, ..., 120.
+        step = up(cols, 2) // 2
+        halves = bytes(8 * half for byte in data for half in (byte % 16, byte // 16))
+        rows = [halves[2 * step * i : 2 * step * (i + 1)] for i in range(rows)]
+        need(not any(any(row[cols:]) for row in rows), "BadPadding")
+        return [row[:cols] for row in rows]
     if dtype == I8:
         need(128 not in data, "ByteOutOfRange")
         signed = list(array("b", data))
@@ -597,7 +606,7 @@ class Model:
         need(len(file) >= 8, "Truncated")
         need(file[:8] == b"\x89PKRANK\n", "BadMagic")
         need(len(file) >= 64, "Truncated")
-        need(le(file, 16, 4) == 1, "UnsupportedVersion")
+        need(le(file, 16, 4) == 2, "UnsupportedVersion")
         length = le(file, 20, 4)
         need(64 <= length < 1 << 31, "BadLength")
         need(length <= len(file), "Truncated")
@@ -678,7 +687,9 @@ class Model:
             cut = lambda values: [values[g * dim : (g + 1) * dim] for g in range(self.groups)]
             self.scales(r, self.groups * dim)
             self.zero_points.append(cut(read_tensor(r, U7, 1, self.groups * dim)[0]))
-            self.rows.append(list(map(cut, read_tensor(r, U7, t["rows"], self.groups * dim))))
+            dtype = U4 if t["bits"] == 4 else U7
+            rows = read_tensor(r, dtype, t["rows"] * self.groups, dim)
+            self.rows.append([rows[i : i + self.groups] for i in range(0, len(rows), self.groups)])
         r.finish()
 
     def read_layers(self, r):

@@ -115,6 +115,7 @@ fn spec_of(sources: &[Source]) -> Spec<'static> {
                 name,
                 num_embeddings: 9,
                 embedding_dim: 4,
+                bits: 8,
                 lookup,
             })
             .unwrap();

@@ -162,6 +162,7 @@ impl Builder {
             name,
             num_embeddings: num_embeddings as u32,
             embedding_dim: draw.at(1).int(1, 4) as u16,
+            bits: if draw.at(2).chance(40) { 4 } else { 8 },
             lookup,
         };
         let _ = self.spec.tables.push(table);

@@ -39,6 +39,7 @@ fn network() -> Network {
                 name,
                 num_embeddings,
                 embedding_dim,
+                bits: 8,
                 lookup,
             })
             .unwrap();

@@ -7,11 +7,18 @@ use crate::spec::{Encoding, Pooling, Side, Spec};
 
 /// The largest activation byte.
 const U7_MAX: f64 = 127.0;
-/// The u7 grid of each dimension of a table.
+/// The largest half of a packed byte.
+const HALF_MAX: f64 = 15.0;
+/// Activation bytes from one half to the next.
+const HALF_STEP: u8 = 8;
+
+/// The grid of each dimension of a table, of activation bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct TableGrid {
     pub scales: Vec<f32>,
     pub zero_points: Vec<u8>,
+    /// Every byte is a multiple of this: 1, or 8 in a packed table.
+    step: u8,
 }
 
 /// One input byte: it adds scale x (byte - zero point) to input `value` of the f32 network.
@@ -23,7 +30,7 @@ pub(super) struct InputGrid {
 }
 
 impl TableGrid {
-    pub fn of(rows: &[f32], dim: usize) -> Result<Self> {
+    pub fn of(rows: &[f32], dim: usize, packed: bool) -> Result<Self> {
         let (mut low, mut high) = (vec![0.0f32; dim], vec![0.0f32; dim]);
         for row in rows.chunks_exact(dim) {
             for ((low, high), x) in low.iter_mut().zip(&mut high).zip(row) {
@@ -34,28 +41,41 @@ impl TableGrid {
         let mut grid = Self {
             scales: Vec::with_capacity(dim),
             zero_points: Vec::with_capacity(dim),
+            step: if packed { HALF_STEP } else { 1 },
         };
         for (low, high) in low.into_iter().zip(high) {
-            let scale = scale((f64::from(high) - f64::from(low)) / U7_MAX)?;
+            let range = f64::from(high) - f64::from(low);
+            let scale = scale(range / grid.most() / f64::from(grid.step))?;
             let zero = if scale > 0.0 {
-                libm::rint(-f64::from(low) / f64::from(scale)).clamp(0.0, U7_MAX)
+                libm::rint(-f64::from(low) / grid.value(scale)).clamp(0.0, grid.most())
             } else {
                 0.0
             };
             grid.scales.push(scale);
-            grid.zero_points.push(zero as u8);
+            grid.zero_points.push(zero as u8 * grid.step);
         }
         Ok(grid)
     }
 
-    /// Bytes of `rows`.
+    /// The largest number of steps.
+    fn most(&self) -> f64 {
+        if self.step == 1 { U7_MAX } else { HALF_MAX }
+    }
+
+    /// What one step is worth, of a dimension with this scale.
+    fn value(&self, scale: f32) -> f64 {
+        f64::from(scale) * f64::from(self.step)
+    }
+
+    /// Activation bytes of `rows`.
     pub fn quantize(&self, rows: &[f32]) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(rows.len());
         for row in rows.chunks_exact(self.scales.len()) {
             for ((x, scale), zero) in row.iter().zip(&self.scales).zip(&self.zero_points) {
                 bytes.push(if *scale > 0.0 {
-                    let steps = libm::rint(f64::from(*x) / f64::from(*scale));
-                    (steps + f64::from(*zero)).clamp(0.0, U7_MAX) as u8
+                    let steps = libm::rint(f64::from(*x) / self.value(*scale));
+                    let zero = f64::from(*zero / self.step);
+                    (steps + zero).clamp(0.0, self.most()) as u8 * self.step
                 } else {
                     *zero
                 });
@@ -63,6 +83,16 @@ impl TableGrid {
         }
         bytes
     }
+}
+
+/// Activation bytes of packed rows, two a byte of the file.
+pub(super) fn pack(rows: &[u8], dim: usize) -> Vec<u8> {
+    let pair = |pair: &[u8]| {
+        let half = |d: usize| pair.get(d).map_or(0, |byte| byte / HALF_STEP);
+        half(0) | half(1) << 4
+    };
+    let rows = rows.chunks_exact(dim);
+    rows.flat_map(|row| row.chunks(2)).map(pair).collect()
 }
 
 /// The grids of the input bytes of a group's side, in order; values count from the side's first.

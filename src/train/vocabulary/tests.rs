@@ -36,6 +36,7 @@ fn every_key_has_its_row_and_no_other_key_has_one() {
             name: "t",
             num_embeddings: n as u32 + 1,
             embedding_dim: 1,
+            bits: 8,
             lookup: Lookup::Vocabulary(IdType::Int),
         };
         for id in 0..2 * n + 50 {
