@@ -90,6 +90,7 @@ pub fn reference() -> GoldenModel {
             name,
             num_embeddings: 1000,
             embedding_dim: 16,
+            bits: 8,
             lookup: Lookup::Hash(IdType::Int),
         });
     }
