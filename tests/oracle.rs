@@ -350,7 +350,7 @@ fn engine_and_script_agree(
             } else {
                 0
             },
-            strict: false,
+            ..Request::default()
         };
         let line = json!({
             "candidates": n, "time": request.time, "state": request.state.map(hex), "events": events,

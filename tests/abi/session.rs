@@ -84,7 +84,7 @@ impl Case {
         columns
     }
 
-    fn with_sums<'c>(&self, columns: &'c [pkr_column]) -> pkr_request {
+    fn with_sums(&self, columns: &[pkr_column]) -> pkr_request {
         pkr_request {
             item_sums: self.sums.as_ptr(),
             item_sums_bytes: self.sums.len(),
@@ -145,7 +145,8 @@ fn kept_item_sums_rank_alike_and_stale_ones_are_refused() {
     );
     assert_eq!(order, [7; N]);
 
-    let wrong: [(&str, pkr_status, fn(&mut pkr_request)); 9] = [
+    type Spoil = fn(&mut pkr_request);
+    let wrong: [(&str, pkr_status, Spoil); 9] = [
         ("sums NULL", PKR_ERR_NULL_POINTER, |r| r.item_sums = null()),
         ("sums short", PKR_ERR_BAD_INDEX, |r| r.item_sums_bytes -= 1),
         ("sums huge", PKR_ERR_LENGTH_OVERFLOW, |r| {

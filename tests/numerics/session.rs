@@ -170,7 +170,7 @@ fn kept_item_sums_give_the_same_bits() {
             let mut arena = vec![0x5A; (2 * n + 1) * len];
             let slots: Vec<u32> = (0..n)
                 .map(|candidate| {
-                    if draw(&mut state) % 3 == 0 {
+                    if draw(&mut state).is_multiple_of(3) {
                         return ItemSums::NONE;
                     }
                     let slot = 2 * (n - candidate) - 1;
