@@ -85,7 +85,7 @@ fn with_task(text: &str, task: &str, lines: &str) -> String {
 
 fn export(run: &Path) -> (Vec<u8>, export::Report) {
     let file = run.with_extension("pkr");
-    let report = run::export(run, &file, None).unwrap();
+    let report = run::export(run, &file, &Default::default()).unwrap();
     (fs::read(file).unwrap(), report)
 }
 

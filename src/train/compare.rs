@@ -303,9 +303,13 @@ impl Place<'_> {
         let Prepared { split, data, .. } = Prepared::read(d, &run.fit, &spec, self.o.data)?;
         let rows = &split.validation;
         let logits = evaluate::predict(&spec, &run.parameters()?, &data, rows);
+        let options = run::ExportOptions {
+            data: self.o.data,
+            ..Default::default()
+        };
         let export = self
             .export
-            .then(|| run::export(folder, &folder.join(MODEL_FILE), self.o.data))
+            .then(|| run::export(folder, &folder.join(MODEL_FILE), &options))
             .transpose()?;
         let report = serde_json::to_value(report)
             .map_err(|e| Error::in_file(Kind::Io, folder, e.to_string()))?;

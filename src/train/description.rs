@@ -291,6 +291,10 @@ pub struct Export {
     pub name: String,
     /// Largest loss of AUC (Spearman for durations) per task.
     pub auc_budget: f64,
+    /// Largest size of the file, bytes.
+    pub max_bytes: Option<usize>,
+    /// Bits of a value in tables that do not say.
+    pub bits: Option<Spanned<u8>>,
     /// Training rows for the output correction.
     pub calibration_rows: usize,
     /// Other rows, for the comparison.
@@ -304,6 +308,8 @@ impl Default for Export {
         Self {
             name: "model".into(),
             auc_budget: 0.001,
+            max_bytes: None,
+            bits: None,
             calibration_rows: 20_000,
             replay_rows: 20_000,
             mean_durations: true,
@@ -383,6 +389,19 @@ impl Description {
             value => format!("{value}"),
         };
         milliseconds(text.as_bytes(), self.toml.data.time_unit)
+    }
+
+    /// Bits of a value in the file that a table of the spec is described with; `None` if nothing says.
+    pub fn table_bits(&self, table: &str) -> Option<u8> {
+        let declared = self.toml.table.iter().find(|t| t.name.get_ref() == table);
+        let of = |f: &Feature| match table.strip_suffix(":buckets") {
+            Some(name) => f.name.get_ref() == name,
+            None => !f.kind.is_number() && f.table() == table,
+        };
+        let mut own = self.toml.feature.iter().filter(|f| of(f));
+        let own = own.find_map(|f| f.bits);
+        let all = self.toml.export.bits.as_ref().map(|bits| *bits.get_ref());
+        declared.and_then(|t| t.bits).or(own).or(all)
     }
 
     /// Index of a label.

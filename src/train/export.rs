@@ -9,6 +9,7 @@
 //! Invariant: the file takes its place only if the report passes; until then whatever was there stays.
 use std::prelude::v1::*;
 
+mod budget;
 mod calibrate;
 mod compare;
 mod statistics;
@@ -16,6 +17,7 @@ mod statistics;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+pub use budget::{Budget, TableBudget};
 pub use calibrate::retransformation;
 pub use compare::{Report, TaskReport};
 
@@ -42,6 +44,11 @@ pub struct Run<'r> {
     pub parameters: &'r Parameters<f32>,
     /// Its vocabularies and boundaries.
     pub lookups: &'r Lookups,
+    /// By table: how often the training part had the id of each row (of row 0: ids outside the vocabulary); empty if that
+    /// is not known. A size budget takes rows away by it.
+    pub counts: &'r [Vec<u32>],
+    /// By table: whether its bits are stated, so that a size budget leaves them.
+    pub pinned: &'r [bool],
     /// By task: labels and weights of every row of the data set.
     pub tasks: &'r [TaskData],
     /// The f32 model's logits `[rows, tasks]` of rows of the data set.
@@ -63,6 +70,8 @@ pub struct Options {
     pub seed: u64,
     /// Set each duration's `score_scale` so that its mean score is the mean label of the calibration rows.
     pub mean_durations: bool,
+    /// Largest size of the file: tables are packed and rare ids lose their rows until it fits.
+    pub max_bytes: Option<usize>,
     /// By task: how its score is calibrated on the calibration rows; missing ones are not.
     pub calibrations: Vec<CalibrationKind>,
 }
@@ -74,6 +83,7 @@ impl Default for Options {
             resamples: 200,
             seed: 1,
             mean_durations: false,
+            max_bytes: None,
             calibrations: Vec::new(),
         }
     }
@@ -143,6 +153,30 @@ fn refused_request(number: usize, why: &str) -> Error {
 /// [`Kind::Io`]. A loss beyond the budget is no error here but one of [`Report::check`], so that the report can be
 /// shown.
 pub fn export(run: &mut Run<'_>, options: &Options, path: &Path) -> Result<Report> {
+    let Some(max_bytes) = options.max_bytes else {
+        return write(run, options, path, None);
+    };
+    let budget::Planned { model, report } = budget::plan(run, max_bytes)?;
+    let mut reduced = Run {
+        spec: &model.spec,
+        parameters: &model.parameters,
+        lookups: &model.lookups,
+        counts: run.counts,
+        pinned: run.pinned,
+        tasks: run.tasks,
+        logits: &mut *run.logits,
+        calibration: &mut *run.calibration,
+        replay: &mut *run.replay,
+    };
+    write(&mut reduced, options, path, Some(report))
+}
+
+fn write(
+    run: &mut Run<'_>,
+    options: &Options,
+    path: &Path,
+    budget: Option<Budget>,
+) -> Result<Report> {
     let corrected = calibrate::calibrate(run, options)?;
     let io = |e: std::io::Error| Error::io(path, &e);
     let mut new = Replacement::begin(path).map_err(io)?;
@@ -166,6 +200,7 @@ pub fn export(run: &mut Run<'_>, options: &Options, path: &Path) -> Result<Repor
     );
     (report.bytes, report.digest) = (bytes.len(), format!("{:016x}", model.digest()));
     report.calibration_rows = corrected.rows.len();
+    report.budget = budget;
     for (task, correction) in report.tasks.iter_mut().zip(&corrected.corrections) {
         task.bias_correction = *correction;
     }
@@ -179,14 +214,22 @@ pub fn export(run: &mut Run<'_>, options: &Options, path: &Path) -> Result<Repor
 /// nothing is compared.
 ///
 /// # Errors
-/// Those of [`export`] that do not need rows.
+/// Those of [`export`] that do not need rows; [`Kind::Refused`] above `max_bytes`.
 pub fn without_rows(
     spec: &Spec<'_>,
     parameters: &Parameters<f32>,
     lookups: &Lookups,
+    max_bytes: Option<usize>,
     path: &Path,
 ) -> Result<Report> {
     let bytes = file_of(lookups, spec, parameters)?;
+    if let Some(most) = max_bytes.filter(|most| bytes.len() > *most) {
+        let message = format!(
+            "the file is not written: it takes {} bytes and max_bytes is {most}; what 4 bits cost is measured on rows: give the log (--data), or state bits",
+            bytes.len()
+        );
+        return Err(Error::new(Kind::Refused, message));
+    }
     let digest = open(&bytes)?.digest();
     write_atomically(path, &bytes)?;
     Ok(Report {

@@ -38,6 +38,10 @@ pub struct Fit {
     pub tables: Vec<FittedTable>,
     /// By feature of the description.
     pub features: Vec<FittedFeature>,
+    /// By name of a table with a vocabulary: how often the training part had the id of each row; of row 0, ids outside
+    /// the vocabulary. A file beside the fit, which older runs do not have.
+    #[serde(skip)]
+    counts: Vec<(String, Vec<u32>)>,
 }
 
 /// A table's rows.
@@ -130,6 +134,7 @@ impl Fit {
         Self {
             version: VERSION,
             tables: Vec::new(),
+            counts: Vec::new(),
             features: d.toml.feature.iter().enumerate().map(unlearned).collect(),
         }
     }
@@ -144,7 +149,8 @@ impl Fit {
     ) {
         let keys = declared.vocabulary.map(|options| {
             let mut kept: Vec<(u64, u64)> = counts
-                .into_iter()
+                .iter()
+                .map(|(key, n)| (*key, *n))
                 .filter(|(_, n)| *n >= options.min_count)
                 .collect();
             // Most frequent first; equal counts by key, so that the map's order never shows.
@@ -159,6 +165,23 @@ impl Fit {
             keys
         });
         self.push_keys(d, declared, keys);
+        let table = self.tables.last().and_then(FittedTable::open);
+        if let Some(vocabulary) = table {
+            let count = |key: u64| counts.get(&key).copied().unwrap_or(0);
+            let known: Vec<u64> = vocabulary.rows().map(|(key, _)| count(key)).collect();
+            let unknown = counts.values().sum::<u64>() - known.iter().sum::<u64>();
+            let all = core::iter::once(unknown).chain(known);
+            let all = all.map(|n| n.min(u64::from(u32::MAX)) as u32).collect();
+            self.counts.push((declared.name.clone(), all));
+        }
+    }
+
+    /// How often the training part had the id of each row of a vocabulary (of row 0: ids outside it); `None` for other
+    /// tables, and if the run did not keep it.
+    pub fn counts(&self, table: &str) -> Option<&[u32]> {
+        let mut counts = self.counts.iter();
+        let counts = counts.find(|(name, _)| name == table);
+        counts.map(|(_, counts)| counts.as_slice())
     }
 
     /// The table of a name, with a vocabulary of `keys` if it has one.
@@ -396,8 +419,23 @@ impl Fit {
         let mut bytes = postcard::to_allocvec(self)
             .map_err(|e| Error::in_file(Kind::Io, path, format!("{e}")))?;
         let digest = xxh3_64(&bytes);
+        // First, so that a fit never stands beside counts that are not its own.
+        let mut counts = postcard::to_allocvec(&(digest, &self.counts))
+            .map_err(|e| Error::in_file(Kind::Io, path, format!("{e}")))?;
+        let counts_digest = xxh3_64(&counts);
+        counts.extend_from_slice(&counts_digest.to_le_bytes());
+        crate::train::files::write_atomically(&path.with_extension("counts"), &counts)?;
         bytes.extend_from_slice(&digest.to_le_bytes());
         crate::train::files::write_atomically(path, &bytes)
+    }
+
+    /// The counts beside a fit; none if there is no such file, or that of another fit.
+    fn load_counts(path: &Path, fit: u64) -> Option<Vec<(String, Vec<u32>)>> {
+        let bytes = std::fs::read(path.with_extension("counts")).ok()?;
+        let (record, digest) = bytes.split_last_chunk::<8>()?;
+        (xxh3_64(record) == u64::from_le_bytes(*digest)).then_some(())?;
+        let (of, counts) = postcard::from_bytes::<(u64, _)>(record).ok()?;
+        (of == fit).then_some(counts)
     }
 
     /// Reads a fit.
@@ -418,7 +456,10 @@ impl Fit {
             return Err(bad());
         }
         match postcard::take_from_bytes::<Self>(record) {
-            Ok((fit, [])) if fit.version == VERSION => Ok(fit),
+            Ok((mut fit, [])) if fit.version == VERSION => {
+                fit.counts = Self::load_counts(path, xxh3_64(record)).unwrap_or_default();
+                Ok(fit)
+            }
             _ => Err(bad()),
         }
     }

@@ -4,6 +4,7 @@
 //! RUN/model.toml      the description as it was
 //! RUN/run.json        where the description and the data were
 //! RUN/fit.bin         vocabularies, transforms, boundaries
+//! RUN/fit.counts      how often ids of vocabularies occurred
 //! RUN/checkpoint.bin  to resume from
 //! RUN/parameters.bin  the result
 //! RUN/report.json     metrics of the validation rows, and every evaluation
@@ -35,7 +36,7 @@ use crate::train::{pass, position, stream, warm};
 mod export;
 mod folder;
 
-pub use export::export;
+pub use export::{ExportOptions, export};
 pub use folder::Run;
 use folder::{REPORT_FILE, write_json};
 pub(crate) use folder::{clear, describe};

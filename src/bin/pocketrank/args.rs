@@ -230,6 +230,20 @@ pub struct Export {
     /// Log file or folder, if not where the run found it.
     #[arg(long)]
     pub data: Option<PathBuf>,
+    /// Largest size of the file: tables get 4 bits a value and rare ids lose their rows until it fits, the least harmful first.
+    #[arg(long, value_name = "BYTES")]
+    pub max_bytes: Option<usize>,
+    /// Bits of a value in every table, 4 or 8, instead of what the description says.
+    #[arg(long, value_parser = bits)]
+    pub bits: Option<u8>,
+}
+
+fn bits(text: &str) -> Result<u8, String> {
+    match text {
+        "4" => Ok(4),
+        "8" => Ok(8),
+        _ => Err("4 or 8".into()),
+    }
 }
 
 #[derive(Args)]

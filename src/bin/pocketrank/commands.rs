@@ -350,7 +350,12 @@ fn rank(args: &Rank, json: bool) -> Result<()> {
 }
 
 fn export(args: &Export, json: bool) -> Result<()> {
-    let report = run::export(&args.run, &args.output, args.data.as_deref())?;
+    let options = run::ExportOptions {
+        data: args.data.as_deref(),
+        max_bytes: args.max_bytes,
+        bits: args.bits,
+    };
+    let report = run::export(&args.run, &args.output, &options)?;
     if json {
         outln!("{}", json!(report))
     } else {

@@ -55,7 +55,7 @@ pub fn demo(args: &Demo, json: bool) -> Result<()> {
 
     say("3/4 export: eight bits, one file, replayed against the trained model");
     let file = folder.join("feed.pkr");
-    let exported = run::export(&out, &file, None)?;
+    let exported = run::export(&out, &file, &Default::default())?;
     exported.check()?;
 
     say("4/4 rank: the file opened as a phone would, ordering fresh users' feeds");

@@ -52,6 +52,11 @@ impl Description {
                 }
             }
         }
+        if let Some(bits) = &toml.export.bits
+            && !matches!(bits.get_ref(), 4 | 8)
+        {
+            return Err(self.mistake(bits, format!("bits is {}; 4 or 8", bits.get_ref())));
+        }
         for table in &toml.table {
             self.check_table(table)?;
         }

@@ -41,6 +41,8 @@ pub struct Table {
     pub hash: Option<u32>,
     /// How ids are written.
     pub id_type: Option<IdKind>,
+    /// Bits of a value in the file.
+    pub bits: Option<u8>,
 }
 
 /// What a feature is.
@@ -135,6 +137,8 @@ pub struct Feature {
     pub vocabulary: Option<VocabularyOptions>,
     /// Hash rows of its table.
     pub hash: Option<u32>,
+    /// Bits of a value of its table in the file.
+    pub bits: Option<u8>,
     /// For missing values: a number, or an id.
     pub default: Option<DefaultValue>,
     /// Between the ids of a cell.

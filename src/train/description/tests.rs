@@ -303,6 +303,26 @@ fn every_mistake_is_one_line_with_its_place() {
             "m.toml:16: the name of a feature has 0 bytes; 1 to 64",
         ),
         ("[train]", "[train".into(), "m.toml:44:"),
+        (
+            "hash = 8",
+            "hash = 8\nbits = 5".into(),
+            "m.toml:10: bits is 5; 4 or 8",
+        ),
+        (
+            "[train]",
+            "[export]\nbits = 16\n[train]".into(),
+            "m.toml:45: bits is 16; 4 or 8",
+        ),
+        (
+            "[network]",
+            feature("kind = \"number\"\nside = \"item\"\nbits = 4"),
+            "has bits but no buckets",
+        ),
+        (
+            "[network]",
+            feature("kind = \"vector\"\nside = \"item\"\ndim = 2\nbits = 4"),
+            "has bits, which its kind has not",
+        ),
     ];
     let mut wrong = String::new();
     for (from, to, message) in cases {
@@ -317,6 +337,22 @@ fn every_mistake_is_one_line_with_its_place() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn a_table_has_its_own_bits_those_of_its_feature_or_those_of_the_export() {
+    let bits = |text: &str, table: &str| {
+        let d = Description::parse(Path::new("m.toml"), text.into()).unwrap();
+        d.table_bits(table)
+    };
+    let tables = ["item", "length:buckets", "device"];
+    assert_eq!(tables.map(|t| bits(MODEL, t)), [None; 3]);
+    let own = MODEL.replace("hash = 8", "hash = 8\nbits = 4");
+    assert_eq!(tables.map(|t| bits(&own, t)), [Some(4), None, None]);
+    let own = MODEL.replace("buckets = 4", "buckets = 4\nbits = 4");
+    assert_eq!(tables.map(|t| bits(&own, t)), [None, Some(4), None]);
+    let all = own.replace("[train]", "[export]\nbits = 8\n[train]");
+    assert_eq!(tables.map(|t| bits(&all, t)), [Some(8), Some(4), Some(8)]);
 }
 
 #[test]

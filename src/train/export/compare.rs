@@ -6,7 +6,7 @@ use core::fmt;
 use serde::Serialize;
 
 use super::statistics::{Ranking, bootstrap};
-use super::{Options, Replayed};
+use super::{Budget, Options, Replayed};
 use crate::fusion;
 use crate::rerank;
 use crate::spec::{Spec, TaskKind};
@@ -41,6 +41,8 @@ pub struct Report {
     pub top10_overlap: Option<f64>,
     /// Requests of more than 10 candidates.
     pub top10_requests: usize,
+    /// What `max_bytes` did, if there is one.
+    pub budget: Option<Budget>,
 }
 
 /// What an export did to one task.
@@ -275,8 +277,14 @@ impl Report {
         if beyond.is_empty() {
             return Ok(());
         }
+        let size = self.budget.as_ref().map_or(String::new(), |budget| {
+            format!(
+                ", and max_bytes took it from {} to {} bytes: raise either",
+                budget.bytes_before, self.bytes
+            )
+        });
         let message = format!(
-            "the file is not written: {}; the budget (export.auc_budget) is {}",
+            "the file is not written: {}; the budget (export.auc_budget) is {}{size}",
             beyond.join(", "),
             self.auc_budget
         );
@@ -288,6 +296,9 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number =
             |x: Option<f64>, digits: usize| x.map_or("-".into(), |x| format!("{x:.digits$}"));
+        if let Some(budget) = &self.budget {
+            write!(f, "{budget}")?;
+        }
         let percent = |x: Option<f64>| x.map_or("-".into(), |x| format!("{:+.2} %", x * 100.0));
         if self.replay_rows == 0 {
             return writeln!(

@@ -7,6 +7,8 @@ use crate::train::golden::{self, GoldenModel};
 use crate::train::random::Key;
 use crate::train::requests::OwnedRequest;
 
+mod budget;
+
 const CANDIDATES: usize = 14;
 const REQUESTS: u64 = 40;
 
@@ -93,7 +95,10 @@ fn run(
         })
         .collect();
     let parts = [requests(golden, 0), requests(golden, 1)];
+    let tables = golden.spec.tables.len();
     let mut run = Run {
+        counts: &vec![Vec::new(); tables],
+        pinned: &vec![false; tables],
         spec: &golden.spec,
         parameters: &golden.parameters,
         lookups: &golden.lookups,

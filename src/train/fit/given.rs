@@ -48,6 +48,8 @@ impl Fit {
         let is_learned = learned.is_some();
         let mut fit = learned.unwrap_or_else(|| Self::new(d, None));
         fit.tables.clear();
+        // Of rows in another order.
+        fit.counts.clear();
         for table in declared(d) {
             let keys = given.keys.iter().find(|(name, _)| *name == table.name);
             let keys = keys.map(|(_, keys)| keys.clone()).unwrap_or_default();

@@ -285,7 +285,7 @@ fn an_exported_import_scores_as_its_tensors_do_in_f64() {
     let case = Case::new();
     case.import().unwrap();
     let file = case.path("model.pkr");
-    let report = run::export(&case.path("run"), &file, None).unwrap();
+    let report = run::export(&case.path("run"), &file, &Default::default()).unwrap();
     report.check().unwrap();
     assert!(report.to_string().contains("there was no log"), "{report}");
     let bytes = fs::read(file).unwrap();
@@ -497,8 +497,16 @@ fn what_was_trained_here_comes_back_byte_for_byte() {
             }
         }
         let files = [path("trained.pkr"), path("imported.pkr")];
-        let direct = run::export(&trained, &files[0], None).unwrap();
-        let through = run::export(&imported, &files[1], Some(&log)).unwrap();
+        let direct = run::export(&trained, &files[0], &Default::default()).unwrap();
+        let through = run::export(
+            &imported,
+            &files[1],
+            &run::ExportOptions {
+                data: Some(&log),
+                ..Default::default()
+            },
+        )
+        .unwrap();
         assert_eq!(direct.digest, through.digest);
         let [direct, through] = files.map(|file| fs::read(file).unwrap());
         assert!(direct == through, "{kind}");

@@ -381,6 +381,25 @@ fn a_saved_fit_loads_and_a_changed_one_is_refused() {
     let path = folder.path().join("fit.bin");
     p.fit.save(&path).unwrap();
     assert_eq!(Fit::load(&path).unwrap(), p.fit);
+    // Counts stand beside it; without them, or with those of another fit, it is a fit all the same.
+    let vocabularies = p.fit.tables.iter().filter(|t| t.open().is_some());
+    let mut found = 0;
+    for table in vocabularies.clone() {
+        let counts = p.fit.counts(&table.name).unwrap();
+        assert_eq!(counts.len(), table.num_embeddings as usize);
+        assert!(counts[1..].iter().all(|n| *n > 0), "{counts:?}");
+        found += 1;
+    }
+    assert!(found > 0);
+    let counts = path.with_extension("counts");
+    let bytes = fs::read(&counts).unwrap();
+    for damaged in [&bytes[1..], &bytes[..bytes.len() - 1], &[]] {
+        fs::write(&counts, damaged).unwrap();
+        let fit = Fit::load(&path).unwrap();
+        assert!(fit.tables == p.fit.tables && fit.counts(&p.fit.tables[0].name).is_none());
+    }
+    fs::remove_file(&counts).unwrap();
+    assert!(Fit::load(&path).unwrap().tables == p.fit.tables);
     let bytes = fs::read(&path).unwrap();
     for at in (0..bytes.len()).step_by(7) {
         let mut changed = bytes.clone();

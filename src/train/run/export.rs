@@ -3,11 +3,23 @@ use std::path::Path;
 use std::prelude::v1::*;
 
 use super::{Prepared, Run};
+use crate::spec::Table;
 use crate::train::description::CalibrationKind;
 use crate::train::error::{Error, Kind, Result};
 use crate::train::log::RawLog;
 use crate::train::quantize::Lookups;
 use crate::train::{evaluate, export, replay};
+
+/// What an export takes besides the run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExportOptions<'o> {
+    /// Log file or folder, if not where the run found it.
+    pub data: Option<&'o Path>,
+    /// Largest size of the file, instead of the description's.
+    pub max_bytes: Option<usize>,
+    /// Bits of a value in every table, 4 or 8, instead of the description's.
+    pub bits: Option<u8>,
+}
 
 /// Exports a finished run: quantizes it, corrects its output biases on training rows, and holds the file against the
 /// f32 run on validation rows. The file is written only if the report passes. An imported run without a log has no rows:
@@ -16,10 +28,19 @@ use crate::train::{evaluate, export, replay};
 /// # Errors
 /// Those of reading, and of [`export::export`]. A loss beyond the budget is one of
 /// [`Report::check`](export::Report::check).
-pub fn export(folder: &Path, output: &Path, data: Option<&Path>) -> Result<export::Report> {
+pub fn export(folder: &Path, output: &Path, options: &ExportOptions<'_>) -> Result<export::Report> {
     let run = Run::open(folder)?;
     let (d, fit) = (&run.description, &run.fit);
-    let spec = fit.spec(d)?;
+    let mut spec = fit.spec(d)?;
+    let mut pinned = vec![false; spec.tables.len()];
+    for (table, pinned) in spec.tables.iter_mut().zip(&mut pinned) {
+        let stated = options.bits.or(d.table_bits(table.name));
+        *pinned = stated.is_some();
+        table.bits = stated.unwrap_or(Table::WHOLE);
+    }
+    let counts = spec.tables.iter().map(|t| fit.counts(t.name));
+    let counts: Vec<Vec<u32>> = counts.map(|c| c.unwrap_or_default().to_vec()).collect();
+    let max_bytes = options.max_bytes.or(d.toml.export.max_bytes);
     let parameters = run.parameters()?;
     let lookups = Lookups {
         vocabularies: {
@@ -32,7 +53,7 @@ pub fn export(folder: &Path, output: &Path, data: Option<&Path>) -> Result<expor
         },
         knots: Vec::new(),
     };
-    let log = data.or(run.data.as_deref());
+    let log = options.data.or(run.data.as_deref());
     if run.imported && log.is_none() {
         if let Some(task) = d
             .toml
@@ -44,7 +65,7 @@ pub fn export(folder: &Path, output: &Path, data: Option<&Path>) -> Result<expor
                 "a calibration is fitted to rows; give the log (--data), or calibration = \"none\"";
             return Err(d.mistake(&task.name, message));
         }
-        return export::without_rows(&spec, &parameters, &lookups, output);
+        return export::without_rows(&spec, &parameters, &lookups, max_bytes, output);
     }
     let Prepared { raw, split, data } = Prepared::read(d, fit, &spec, log)?;
     let boundaries: Vec<Vec<u8>> = (0..spec.features.len())
@@ -84,6 +105,8 @@ pub fn export(folder: &Path, output: &Path, data: Option<&Path>) -> Result<expor
         spec: &spec,
         parameters: &parameters,
         lookups: &lookups,
+        counts: &counts,
+        pinned: &pinned,
         tasks: &data.tasks,
         logits: &mut |rows| evaluate::predict(&spec, &parameters, &data, rows),
         calibration: &mut |visit| requests(&calibration, visit),
@@ -91,6 +114,7 @@ pub fn export(folder: &Path, output: &Path, data: Option<&Path>) -> Result<expor
     };
     let options = export::Options {
         auc_budget: limits.auc_budget,
+        max_bytes,
         mean_durations: limits.mean_durations,
         calibrations: d.toml.task.iter().map(|t| t.calibration).collect(),
         ..export::Options::default()

@@ -124,12 +124,13 @@ fn a_streamed_run_resumes_to_the_same_bits_and_leaves_no_file_of_its_own() {
     let expected = [
         "checkpoint.bin",
         "fit.bin",
+        "fit.counts",
         "lock",
         "model.toml",
         "parameters.bin",
     ];
-    assert_eq!(names[..5], expected);
-    assert_eq!(names[5..], ["report.json", "run.json"]);
+    assert_eq!(names[..6], expected);
+    assert_eq!(names[6..], ["report.json", "run.json"]);
 }
 
 #[test]

@@ -13,7 +13,15 @@ impl Description {
         if table.vocabulary.is_some() == table.hash.is_some() {
             return Err(self.mistake(&table.name, "a table takes either vocabulary or hash"));
         }
+        self.check_bits(&table.name, table.bits)?;
         self.dim(&table.name, Some(table.dim))
+    }
+
+    fn check_bits(&self, at: &Named, bits: Option<u8>) -> Result<()> {
+        match bits {
+            None | Some(4 | 8) => Ok(()),
+            Some(bits) => Err(self.mistake(at, format!("bits is {bits}; 4 or 8"))),
+        }
     }
 
     fn check_rows(
@@ -49,6 +57,12 @@ impl Description {
         let name = f.name.get_ref();
         self.check_keys(f)?;
         self.check_train_only(index, f)?;
+        self.check_bits(&f.name, f.bits)?;
+        if f.bits.is_some() && f.kind.is_number() && f.buckets.is_none() {
+            return wrong(format!(
+                "\"{name}\" has bits but no buckets; a value itself has bytes"
+            ));
+        }
         match (f.side, f.kind) {
             (Some(Side::Cross), Id | Ids | Number | Vector) => {
                 return wrong(format!(
@@ -232,13 +246,14 @@ impl Description {
 
     /// Refuses keys that mean nothing for the feature's kind.
     fn check_keys(&self, f: &Feature) -> Result<()> {
-        const NUMBER: [&str; 7] = [
+        const NUMBER: [&str; 8] = [
             "transform",
             "clip",
             "value",
             "bytes",
             "buckets",
             "dim",
+            "bits",
             "default",
         ];
         use FeatureKind::{
@@ -253,6 +268,7 @@ impl Description {
                     "dim",
                     "vocabulary",
                     "hash",
+                    "bits",
                     "default",
                 ],
                 false,
@@ -265,6 +281,7 @@ impl Description {
                     "dim",
                     "vocabulary",
                     "hash",
+                    "bits",
                     "separator",
                     "max_len",
                     "pooling",
@@ -277,7 +294,7 @@ impl Description {
                 &["column", "dim", "scale", "zero_point", "separator"],
                 false,
             ),
-            Cross => (&["of", "table", "dim", "vocabulary", "hash"], false),
+            Cross => (&["of", "table", "dim", "vocabulary", "hash", "bits"], false),
             LastIds => (&["of", "label", "max_len", "pooling"], false),
             Count | Since | Previous => (&["label"], true),
             Rate => (
@@ -310,6 +327,7 @@ impl Description {
             ("dim", f.dim.is_some()),
             ("vocabulary", f.vocabulary.is_some()),
             ("hash", f.hash.is_some()),
+            ("bits", f.bits.is_some()),
             ("default", f.default.is_some()),
             ("separator", f.separator.is_some()),
             ("max_len", f.max_len.is_some()),
@@ -422,10 +440,11 @@ impl Description {
         if let Some(table) = declared {
             if f.vocabulary.is_some()
                 || f.hash.is_some()
+                || f.bits.is_some()
                 || f.dim.is_some_and(|dim| dim != table.dim)
             {
                 let message = format!(
-                    "table \"{}\" is declared with its own dim, vocabulary or hash",
+                    "table \"{}\" is declared with its own dim, vocabulary, hash or bits",
                     f.table()
                 );
                 return Err(self.mistake(at, message));
@@ -449,6 +468,13 @@ impl Description {
                     return Err(self.mistake(at, "a table takes either vocabulary or hash"));
                 }
                 self.dim(&f.name, f.dim)
+            }
+            (1, false) if f.bits.is_some() => {
+                let message = format!(
+                    "bits stand where table \"{}\" has its vocabulary or hash",
+                    f.table()
+                );
+                Err(self.mistake(at, message))
             }
             (1, false) => Ok(()),
             _ => Err(self.mistake(

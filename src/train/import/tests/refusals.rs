@@ -212,7 +212,11 @@ fn what_only_training_has_is_refused() {
         .text
         .replace(task, &format!("{task}\ncalibration = \"platt\""));
     case.import().unwrap();
-    let refused = run::export(&case.path("run"), &case.path("model.pkr"), None);
+    let refused = run::export(
+        &case.path("run"),
+        &case.path("model.pkr"),
+        &Default::default(),
+    );
     let message = refused.unwrap_err().message;
     assert!(
         message.starts_with("a calibration is fitted to rows; give the log"),

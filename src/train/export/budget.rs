@@ -1,0 +1,381 @@
+//! A file of at most so many bytes: fewer bits in tables, then fewer rows in vocabularies, the least harmful first.
+//!
+//! ```text
+//! every table alone at 4 bits -> loss on the calibration requests -> tables in the order of loss a byte saved, until it fits
+//! still too large: rows of ids join row 0, those first that the fewest training rows a byte saved need
+//! ```
+//!
+//! The choice sees calibration requests only; the replay, of other rows, then holds the whole file to `auc_budget` as ever.
+//!
+//! A merged row's ids have the mean of all merged rows, each weighed by how often it was trained, in which the trained row 0
+//! counts as often as the training part had ids outside the vocabulary: a vocabulary of all ids trains no row 0 at all.
+use std::prelude::v1::*;
+
+use core::fmt;
+
+use serde::Serialize;
+
+use super::compare::compare;
+use super::{Options, Run, file_of, open, replay};
+use crate::features::Vocabulary;
+use crate::spec::{Encoding, Lookup, Spec, Table};
+use crate::train::error::{Error, Kind, Result};
+use crate::train::parameters::Parameters;
+use crate::train::quantize::Lookups;
+use crate::train::vocabulary;
+
+/// What a size budget did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Budget {
+    /// Bytes that the file may have.
+    pub max_bytes: usize,
+    /// Bytes that it had as described.
+    pub bytes_before: usize,
+    /// By table.
+    pub tables: Vec<TableBudget>,
+    /// By task: name, and loss against the f32 run on the calibration requests, as described and as written.
+    pub losses: Vec<(String, [Option<f64>; 2])>,
+}
+
+/// What a size budget did to one table; pairs are as described and as written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TableBudget {
+    /// Name.
+    pub name: String,
+    /// Bits of a value.
+    pub bits: [u8; 2],
+    /// Rows.
+    pub rows: [u32; 2],
+    /// Bytes of rows and vocabulary.
+    pub bytes: [usize; 2],
+    /// Ids seen less often in training have row 0; 0: all are kept.
+    pub floor: u32,
+    /// What 4 bits in this table alone cost on the calibration requests: the worst task's loss. `None`: not measured.
+    pub alone: Option<f64>,
+}
+
+/// A model that fits.
+pub(super) struct Planned<'r> {
+    pub model: Reduced<'r>,
+    pub report: Budget,
+}
+
+/// A model with some tables packed and some rows merged.
+pub(super) struct Reduced<'r> {
+    pub spec: Box<Spec<'r>>,
+    pub parameters: Parameters<f32>,
+    pub lookups: Lookups,
+}
+
+/// By table: whether it is packed, and the least count of an id that keeps its row.
+#[derive(Clone)]
+struct Plan {
+    packed: Vec<bool>,
+    floors: Vec<u32>,
+}
+
+impl Plan {
+    /// The model of `run` by this plan.
+    fn apply<'r>(&self, run: &Run<'r>) -> Result<Reduced<'r>> {
+        let mut model = Reduced {
+            spec: Box::new(run.spec.clone()),
+            parameters: run.parameters.clone(),
+            lookups: run.lookups.clone(),
+        };
+        for (t, packed) in self.packed.iter().enumerate() {
+            if *packed {
+                model.spec.tables[t].bits = Table::PACKED;
+            }
+            if self.floors[t] > 1 {
+                model.merge(t, self.floors[t], &run.counts[t])?;
+            }
+        }
+        Ok(model)
+    }
+
+    fn bytes(&self, run: &Run<'_>) -> Result<usize> {
+        Ok(self.apply(run)?.file()?.len())
+    }
+
+    /// By task: loss of this plan's file on the calibration requests.
+    fn losses(&self, run: &mut Run<'_>, logits: &mut Option<Vec<f32>>) -> Result<Vec<Option<f64>>> {
+        let model = self.apply(run)?;
+        let bytes = model.file()?;
+        let opened = open(&bytes)?;
+        let replayed = replay(&opened, run.calibration)?;
+        let logits = logits.get_or_insert_with(|| (run.logits)(&replayed.rows));
+        let options = Options {
+            resamples: 0,
+            ..Options::default()
+        };
+        let maps = vec![None; run.spec.tasks.len()];
+        let report = compare(run.spec, &replayed, logits, &maps, run.tasks, &options);
+        Ok(report.tasks.iter().map(|t| t.loss).collect())
+    }
+}
+
+impl Reduced<'_> {
+    fn file(&self) -> Result<Vec<u8>> {
+        file_of(&self.lookups, &self.spec, &self.parameters)
+    }
+
+    /// Gives ids of table `t` with a count below `floor` row 0.
+    fn merge(&mut self, t: usize, floor: u32, counts: &[u32]) -> Result<()> {
+        let rows = self.spec.tables[t].num_embeddings;
+        let damaged = |_| Error::new(Kind::Data, "the run's vocabulary is damaged; train again");
+        let old = Vocabulary::check(&self.lookups.vocabularies[t], rows - 1).map_err(damaged)?;
+        let kept = |row: u32| counts[row as usize] >= floor;
+        let mut keys: Vec<u64> = old
+            .rows()
+            .filter(|(_, r)| kept(*r))
+            .map(|(k, _)| k)
+            .collect();
+        let bytes = vocabulary::build(&mut keys);
+        let new = Vocabulary::check(&bytes, keys.len() as u32).map_err(damaged)?;
+        // The old row of each new one.
+        let mut from = vec![0; keys.len() + 1];
+        for (key, row) in new.rows() {
+            from[row as usize] = old.position(key).map_or(0, |p| p + 1);
+        }
+        let dim = usize::from(self.spec.tables[t].embedding_dim);
+        let groups = self.spec.groups();
+        for values in &mut self.parameters.tables[t * groups..(t + 1) * groups] {
+            let row = |r: u32| &values[r as usize * dim..][..dim];
+            let mut all: Vec<f32> = from.iter().flat_map(|r| row(*r)).copied().collect();
+            let merged = (0..rows).filter(|r| *r == 0 || !kept(*r));
+            let weight = |r: u32| f64::from(counts[r as usize]);
+            let total: f64 = merged.clone().map(weight).sum();
+            if total > 0.0 {
+                for (d, to) in all[..dim].iter_mut().enumerate() {
+                    let sum: f64 = merged
+                        .clone()
+                        .map(|r| weight(r) * f64::from(row(r)[d]))
+                        .sum();
+                    *to = (sum / total) as f32;
+                }
+            }
+            *values = all;
+        }
+        let place = |old: u32| from.iter().position(|r| *r == old).unwrap_or(0) as u32;
+        for feature in &mut self.spec.features {
+            if let Encoding::Row { table, default_row } = &mut feature.encoding
+                && usize::from(*table) == t
+            {
+                *default_row = place(*default_row);
+            }
+        }
+        self.spec.tables[t].num_embeddings = keys.len() as u32 + 1;
+        self.lookups.vocabularies[t] = bytes;
+        Ok(())
+    }
+
+    fn table_bytes(&self, t: usize) -> usize {
+        let table = &self.spec.tables[t];
+        let rows = table.num_embeddings as usize * table.embedding_bytes() * self.spec.groups();
+        rows + self.lookups.vocabularies[t].len()
+    }
+}
+
+/// A model of `run` whose file has at most `max_bytes`.
+///
+/// # Errors
+/// [`Kind::Refused`] if there is none.
+pub(super) fn plan<'r>(run: &mut Run<'r>, max_bytes: usize) -> Result<Planned<'r>> {
+    let tables = run.spec.tables.len();
+    let described = Plan {
+        packed: run.spec.tables.iter().map(Table::is_packed).collect(),
+        floors: vec![0; tables],
+    };
+    let (mut plan, mut logits) = (described.clone(), None);
+    let bytes_before = described.bytes(run)?;
+    let mut alone = vec![None; tables];
+    if bytes_before > max_bytes {
+        least(run, &described, max_bytes, bytes_before)?;
+        let before = described.losses(run, &mut logits)?;
+        let mut order = Vec::new();
+        for t in (0..tables).filter(|t| !described.packed[*t] && !run.pinned[*t]) {
+            let mut one = described.clone();
+            one.packed[t] = true;
+            let saved = bytes_before.saturating_sub(one.bytes(run)?);
+            let after = one.losses(run, &mut logits)?;
+            let lost = before
+                .iter()
+                .zip(&after)
+                .filter_map(|(b, a)| Some((*a)? - (*b)?));
+            // Less than nothing is noise, and no reason to take a table that saves little.
+            let lost = lost.fold(0.0, f64::max);
+            alone[t] = Some(lost);
+            if saved > 0 {
+                order.push((lost / saved as f64, saved, t));
+            }
+        }
+        order.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)));
+        for (_, _, t) in &order {
+            if plan.bytes(run)? <= max_bytes {
+                break;
+            }
+            plan.packed[*t] = true;
+        }
+        if plan.bytes(run)? > max_bytes {
+            raise_floors(run, &mut plan, max_bytes)?;
+        }
+        // The last table taken may have made an earlier one needless.
+        for (_, _, t) in order.iter().rev() {
+            let mut without = plan.clone();
+            without.packed[*t] = false;
+            if without.bytes(run)? <= max_bytes {
+                plan = without;
+            }
+        }
+    }
+    let (before, after) = (described.apply(run)?, plan.apply(run)?);
+    let losses = [&described, &plan].map(|plan| plan.losses(run, &mut logits));
+    let [lost_before, lost_after] = losses;
+    let lost = lost_before?.into_iter().zip(lost_after?);
+    let names = run.spec.tasks.iter().map(|t| t.name.to_string());
+    let report = Budget {
+        max_bytes,
+        bytes_before,
+        tables: (0..tables)
+            .map(|t| {
+                let pair = |of: &dyn Fn(&Reduced<'_>) -> usize| [of(&before), of(&after)];
+                let both = [&before.spec.tables[t], &after.spec.tables[t]];
+                TableBudget {
+                    name: run.spec.tables[t].name.to_string(),
+                    bits: both.map(|t| t.bits),
+                    rows: both.map(|t| t.num_embeddings),
+                    bytes: pair(&|of| of.table_bytes(t)),
+                    floor: plan.floors[t],
+                    alone: alone[t],
+                }
+            })
+            .collect(),
+        losses: names.zip(lost.map(|(a, b)| [a, b])).collect(),
+    };
+    Ok(Planned {
+        model: after,
+        report,
+    })
+}
+
+/// Whether ids of a table can lose their rows.
+fn can_merge(run: &Run<'_>, t: usize) -> bool {
+    let table = &run.spec.tables[t];
+    let is_vocabulary = matches!(table.lookup, Lookup::Vocabulary(_));
+    is_vocabulary && run.counts[t].len() == table.num_embeddings as usize
+}
+
+/// Refuses what no plan reaches.
+fn least(run: &mut Run<'_>, described: &Plan, max_bytes: usize, bytes_before: usize) -> Result<()> {
+    let tables = 0..described.packed.len();
+    let smallest = Plan {
+        packed: tables
+            .clone()
+            .map(|t| described.packed[t] || !run.pinned[t])
+            .collect(),
+        floors: tables
+            .clone()
+            .map(|t| if can_merge(run, t) { u32::MAX } else { 0 })
+            .collect(),
+    };
+    let bytes = smallest.bytes(run)?;
+    if bytes <= max_bytes {
+        return Ok(());
+    }
+    let lost = smallest.losses(run, &mut None)?.into_iter().flatten();
+    let whole = tables.filter(|t| {
+        let is_vocabulary = matches!(run.spec.tables[*t].lookup, Lookup::Vocabulary(_));
+        is_vocabulary && !can_merge(run, *t)
+    });
+    let why = if whole.count() > 0 {
+        "; the run does not know how often ids occurred, so no vocabulary was shortened: train again"
+    } else {
+        ""
+    };
+    let message = format!(
+        "the file is not written: it takes {bytes_before} bytes and max_bytes is {max_bytes}; 4 bits in every table and no id with a row of its own make it {bytes}, for a loss of {:.5} in the worst task{why}",
+        lost.fold(0.0, f64::max)
+    );
+    Err(Error::new(Kind::Refused, message))
+}
+
+/// Raises the floors of all vocabularies to the least common number of training rows a byte at which the file fits.
+fn raise_floors(run: &Run<'_>, plan: &mut Plan, max_bytes: usize) -> Result<()> {
+    // Bytes that a row costs: its values, and a key's share of a bucket.
+    let price = |t: usize| {
+        let bytes = run.spec.tables[t].embedding_dim.div_ceil(2) as usize * run.spec.groups();
+        bytes as f64 + 64.0 / 6.5
+    };
+    let mergeable: Vec<usize> = (0..plan.floors.len())
+        .filter(|t| can_merge(run, *t))
+        .collect();
+    let mut limits: Vec<f64> = mergeable
+        .iter()
+        .flat_map(|t| {
+            let counts = run.counts[*t].iter().skip(1);
+            counts.map(|count| f64::from(*count) / price(*t))
+        })
+        .collect();
+    limits.sort_by(f64::total_cmp);
+    limits.dedup();
+    let at = |limit: f64| {
+        let mut plan = plan.clone();
+        for t in &mergeable {
+            // The least count above the limit; rounding must not keep the row that the limit is of.
+            let floor = (limit * price(*t) * (1.0 + 1e-12)) as u32;
+            plan.floors[*t] = floor.saturating_add(1);
+        }
+        plan
+    };
+    let (mut low, mut high) = (0, limits.len().saturating_sub(1));
+    while low < high {
+        let middle = (low + high) / 2;
+        if at(limits[middle]).bytes(run)? <= max_bytes {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    if let Some(limit) = limits.get(high) {
+        let raised = at(*limit);
+        *plan = raised;
+    }
+    Ok(())
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.5}"));
+        writeln!(
+            f,
+            "{} bytes as described, {} allowed",
+            self.bytes_before, self.max_bytes
+        )?;
+        writeln!(
+            f,
+            "{:<24} {:>9} {:>21} {:>23} {:>8} {:>12}",
+            "table", "bits", "rows", "bytes", "floor", "alone at 4"
+        )?;
+        let pair = |a: String, b: String| if a == b { a } else { format!("{a} -> {b}") };
+        for t in &self.tables {
+            writeln!(
+                f,
+                "{:<24} {:>9} {:>21} {:>23} {:>8} {:>12}",
+                t.name,
+                pair(t.bits[0].to_string(), t.bits[1].to_string()),
+                pair(t.rows[0].to_string(), t.rows[1].to_string()),
+                pair(t.bytes[0].to_string(), t.bytes[1].to_string()),
+                t.floor,
+                number(t.alone)
+            )?;
+        }
+        let losses = self.losses.iter();
+        let losses =
+            losses.map(|(name, [a, b])| format!("{name} {} -> {}", number(*a), number(*b)));
+        writeln!(
+            f,
+            "loss on calibration rows: {}\n",
+            losses.collect::<Vec<_>>().join(", ")
+        )
+    }
+}
