@@ -106,9 +106,10 @@ pub fn names(folder: &Path) -> Vec<String> {
 }
 
 /// All that a finished run leaves.
-pub const RUN_FILES: [&str; 7] = [
+pub const RUN_FILES: [&str; 8] = [
     "checkpoint.bin",
     "fit.bin",
+    "fit.counts",
     "lock",
     "model.toml",
     "parameters.bin",
