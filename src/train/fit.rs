@@ -429,9 +429,17 @@ impl Fit {
         crate::train::files::write_atomically(path, &bytes)
     }
 
-    /// The counts beside a fit; none if there is no such file, or that of another fit.
-    fn load_counts(path: &Path, fit: u64) -> Option<Vec<(String, Vec<u32>)>> {
-        let bytes = std::fs::read(path.with_extension("counts")).ok()?;
+    /// The counts beside a fit; none if there is no such file, a damaged one or that of another fit.
+    fn load_counts(path: &Path, fit: u64) -> Result<Vec<(String, Vec<u32>)>> {
+        let path = path.with_extension("counts");
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(Self::counts_in(&bytes, fit).unwrap_or_default()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(e) => Err(Error::io(&path, &e)),
+        }
+    }
+
+    fn counts_in(bytes: &[u8], fit: u64) -> Option<Vec<(String, Vec<u32>)>> {
         let (record, digest) = bytes.split_last_chunk::<8>()?;
         (xxh3_64(record) == u64::from_le_bytes(*digest)).then_some(())?;
         let (of, counts) = postcard::from_bytes::<(u64, _)>(record).ok()?;
@@ -457,7 +465,7 @@ impl Fit {
         }
         match postcard::take_from_bytes::<Self>(record) {
             Ok((mut fit, [])) if fit.version == VERSION => {
-                fit.counts = Self::load_counts(path, xxh3_64(record)).unwrap_or_default();
+                fit.counts = Self::load_counts(path, xxh3_64(record))?;
                 Ok(fit)
             }
             _ => Err(bad()),
