@@ -86,6 +86,18 @@ fn quantize<const WIDTH: usize>(bencher: Bencher<'_, '_>, name: &str) {
         });
 }
 
+/// So many outputs whose sums are known.
+#[divan::bench(args = isas(), consts = [128, 528])]
+fn add_sums<const OUTPUTS: usize>(bencher: Bencher<'_, '_>, name: &str) {
+    let isa = isa(name);
+    let (start, sums, scale) = ([0.0; OUTPUTS], vec![1; 4 * OUTPUTS], vec![0; 4 * OUTPUTS]);
+    let mut out = [0.0; OUTPUTS];
+    bencher.counter(ItemsCount::new(OUTPUTS)).bench_local(|| {
+        kernels::add_sums(isa, black_box(&start), black_box(&sums), &scale, &mut out);
+        black_box(&mut out);
+    });
+}
+
 /// One row of 64 values of so many experts.
 #[divan::bench(args = isas(), consts = [4, 16])]
 fn mix<const EXPERTS: usize>(bencher: Bencher<'_, '_>, name: &str) {

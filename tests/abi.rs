@@ -551,6 +551,37 @@ fn every_status_has_a_constant_and_a_name() {
     assert_eq!(status_name(9999).to_str().unwrap(), "PKR_ERR_UNKNOWN");
 }
 
+/// `cargo test --no-default-features --features std,ffi --test abi`
+#[cfg(not(feature = "session"))]
+#[test]
+fn a_library_without_sessions_refuses_what_needs_them() {
+    let opened = Opened::open();
+    assert_eq!(opened.info().item_sums_bytes, 0);
+    let (_memory, scratch) = opened.scratch(N as u32);
+    let values = Values::new(&opened);
+    let columns = values.columns();
+    let request = values.request(&columns);
+    let all: [u32; N] = [0, 1, 2, 3, 4];
+    let rank = |request: &pkr_request| {
+        let (mut order, mut fused, mut scores) = ([7; N], [7.0; N], [7.0; 2 * N]);
+        let mut result = result(&mut order, &mut fused, &mut scores);
+        unsafe { pkr_rank(opened.model, scratch, request, &mut result, null_mut()) }
+    };
+    assert_eq!(rank(&request), PKR_OK);
+    let only = pkr_request {
+        only: all.as_ptr(),
+        num_only: N,
+        ..request
+    };
+    assert_eq!(rank(&only), PKR_ERR_BAD_OPTION);
+    let kept = pkr_request {
+        item_sums: values.vector.as_ptr(),
+        item_sums_bytes: values.vector.len(),
+        ..request
+    };
+    assert_eq!(rank(&kept), PKR_ERR_BAD_OPTION);
+}
+
 /// The figures of tests/abi/layout.c, as the library has them.
 #[test]
 fn layout_is_what_the_header_promises() {
