@@ -8,6 +8,8 @@ mod live;
 mod network;
 #[path = "numerics/session.rs"]
 mod session;
+#[path = "numerics/subset.rs"]
+mod subset;
 
 use network::{Real, Tensors, exact, real_link, values};
 use pocketrank::engine::{Model, OpenOptions, Output, Request, Scratch, Summary, Trace};
