@@ -156,7 +156,7 @@ pub fn affine(isa: Isa, layer: &Affine<'_>, out: &mut [f32]) {
     match isa.0 {
         // Sums stay in registers. Elsewhere code around the products is there once.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx2(k) => k.affine(layer, out),
+        Kind::Avx2(k) if k.affine(layer, out) => {}
         _ => generic::affine(
             layer,
             out,

@@ -4,7 +4,9 @@ use core::arch::x86_64::*;
 
 #[cfg(feature = "session")]
 use super::generic::Sums;
-use super::generic::{self, Affine, Start, Tile};
+#[cfg(feature = "session")]
+use super::generic::Tile;
+use super::generic::{self, Affine, Part, Start};
 use super::vnni::Vnni;
 use super::{BLOCK, unroll};
 use crate::math::{ACTIVATION_MAX, ROUND};
@@ -46,14 +48,19 @@ impl Avx2 {
         self.0.map_or("avx2", Vnni::name)
     }
 
-    pub fn affine(self, layer: &Affine<'_>, out: &mut [f32]) {
-        // SAFETY: an `Avx2` exists, so the CPU has it, and VNNI where it says so.
+    /// Whether it did: a layer whose lengths do not fit is left to [`generic::affine`].
+    pub fn affine(self, layer: &Affine<'_>, out: &mut [f32]) -> bool {
+        let Some(last) = last_part(layer, out) else {
+            return false;
+        };
+        // SAFETY: an `Avx2` exists, so the CPU has it, and VNNI where it says so; lengths are checked.
         unsafe {
             match self.0 {
-                Some(vnni) => vnni.affine(layer, out),
-                None => affine(layer, out),
+                Some(vnni) => vnni.affine(layer, last, out),
+                None => affine(layer, last, out),
             }
         }
+        true
     }
 
     /// See [`portable::add_products`](super::portable::add_products).
@@ -98,129 +105,215 @@ impl Avx2 {
 
 /// As [`generic::affine`], with all that follows a sum by hand. Left to the compiler, this and [`quantize`] make a request of
 /// 50 candidates 26 % longer (104 to 131 us), and at the SDK's level 46 % (127 to 185 us).
+///
+/// # Safety
+/// As for [`panels`].
 #[target_feature(enable = "avx2")]
-fn affine(layer: &Affine<'_>, out: &mut [f32]) {
-    // SAFETY: AVX2 is this function's own promise.
-    unsafe { panels::<Pairs>(layer, out) }
+unsafe fn affine(layer: &Affine<'_>, last: usize, out: &mut [f32]) {
+    // SAFETY: AVX2 is this function's own promise, the rest the caller's.
+    unsafe { panels::<Pairs>(layer, last, out) }
+}
+
+/// The last part that is not left out, if everything that [`panels`] reads and writes is there: checked once a layer, since
+/// checks of each tile took a third of the time that is not spent on products.
+fn last_part(layer: &Affine<'_>, out: &[f32]) -> Option<usize> {
+    let (rows, columns) = (layer.rows, layer.columns);
+    let words = columns.saturating_mul(4);
+    let start = match layer.start {
+        Start::Floats(x) => x.len() >= columns,
+        Start::Bytes(x) => x.len() >= words,
+        Start::Out => true,
+    };
+    let end = rows.count.checked_sub(1)?.saturating_mul(rows.stride);
+    let end = end.saturating_add(layer.column).saturating_add(columns);
+    let scales = rows.scales.is_empty() || rows.scales.len() >= rows.count;
+    let whole = |part: &Part<'_>| {
+        part.scale.is_empty()
+            || part.scale.len() >= words
+                && (part.zero.is_empty() || part.zero.len() >= words)
+                && part.bytes.len() >= rows.count.saturating_mul(part.stride)
+                && part.weight.len() >= columns.saturating_mul(part.stride)
+    };
+    let all = start && out.len() >= end && scales && layer.parts.iter().all(whole);
+    let last = layer.parts.iter().rposition(|part| !part.scale.is_empty());
+    last.filter(|_| all)
 }
 
 /// How the products of a tile are added.
 pub(super) trait Products {
-    /// `zero` and the products of `M` rows; see [`portable::add_products`](super::portable::add_products).
+    /// `zero` and the products of `M` rows of bytes, `stride` apart, with a panel of weights.
     ///
     /// # Safety
-    /// The CPU must have what the implementation says.
+    /// The CPU must have what the implementation says; `M` x `stride` bytes and [`PANEL`] x `stride` weights must be there.
     unsafe fn sums_of<const M: usize>(
-        tile: &Tile<'_>,
+        bytes: *const u8,
+        stride: usize,
+        weight: *const u8,
         quads: bool,
         zero: [__m256i; 2],
     ) -> [[__m256i; 2]; M];
 }
 
-/// [`affine`] by `P`.
+/// A panel of a part and where its sums go.
+struct Panel {
+    stride: usize,
+    weight: *const u8,
+    quads: bool,
+    zero: [__m256i; 2],
+    scale: [__m256; 2],
+    /// f32 values from a row of `out` to the next, and from what one starts from to the next's.
+    steps: (usize, usize),
+    relu: bool,
+}
+
+/// [`affine`] by `P`, parts up to `last`. A panel's sums wait in `out` for its next part: with the products of four rows, whose
+/// sums take half of the registers, they would not stay in any.
 ///
 /// # Safety
-/// The CPU must have AVX2 and what `P` says.
+/// The CPU must have AVX2 and what `P` says; `last` must come from [`last_part`].
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn panels<P: Products>(layer: &Affine<'_>, out: &mut [f32]) {
-    let whole = layer.rows.count / 4 * 4;
+pub(super) unsafe fn panels<P: Products>(layer: &Affine<'_>, last: usize, out: &mut [f32]) {
+    let rows = layer.rows;
+    let out = out.as_mut_ptr();
     for panel in 0..layer.columns / PANEL {
-        let start = floats(&layer.start.panel(panel));
-        for row in (0..whole).step_by(4) {
-            // SAFETY: the caller's promise.
-            unsafe { rows::<4, P>(layer, panel, row, start, out) };
-        }
-        for row in whole..layer.rows.count {
-            // SAFETY: the caller's promise.
-            unsafe { rows::<1, P>(layer, panel, row, start, out) };
+        let column = panel * PANEL;
+        // SAFETY: `last_part` has seen to the lengths, here and below.
+        let to = unsafe { out.add(layer.column + column) };
+        // SAFETY: as above.
+        let (mut start, mut step) = unsafe {
+            match layer.start {
+                Start::Floats(x) => (x.as_ptr().add(column), 0),
+                Start::Bytes(x) => (x.as_ptr().cast::<f32>().wrapping_add(column), 0),
+                Start::Out => (to.cast_const(), rows.stride),
+            }
+        };
+        for (at, part) in layer.parts.iter().enumerate() {
+            if part.scale.is_empty() {
+                continue;
+            }
+            // SAFETY: as above.
+            unsafe {
+                let panel = Panel {
+                    stride: part.stride,
+                    weight: part.weight.as_ptr().add(column * part.stride),
+                    quads: part.quads,
+                    zero: match part.zero {
+                        [] => [_mm256_setzero_si256(); 2],
+                        zero => words(zero.as_ptr().add(4 * column).cast()),
+                    },
+                    scale: floats(part.scale.as_ptr().add(4 * column).cast()),
+                    steps: (rows.stride, step),
+                    relu: layer.relu && at == last,
+                };
+                let mut bytes = part.bytes.as_ptr();
+                let (mut from, mut to) = (start, to);
+                let mut scales = rows.scales.as_chunks::<4>().0.iter();
+                for _ in 0..rows.count / 4 {
+                    tile::<4, P>(&panel, bytes, scales.next(), from, to);
+                    bytes = bytes.wrapping_add(4 * part.stride);
+                    from = from.wrapping_add(4 * step);
+                    to = to.wrapping_add(4 * rows.stride);
+                }
+                for row in rows.count / 4 * 4..rows.count {
+                    let scale = rows.scales.get(row).map(core::array::from_ref);
+                    tile::<1, P>(&panel, bytes, scale, from, to);
+                    bytes = bytes.wrapping_add(part.stride);
+                    from = from.wrapping_add(step);
+                    to = to.wrapping_add(rows.stride);
+                }
+            }
+            (start, step) = (to, rows.stride);
         }
     }
 }
 
-/// One panel of `M` rows, at most four.
+/// `M` rows of a panel, at most four: `to[r] = from[r] + sums[r] x scale`.
 ///
 /// # Safety
 /// As for [`panels`].
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn rows<const M: usize, P: Products>(
-    layer: &Affine<'_>,
-    panel: usize,
-    row: usize,
-    start: [__m256; 2],
-    out: &mut [f32],
+unsafe fn tile<const M: usize, P: Products>(
+    panel: &Panel,
+    bytes: *const u8,
+    row_scales: Option<&[f32; M]>,
+    from: *const f32,
+    to: *mut f32,
 ) {
-    let mut sums = [start; M];
-    if let Start::Out = layer.start {
+    let Panel { stride, weight, .. } = *panel;
+    // SAFETY: the caller's promise.
+    let acc = unsafe { P::sums_of::<M>(bytes, stride, weight, panel.quads, panel.zero) };
+    let mut sums = [[_mm256_setzero_ps(); 2]; M];
+    // One branch for all rows.
+    if let Some(row_scales) = row_scales {
         unroll!(R in [0 1 2 3] {
             if R < M {
-                sums[R] = floats(&layer.panel_of(out, panel, row + R));
+                let row_scale = _mm256_set1_ps(row_scales[R]);
+                unroll!(J in [0 1] {
+                    let scale = _mm256_mul_ps(panel.scale[J], row_scale);
+                    sums[R][J] = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[R][J]), scale);
+                });
             }
         });
-    }
-    let row_scales = layer.rows.scales.get(row..row + M);
-    for part in layer.parts {
-        let Some(tile) = part.tile(panel, row, M) else {
-            continue;
-        };
-        let scale = floats(&generic::floats(part.scale, panel));
-        let zero = words(&generic::ints(part.zero, panel));
-        // SAFETY: the caller's promise.
-        let acc = unsafe { P::sums_of::<M>(&tile, part.quads, zero) };
+    } else {
         unroll!(R in [0 1 2 3] {
             if R < M {
-                // Most often there are none, or they are the same for a whole layer: the branch costs nothing.
-                let scale = match row_scales {
-                    Some(row_scales) => {
-                        let row_scale = _mm256_set1_ps(row_scales[R]);
-                        [_mm256_mul_ps(scale[0], row_scale), _mm256_mul_ps(scale[1], row_scale)]
-                    }
-                    None => scale,
-                };
                 unroll!(J in [0 1] {
-                    let product = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[R][J]), scale[J]);
-                    sums[R][J] = _mm256_add_ps(sums[R][J], product);
+                    sums[R][J] = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[R][J]), panel.scale[J]);
                 });
             }
         });
     }
     unroll!(R in [0 1 2 3] {
         if R < M {
-            if layer.relu {
+            // SAFETY: the caller's promise.
+            let start = unsafe { floats(from.add(R * panel.steps.1)) };
+            unroll!(J in [0 1] {
+                sums[R][J] = _mm256_add_ps(start[J], sums[R][J]);
+            });
+        }
+    });
+    if panel.relu {
+        unroll!(R in [0 1 2 3] {
+            if R < M {
                 unroll!(J in [0 1] {
                     sums[R][J] = relu(sums[R][J]);
                 });
             }
-            let begin = (row + R) * layer.rows.stride + layer.column + panel * PANEL;
-            if let Some(out) = out.get_mut(begin..begin + PANEL) {
-                // SAFETY: 16 f32 are 64 bytes.
-                unsafe {
-                    _mm256_storeu_ps(out.as_mut_ptr(), sums[R][0]);
-                    _mm256_storeu_ps(out.as_mut_ptr().add(8), sums[R][1]);
-                }
+        });
+    }
+    unroll!(R in [0 1 2 3] {
+        if R < M {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let to = to.add(R * panel.steps.0);
+                _mm256_storeu_ps(to, sums[R][0]);
+                _mm256_storeu_ps(to.add(8), sums[R][1]);
             }
         }
     });
 }
 
+/// 16 values.
+///
+/// # Safety
+/// They must be there, at any address.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn floats(x: &[f32; PANEL]) -> [__m256; 2] {
-    // SAFETY: 16 f32 are 64 bytes.
-    unsafe {
-        [
-            _mm256_loadu_ps(x.as_ptr()),
-            _mm256_loadu_ps(x.as_ptr().add(8)),
-        ]
-    }
+unsafe fn floats(at: *const f32) -> [__m256; 2] {
+    // SAFETY: the caller's promise.
+    unsafe { [_mm256_loadu_ps(at), _mm256_loadu_ps(at.add(8))] }
 }
 
+/// 16 values.
+///
+/// # Safety
+/// They must be there, at any address.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn words(x: &[i32; PANEL]) -> [__m256i; 2] {
-    let at = x.as_ptr().cast::<__m256i>();
-    // SAFETY: 16 i32 are 64 bytes.
+unsafe fn words(at: *const __m256i) -> [__m256i; 2] {
+    // SAFETY: the caller's promise.
     unsafe { [_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1))] }
 }
 
@@ -265,7 +358,8 @@ fn greatest(values: &[f32]) -> f32 {
     let (chunks, rest) = values.as_chunks::<PANEL>();
     let mut lanes = [_mm256_setzero_ps(); 2];
     for chunk in chunks {
-        let x = floats(chunk);
+        // SAFETY: 16 values.
+        let x = unsafe { floats(chunk.as_ptr()) };
         // a > b ? a : b
         lanes = [_mm256_max_ps(x[0], lanes[0]), _mm256_max_ps(x[1], lanes[1])];
     }
@@ -288,7 +382,8 @@ fn write(values: &[f32], inv: f32, bytes: &mut [u8]) {
     let (to, to_rest) = generic::split(bytes, chunks.len());
     let (inv_lanes, magic) = (_mm256_set1_ps(inv), _mm256_set1_ps(ROUND));
     for (to, chunk) in to.iter_mut().zip(chunks) {
-        let [a, b] = floats(chunk).map(|x| {
+        // SAFETY: 16 values.
+        let [a, b] = unsafe { floats(chunk.as_ptr()) }.map(|x| {
             let x = _mm256_add_ps(_mm256_mul_ps(relu(x), inv_lanes), magic);
             _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0xff))
         });
@@ -317,16 +412,18 @@ fn add_sums(start: &[f32], sums: &[u8], scale: &[u8], out: &mut [f32]) {
 #[cfg(feature = "session")]
 #[target_feature(enable = "avx2")]
 fn add_products(tile: &Tile<'_>, sums: &mut Sums) {
-    for (sums, bytes) in sums
-        .iter_mut()
-        .zip(tile.bytes.chunks_exact(tile.stride.max(1)))
-    {
-        // SAFETY: AVX2 is this function's own promise; two vectors of 8 i32 are a panel of 16.
+    let (stride, weight) = (tile.stride, tile.weight);
+    for (sums, bytes) in sums.iter_mut().zip(tile.bytes.chunks_exact(stride.max(1))) {
+        if !tile.has(bytes, 1) {
+            return;
+        }
+        let at = sums.as_mut_ptr().cast::<__m256i>();
+        // SAFETY: AVX2 is this function's own promise; lengths as above; two vectors of 8 i32 are a panel of 16.
         unsafe {
-            let [acc] = Pairs::sums_of::<1>(&Tile { bytes, ..*tile }, false, words(sums));
-            let to = sums.as_mut_ptr().cast::<__m256i>();
-            _mm256_storeu_si256(to, acc[0]);
-            _mm256_storeu_si256(to.add(1), acc[1]);
+            let (bytes, weight) = (bytes.as_ptr(), weight.as_ptr());
+            let [acc] = Pairs::sums_of::<1>(bytes, stride, weight, false, words(at));
+            _mm256_storeu_si256(at, acc[0]);
+            _mm256_storeu_si256(at.add(1), acc[1]);
         }
     }
 }
@@ -349,26 +446,23 @@ fn dot(input: &[u8], weight: &[u8]) -> i32 {
 /// 16 outputs' weights of a group.
 ///
 /// # Safety
-/// `weight` must have them.
+/// They must be there.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn load(weight: &[u8], group: usize) -> [__m256i; 2] {
+pub(super) unsafe fn load(weight: *const u8, group: usize) -> [__m256i; 2] {
     // SAFETY: the caller's promise.
-    unsafe {
-        let at = weight.as_ptr().add(group * PANEL * GROUP).cast();
-        [_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1))]
-    }
+    unsafe { words(weight.add(group * PANEL * GROUP).cast()) }
 }
 
 /// Four input bytes, eight times.
 ///
 /// # Safety
-/// `bytes` must have them from `at` on.
+/// They must be there.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn broadcast(bytes: &[u8], at: usize) -> __m256i {
+pub(super) unsafe fn broadcast(bytes: *const u8) -> __m256i {
     // SAFETY: the caller's promise.
-    _mm256_set1_epi32(unsafe { bytes.as_ptr().add(at).cast::<i32>().read_unaligned() })
+    _mm256_set1_epi32(unsafe { bytes.cast::<i32>().read_unaligned() })
 }
 
 /// `vpmaddubsw` adds two products of at most 127 x 127 in magnitude, so it never saturates. Of weights that
@@ -380,26 +474,26 @@ impl Products for Pairs {
     #[inline]
     #[target_feature(enable = "avx2")]
     unsafe fn sums_of<const M: usize>(
-        tile: &Tile<'_>,
+        bytes: *const u8,
+        stride: usize,
+        weight: *const u8,
         quads: bool,
         zero: [__m256i; 2],
     ) -> [[__m256i; 2]; M] {
         let mut acc = [zero; M];
-        if !tile.has(tile.bytes, M) {
-            return acc;
-        }
-        let (bytes, stride, weight) = (tile.bytes, tile.stride, tile.weight);
         let ones = _mm256_set1_epi16(1);
         let groups = stride / GROUP;
         let paired = if quads { groups / 2 * 2 } else { 0 };
         for group in (0..paired).step_by(2) {
-            // SAFETY: the lengths above.
+            // SAFETY: the caller's promise.
             let (w, v) = unsafe { (load(weight, group), load(weight, group + 1)) };
             unroll!(R in [0 1 2 3] {
                 if R < M {
-                    let at = R * stride + group * GROUP;
-                    // SAFETY: the lengths above.
-                    let (x, y) = unsafe { (broadcast(bytes, at), broadcast(bytes, at + GROUP)) };
+                    // SAFETY: as above.
+                    let (x, y) = unsafe {
+                        let at = bytes.add(R * stride + group * GROUP);
+                        (broadcast(at), broadcast(at.add(GROUP)))
+                    };
                     unroll!(J in [0 1] {
                         let quads = _mm256_add_epi16(
                             _mm256_maddubs_epi16(x, w[J]),
@@ -411,12 +505,12 @@ impl Products for Pairs {
             });
         }
         for group in paired..groups {
-            // SAFETY: the lengths above.
+            // SAFETY: the caller's promise.
             let w = unsafe { load(weight, group) };
             unroll!(R in [0 1 2 3] {
                 if R < M {
-                    // SAFETY: the lengths above.
-                    let x = unsafe { broadcast(bytes, R * stride + group * GROUP) };
+                    // SAFETY: as above.
+                    let x = unsafe { broadcast(bytes.add(R * stride + group * GROUP)) };
                     unroll!(J in [0 1] {
                         let pairs = _mm256_maddubs_epi16(x, w[J]);
                         acc[R][J] = _mm256_add_epi32(acc[R][J], _mm256_madd_epi16(pairs, ones));

@@ -7,7 +7,7 @@
 use core::arch::x86_64::*;
 
 use super::avx2::{self, Products, broadcast, load};
-use super::generic::{Affine, Tile};
+use super::generic::Affine;
 use super::unroll;
 use crate::spec::GROUP;
 
@@ -50,15 +50,15 @@ impl Vnni {
     }
 
     /// # Safety
-    /// The CPU must have AVX2 and this.
-    pub unsafe fn affine(self, layer: &Affine<'_>, out: &mut [f32]) {
+    /// The CPU must have AVX2 and this; `last` must come from [`avx2::last_part`].
+    pub unsafe fn affine(self, layer: &Affine<'_>, last: usize, out: &mut [f32]) {
         // SAFETY: the caller's promise.
         unsafe {
             match self {
-                Self::Avx512 => avx512::affine(layer, out),
-                Self::Avx => avx::affine(layer, out),
+                Self::Avx512 => avx512::affine(layer, last, out),
+                Self::Avx => avx::affine(layer, last, out),
                 #[cfg(test)]
-                Self::Emulated => emulated::affine(layer, out),
+                Self::Emulated => emulated::affine(layer, last, out),
             }
         }
     }
@@ -72,9 +72,9 @@ macro_rules! kernel {
             use super::*;
 
             #[target_feature(enable = $features)]
-            pub fn affine(layer: &Affine<'_>, out: &mut [f32]) {
-                // SAFETY: the features are this function's own promise.
-                unsafe { avx2::panels::<Sums>(layer, out) }
+            pub unsafe fn affine(layer: &Affine<'_>, last: usize, out: &mut [f32]) {
+                // SAFETY: the features are this function's own promise, the rest the caller's.
+                unsafe { avx2::panels::<Sums>(layer, last, out) }
             }
 
             struct Sums;
@@ -83,22 +83,20 @@ macro_rules! kernel {
                 #[inline]
                 #[target_feature(enable = $features)]
                 unsafe fn sums_of<const M: usize>(
-                    tile: &Tile<'_>,
+                    bytes: *const u8,
+                    stride: usize,
+                    weight: *const u8,
                     _quads: bool,
                     zero: [__m256i; 2],
                 ) -> [[__m256i; 2]; M] {
                     let mut acc = [zero; M];
-                    if !tile.has(tile.bytes, M) {
-                        return acc;
-                    }
-                    let (bytes, stride, weight) = (tile.bytes, tile.stride, tile.weight);
                     for group in 0..stride / GROUP {
-                        // SAFETY: the lengths above.
+                        // SAFETY: the caller's promise.
                         let w = unsafe { load(weight, group) };
                         unroll!(R in [0 1 2 3] {
                             if R < M {
-                                // SAFETY: the lengths above.
-                                let x = unsafe { broadcast(bytes, R * stride + group * GROUP) };
+                                // SAFETY: the caller's promise.
+                                let x = unsafe { broadcast(bytes.add(R * stride + group * GROUP)) };
                                 unroll!(J in [0 1] {
                                     acc[R][J] = $product(acc[R][J], x, w[J]);
                                 });
