@@ -204,6 +204,16 @@ pub fn affine_seen(layer: &Affine<'_>, out: &mut [f32], see: &mut SeeSums<'_>) {
     generic::affine(layer, out, portable::add_products, see);
 }
 
+/// Has the cache fetch the first bytes of what will be read soon.
+#[inline(always)]
+pub fn prefetch(bytes: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
+    avx2::prefetch(bytes);
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+    neon::prefetch(bytes);
+    let _ = bytes;
+}
+
 /// The functions below are plain loops: only an instruction set that the compiler may not use by itself has its own.
 macro_rules! generic_or_avx2 {
     ($isa:expr, $name:ident($($arg:expr),*)) => {

@@ -10,6 +10,7 @@ use crate::spec::{Encoding, Feature, IdType, Lookup, Side, Source};
 
 mod check;
 mod kept;
+mod rows;
 
 #[cfg(feature = "session")]
 pub(super) use check::check_weights;
@@ -81,6 +82,18 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             }
             let parts = feature.encoding.parts(&spec.tables);
             let len: usize = parts.iter().flatten().map(|part| part.dim).sum();
+            let to = bytes.get_mut(at..).unwrap_or_default();
+            let block = rows::Block {
+                i,
+                feature,
+                position,
+                rows,
+                group,
+            };
+            if len == 0 || self.fill_rows(&block, (to, stride), tally) {
+                at += len;
+                continue;
+            }
             for r in 0..rows {
                 let here = bytes.get_mut(r * stride + at..r * stride + at + len);
                 let index = match side {
@@ -103,10 +116,6 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         tally: &mut Tally,
     ) {
         match feature.encoding {
-            Encoding::Row { table, default_row } => {
-                let row = self.row(i, feature, table, default_row, index, tally);
-                self.model.table_row(table, row, group).write(to);
-            }
             Encoding::Rows {
                 table,
                 max_len,
@@ -134,25 +143,8 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
                 }
                 pool.finish(zero_points, to);
             }
-            Encoding::Number {
-                transform,
-                default,
-                value,
-                buckets,
-            } => {
-                let raw = self.number(i, feature, index, tally).unwrap_or(f32::NAN);
-                let (to_value, to_bucket) = to
-                    .split_at_mut_checked(value.map_or(0, |grid| usize::from(grid.bytes)))
-                    .unwrap_or_default();
-                if let Some(grid) = value {
-                    let x = transform.apply(if raw.is_nan() { default } else { raw });
-                    grid.quantize(x, to_value);
-                }
-                if let Some(table) = buckets {
-                    let row = self.bucket_row(i, raw);
-                    self.model.table_row(table, row, group).write(to_bucket);
-                }
-            }
+            // By the block: `fill_rows`.
+            Encoding::Row { .. } | Encoding::Number { .. } => {}
             Encoding::Vector { dim, grid } => {
                 let dim = usize::from(dim);
                 match self.request.columns.get(i) {

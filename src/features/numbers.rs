@@ -54,14 +54,18 @@ impl NumberGrid {
         ((usize::from(steps) + j) / usize::from(self.bytes.max(1))).min(127) as u8
     }
 
-    /// Writes the bytes of `x`, as many as `to` has: [`byte`](Self::byte) of each, by one division.
-    #[inline]
-    pub fn quantize(&self, x: f32, to: &mut [u8]) {
-        let (steps, bytes) = (self.steps(x), u16::from(self.bytes.max(1)));
-        let (whole, rest) = (steps / bytes, usize::from(steps % bytes));
-        for (j, to) in to.iter_mut().enumerate() {
-            let carry = u16::from(rest + j >= usize::from(bytes));
-            *to = (whole + carry).min(127) as u8;
+    /// Writes the bytes of each of `values`, `stride` apart: [`byte`](Self::byte) of each.
+    #[inline(never)]
+    pub fn quantize(&self, values: &[f32], to: &mut [u8], stride: usize) {
+        let bytes = u32::from(self.bytes.max(1));
+        // floor(n / bytes) by multiplication: what the inverse is too large by adds less than 1 / bytes.
+        const _: () = assert!(128 * limits::NUMBER_BYTES * limits::NUMBER_BYTES < 1 << 16);
+        let inverse = (1u32 << 16).div_ceil(bytes);
+        for (x, to) in values.iter().zip(to.chunks_mut(stride.max(1))) {
+            let steps = u32::from(self.steps(*x));
+            for (n, to) in (steps..steps + bytes).zip(to) {
+                *to = (n * inverse >> 16) as u8;
+            }
         }
     }
 

@@ -237,7 +237,7 @@ fn a_number_rounds_half_to_even_saturates_and_spreads_over_its_bytes() {
         assert_eq!(grid.steps(x), naive, "{x} {grid:?}");
         let mut all = [0xFF; 9];
         let (to, beyond) = all.split_at_mut(usize::from(bytes));
-        grid.quantize(x, to);
+        grid.quantize(&[x], to, usize::from(bytes));
         let (least, largest) = (*to.iter().min().unwrap(), *to.iter().max().unwrap());
         assert!(largest <= 127 && largest - least <= 1, "{to:?}");
         assert_eq!(to.iter().map(|b| u16::from(*b)).sum::<u16>(), naive);

@@ -139,6 +139,13 @@ fn last_part(layer: &Affine<'_>, out: &[f32]) -> Option<usize> {
     last.filter(|_| all)
 }
 
+/// See [`prefetch`](super::prefetch). SSE is part of x86-64.
+#[inline(always)]
+pub(super) fn prefetch(bytes: &[u8]) {
+    // SAFETY: a hint, whatever the address.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().cast()) };
+}
+
 /// How the products of a tile are added.
 pub(super) trait Products {
     /// `zero` and the products of `M` rows of bytes, `stride` apart, with a panel of weights.

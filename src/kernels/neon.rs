@@ -17,6 +17,16 @@ impl Neon {
     }
 }
 
+/// See [`prefetch`](super::prefetch).
+#[inline(always)]
+pub(super) fn prefetch(bytes: &[u8]) {
+    // SAFETY: a hint, whatever the address.
+    unsafe {
+        core::arch::asm!("prfm pldl1keep, [{0}]", in(reg) bytes.as_ptr(),
+            options(nostack, preserves_flags, readonly));
+    }
+}
+
 /// Two rows at a time.
 #[inline(never)]
 #[target_feature(enable = "neon")]
