@@ -204,14 +204,14 @@ pub fn affine_seen(layer: &Affine<'_>, out: &mut [f32], see: &mut SeeSums<'_>) {
     generic::affine(layer, out, portable::add_products, see);
 }
 
-/// Has the cache fetch the first bytes of what will be read soon.
+/// Has the cache fetch the first of what will be read soon.
 #[inline(always)]
-pub fn prefetch(bytes: &[u8]) {
+pub fn prefetch<T>(values: &[T]) {
     #[cfg(target_arch = "x86_64")]
-    avx2::prefetch(bytes);
+    avx2::prefetch(values.as_ptr());
     #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
-    neon::prefetch(bytes);
-    let _ = bytes;
+    neon::prefetch(values.as_ptr());
+    let _ = values;
 }
 
 /// The functions below are plain loops: only an instruction set that the compiler may not use by itself has its own.

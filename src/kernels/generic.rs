@@ -282,7 +282,7 @@ fn quantize_row(values: &[f32], bytes: &mut [u8]) -> f32 {
 
 /// So many chunks of 16 bytes, and what is behind them.
 #[inline(always)]
-pub(super) fn split(bytes: &mut [u8], chunks: usize) -> (&mut [[u8; PANEL]], &mut [u8]) {
+fn split(bytes: &mut [u8], chunks: usize) -> (&mut [[u8; PANEL]], &mut [u8]) {
     let (head, tail) = bytes
         .split_at_mut_checked(chunks * PANEL)
         .unwrap_or_default();

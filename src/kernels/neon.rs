@@ -19,10 +19,10 @@ impl Neon {
 
 /// See [`prefetch`](super::prefetch).
 #[inline(always)]
-pub(super) fn prefetch(bytes: &[u8]) {
+pub(super) fn prefetch<T>(at: *const T) {
     // SAFETY: a hint, whatever the address.
     unsafe {
-        core::arch::asm!("prfm pldl1keep, [{0}]", in(reg) bytes.as_ptr(),
+        core::arch::asm!("prfm pldl1keep, [{0}]", in(reg) at,
             options(nostack, preserves_flags, readonly));
     }
 }

@@ -60,7 +60,8 @@ impl Inputs<'_, '_, '_> {
                 }
                 let mut at = 0;
                 if let Some(grid) = value {
-                    let values = raws.map(|x| transform.apply(if x.is_nan() { default } else { x }));
+                    let values =
+                        raws.map(|x| transform.apply(if x.is_nan() { default } else { x }));
                     grid.quantize(values.get(..b.rows).unwrap_or_default(), to, stride);
                     at = usize::from(grid.bytes);
                 }
@@ -83,7 +84,12 @@ impl Inputs<'_, '_, '_> {
         else {
             return None;
         };
-        let len = self.model.spec.tables.get(usize::from(table))?.num_embeddings;
+        let len = self
+            .model
+            .spec
+            .tables
+            .get(usize::from(table))?
+            .num_embeddings;
         rows.get(index).copied().filter(|row| *row < len)
     }
 
@@ -110,7 +116,11 @@ impl Inputs<'_, '_, '_> {
         (to, stride): (&mut [u8], usize),
     ) {
         let index = usize::from(table);
-        let Some((data, spec)) = self.model.tables.get(index).zip(self.model.spec.tables.get(index))
+        let Some((data, spec)) = self
+            .model
+            .tables
+            .get(index)
+            .zip(self.model.spec.tables.get(index))
         else {
             return;
         };
