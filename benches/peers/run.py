@@ -83,16 +83,17 @@ def table(results):
         cells += [", ".join(f"{x:.4f}" for x in quality["max_abs"][:3])]
         cells += [", ".join(f"{rows[(*config, n)][-1]['quality']['spearman_score']:.5f}" for n in ns if n >= 50) or "-"]
         print(f"| {' '.join(config)} | " + " | ".join(cells) + " |")
-    ours = ("pocketrank", "hoisted", "int8")
     others = [config for config in configs if config[0] != "pocketrank"]
-    if ours not in configs or not others:
-        return
-    print("\npocketrank / best of the others (hoisted, any precision):")
-    for n in ns:
-        best = min(others, key=lambda config: middle(config, n, "p50_us"))
-        quick = min(others, key=lambda config: least(config, n))
-        print(f"  N = {n}: {middle(ours, n, 'p50_us') / middle(best, n, 'p50_us'):.2f} by medians (best: {' '.join(best[::2])}), "
-              f"{least(ours, n) / least(quick, n):.2f} by least times (best: {' '.join(quick[::2])})")
+    for layout, what in (("hoisted", "rows"), ("kept", "rows, item sums kept"), ("raw", "raw ids")):
+        ours = ("pocketrank", layout, "int8")
+        if ours not in configs or not others:
+            continue
+        print(f"\npocketrank ({what}) / best of the others (hoisted, any precision):")
+        for n in ns:
+            best = min(others, key=lambda config: middle(config, n, "p50_us"))
+            quick = min(others, key=lambda config: least(config, n))
+            print(f"  N = {n}: {middle(ours, n, 'p50_us') / middle(best, n, 'p50_us'):.2f} by medians (best: {' '.join(best[::2])}), "
+                  f"{least(ours, n) / least(quick, n):.2f} by least times (best: {' '.join(quick[::2])})")
 
 
 def main():
