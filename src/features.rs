@@ -8,6 +8,7 @@
 //! | row of a table | activation bytes | [`Embedding`] |
 //! | list of rows | one row | [`Pool`] |
 //! | number | network value, row of a bucket | [`Transform::apply`](crate::spec::Transform::apply), [`bucket_row`] |
+//! | two numbers | one | [`Operation::apply`](crate::spec::Operation::apply) |
 //! | labels of past impressions | user state, then numbers and ids | [`apply`], then [`number`], [`last_ids`] |
 
 mod decay;

@@ -115,12 +115,23 @@ pub enum Decay {
     Seconds(u32),
 }
 
+/// What becomes of two numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operation {
+    /// left x right.
+    Product,
+    /// left - right.
+    Difference,
+    /// left / right; missing if right is 0.
+    Ratio,
+}
+
 /// Where a feature's raw value comes from. Feature and label references are indices into [`Spec`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Source {
     /// The app sends it as a column.
     Column,
-    /// The ids of two earlier `id` features, hashed together. Missing if either is.
+    /// The ids of two earlier `id` features or bucketed numbers, hashed together. Missing if either is.
     Cross {
         /// Feature index.
         left: u8,
@@ -176,6 +187,15 @@ pub enum Source {
     Previous {
         /// Label index.
         label: u8,
+    },
+    /// One number of the raw values of two earlier ones, which are not of this source themselves. Missing if either is.
+    Combine {
+        /// Feature index.
+        left: u8,
+        /// Feature index.
+        right: u8,
+        /// Operation.
+        operation: Operation,
     },
 }
 

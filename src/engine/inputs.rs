@@ -173,7 +173,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
     ) -> u32 {
         let id = match f.source {
             Source::Cross { left, right } => {
-                match (self.key(left, index), self.key(right, index)) {
+                match (self.part_key(left, index), self.part_key(right, index)) {
                     (Some(left), Some(right)) => Id::Key(features::hash_cross(left, right)),
                     _ => Id::Missing,
                 }
@@ -282,58 +282,87 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         }
     }
 
-    /// The hashed id by which feature `i` keys crosses and rates; a number's is that of its bucket.
+    /// The hashed id by which column `i` keys rates; a number's is that of its bucket.
     fn key(&self, i: u8, index: usize) -> Option<u64> {
-        let i = usize::from(i);
-        let feature = self.model.spec.features.get(i)?;
-        let index = if feature.side == Side::User { 0 } else { index };
+        let (i, feature, index) = self.part(i, index)?;
         match feature.encoding {
             Encoding::Row { table, .. } => match self.id(i, table, index) {
                 Id::Key(key) => Some(key),
                 _ => None,
             },
-            Encoding::Number { .. } => {
-                let raw = self.column_number(i, index).unwrap_or(f32::NAN);
-                Some(features::hash_int(u64::from(self.bucket_row(i, raw))))
-            }
+            Encoding::Number { .. } => Some(self.bucket_key(i, self.column_number(i, index))),
             _ => None,
         }
     }
 
-    /// Raw value of a `number` feature; `None` if missing.
-    fn number(
-        &self,
-        i: usize,
-        feature: &Feature<'_>,
-        index: usize,
-        tally: &mut Tally,
-    ) -> Option<f32> {
-        if feature.source != Source::Column {
-            let key = match feature.source {
-                Source::KeyRate { key, .. } => self.key(key, index),
-                _ => None,
-            };
-            return features::number(
-                &self.model.spec,
-                self.request.state,
-                i,
-                self.request.time,
-                key,
-            );
+    /// The hashed id by which feature `i` is part of a cross: as [`key`](Self::key), and of any number.
+    fn part_key(&self, i: u8, index: usize) -> Option<u64> {
+        let (at, feature, index) = self.part(i, index)?;
+        match feature.encoding {
+            Encoding::Number { .. } => Some(self.bucket_key(at, self.raw(at, feature, index))),
+            _ => self.key(i, index),
         }
-        let raw = self.column_number(i, index);
-        match raw {
-            None => tally.count(Status::MissingValue, i, index),
-            Some(x) if x.is_infinite() => tally.count(Status::NotFinite, i, index),
-            Some(_) => {}
+    }
+
+    /// Feature `i` and its place among the values of its side, for candidate `index`.
+    fn part(&self, i: u8, index: usize) -> Option<(usize, &'m Feature<'a>, usize)> {
+        let i = usize::from(i);
+        let feature = self.model.spec.features.get(i)?;
+        let index = if feature.side == Side::User { 0 } else { index };
+        Some((i, feature, index))
+    }
+
+    fn bucket_key(&self, i: usize, raw: f32) -> u64 {
+        features::hash_int(u64::from(self.bucket_row(i, raw)))
+    }
+
+    /// Raw value of a `number` feature, which is counted; NaN if missing.
+    fn number(&self, i: usize, feature: &Feature<'_>, index: usize, tally: &mut Tally) -> f32 {
+        let raw = self.raw(i, feature, index);
+        if feature.source == Source::Column {
+            if raw.is_nan() {
+                tally.count(Status::MissingValue, i, index);
+            } else if raw.is_infinite() {
+                tally.count(Status::NotFinite, i, index);
+            }
         }
         raw
     }
 
-    fn column_number(&self, i: usize, index: usize) -> Option<f32> {
-        match self.request.columns.get(i) {
-            Some(Column::Floats(x)) => x.get(index).copied().filter(|x| !x.is_nan()),
+    /// Raw value of any number; NaN if missing.
+    fn raw(&self, i: usize, feature: &Feature<'_>, index: usize) -> f32 {
+        if let Source::Combine {
+            left,
+            right,
+            operation,
+        } = feature.source
+        {
+            return operation.apply(self.raw_part(left, index), self.raw_part(right, index));
+        }
+        self.plain(i, feature, index)
+    }
+
+    /// A part of a combined number.
+    fn raw_part(&self, i: u8, index: usize) -> f32 {
+        let part = self.part(i, index);
+        part.map_or(f32::NAN, |(i, feature, index)| self.plain(i, feature, index))
+    }
+
+    /// Raw value of a number that is not combined; NaN if missing.
+    fn plain(&self, i: usize, feature: &Feature<'_>, index: usize) -> f32 {
+        let key = match feature.source {
+            Source::Column => return self.column_number(i, index),
+            Source::KeyRate { key, .. } => self.key(key, index),
             _ => None,
+        };
+        let Request { state, time, .. } = *self.request;
+        features::number(&self.model.spec, state, i, time, key).unwrap_or(f32::NAN)
+    }
+
+    fn column_number(&self, i: usize, index: usize) -> f32 {
+        match self.request.columns.get(i) {
+            Some(Column::Floats(x)) => x.get(index).copied().unwrap_or(f32::NAN),
+            _ => f32::NAN,
         }
     }
 

@@ -1,7 +1,13 @@
 //! Numbers: raw value to network value, raw value to bucket.
 
 use crate::math::{clamp, round};
-use crate::spec::{NumberGrid, Transform, limits};
+use crate::spec::{NumberGrid, Operation, Transform, limits};
+
+/// `x`, or 0 for a subnormal one, as on hosts that flush subnormals.
+#[inline]
+fn flushed(x: f32) -> f32 {
+    if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x }
+}
 
 impl Transform {
     /// `x` within `[low, high]`. Infinities become the nearer bound, NaN becomes `low`: a missing number takes its
@@ -9,8 +15,7 @@ impl Transform {
     /// could lie on the other side of a boundary there.
     #[inline]
     pub fn clip(&self, x: f32) -> f32 {
-        let x = if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x };
-        clamp(x, self.low, self.high)
+        clamp(flushed(x), self.low, self.high)
     }
 
     /// Network value of a raw value: clip, ln(1 + x) if asked, then (x - shift) x scale, each rounded once, never
@@ -20,6 +25,22 @@ impl Transform {
         let x = self.clip(x);
         let x = if self.log1p { libm::log1pf(x) } else { x };
         (x - self.shift) * self.scale
+    }
+}
+
+impl Operation {
+    /// The raw value made of two, rounded once; NaN is missing, as a value and as the result: of a missing one, of a ratio
+    /// to 0, of infinities that leave no value. A subnormal operand is 0, and so is a subnormal result for
+    /// [`Transform::clip`].
+    #[inline]
+    pub fn apply(self, left: f32, right: f32) -> f32 {
+        let (left, right) = (flushed(left), flushed(right));
+        match self {
+            Self::Product => left * right,
+            Self::Difference => left - right,
+            Self::Ratio if right == 0.0 => f32::NAN,
+            Self::Ratio => left / right,
+        }
     }
 }
 

@@ -53,21 +53,36 @@ impl Spec<'_> {
         Ok(())
     }
 
-    /// The feature at `index` if its ids can key others: an app column of ids or of bucketed numbers.
+    fn feature_at(&self, index: u8) -> Result<&Feature<'_>> {
+        let feature = self.features.get(usize::from(index));
+        feature.ok_or(Error::new(Status::Inconsistent))
+    }
+
+    /// The feature at `index` if the app can send its ids with an event: a column of ids or of bucketed numbers.
     fn key(&self, index: u8) -> Result<&Feature<'_>> {
-        let feature = self
-            .features
-            .get(usize::from(index))
-            .ok_or(Error::new(Status::Inconsistent))?;
-        let is_key = matches!(
-            feature.encoding,
-            Encoding::Row { .. }
-                | Encoding::Number {
-                    buckets: Some(_),
-                    ..
-                }
-        );
-        holds(is_key && feature.source == Source::Column)?;
+        let feature = self.cross_part(index)?;
+        holds(feature.source == Source::Column)?;
+        Ok(feature)
+    }
+
+    /// The feature at `index` if a cross can be made of it: a column of ids, or any bucketed number.
+    fn cross_part(&self, index: u8) -> Result<&Feature<'_>> {
+        let feature = self.feature_at(index)?;
+        holds(match feature.encoding {
+            Encoding::Row { .. } => feature.source == Source::Column,
+            Encoding::Number { buckets, .. } => buckets.is_some(),
+            _ => false,
+        })?;
+        Ok(feature)
+    }
+
+    /// The feature at `index` if it is a number that is not combined itself: so reading one takes no recursion.
+    fn plain_number(&self, index: u8) -> Result<&Feature<'_>> {
+        let feature = self.feature_at(index)?;
+        holds(
+            matches!(feature.encoding, Encoding::Number { .. })
+                && !matches!(feature.source, Source::Combine { .. }),
+        )?;
         Ok(feature)
     }
 
@@ -86,9 +101,14 @@ impl Spec<'_> {
             Source::Column => Ok(()),
             Source::Cross { left, right } => {
                 holds(usize::from(left) < index && usize::from(right) < index)?;
-                let joined = join(self.key(left)?.side, self.key(right)?.side);
+                let joined = join(self.cross_part(left)?.side, self.cross_part(right)?.side);
                 holds(feature.side == joined || feature.side == Side::Cross)?;
                 holds(matches!(feature.encoding, Encoding::Row { .. }))
+            }
+            Source::Combine { left, right, .. } => {
+                holds(usize::from(left) < index && usize::from(right) < index)?;
+                let joined = join(self.plain_number(left)?.side, self.plain_number(right)?.side);
+                holds(number && (feature.side == joined || feature.side == Side::Cross))
             }
             Source::LastIds { label: l, key, len } => {
                 label(l)?;

@@ -94,7 +94,7 @@ pub fn check(d: &Description, data: Option<&Path>) -> Result<Report> {
         }
     });
     let features = d.toml.feature.iter().enumerate().map(|(i, f)| {
-        let column = if f.kind.is_derived() {
+        let column = if f.kind.is_computed() {
             &derived[i]
         } else {
             &raw.features[i]

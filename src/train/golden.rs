@@ -369,6 +369,7 @@ mod tests {
                     Source::KeyRate { .. } => "key_rate",
                     Source::Since { .. } => "since",
                     Source::Previous { .. } => "previous",
+                    Source::Combine { .. } => "combine",
                 };
                 let encoding = match f.encoding {
                     Encoding::Row { .. } => "row",

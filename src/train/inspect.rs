@@ -393,6 +393,7 @@ fn kind_name(source: Source, encoding: &Encoding) -> &'static str {
         (Source::KeyRate { .. }, _) => "key_rate",
         (Source::Since { .. }, _) => "since",
         (Source::Previous { .. }, _) => "previous",
+        (Source::Combine { .. }, _) => "combine",
     }
 }
 

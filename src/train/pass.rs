@@ -240,6 +240,8 @@ impl States<'_> {
                         ids.extend(features::last_ids(spec, state, i));
                         offsets.push(ids.len() as u32);
                     }
+                    // From whole columns, below.
+                    (_, Source::Combine { .. }) => {}
                     (RawColumn::Numbers(x), Source::KeyRate { key, .. }) => {
                         for row in rows.clone() {
                             let key = row_key(raw, spec, boundaries, usize::from(key), row as u32);
@@ -253,7 +255,61 @@ impl States<'_> {
                 }
             }
         })?;
+        for (i, f) in spec.features.iter().enumerate() {
+            if let Source::Combine { .. } = f.source {
+                columns[i] = RawColumn::Numbers(combined(spec, raw, &columns, i));
+            }
+        }
         Ok(columns)
+    }
+}
+
+/// The column of a combined number, of those of its parts.
+fn combined(spec: &Spec<'_>, raw: &RawLog, derived: &[RawColumn], feature: usize) -> Vec<f32> {
+    let f = &spec.features[feature];
+    let Source::Combine {
+        left,
+        right,
+        operation,
+    } = f.source
+    else {
+        return Vec::new();
+    };
+    let part = |part: u8| {
+        let part = usize::from(part);
+        move |row: usize| computed(spec, raw, derived, part, row)
+    };
+    let (left, right) = (part(left), part(right));
+    let value = |row: usize| operation.apply(left(row), right(row));
+    if f.side == Side::User {
+        first_rows(raw).map(|row| value(row as usize)).collect()
+    } else {
+        (0..raw.rows()).map(value).collect()
+    }
+}
+
+/// Raw value of a number of one row, whether the log has it or the pass made it; NaN is missing.
+fn computed(
+    spec: &Spec<'_>,
+    raw: &RawLog,
+    derived: &[RawColumn],
+    feature: usize,
+    row: usize,
+) -> f32 {
+    let f = &spec.features[feature];
+    let column = if f.source == Source::Column {
+        &raw.features[feature]
+    } else {
+        &derived[feature]
+    };
+    let at = if f.side == Side::User {
+        raw.request[row] as usize
+    } else {
+        row
+    };
+    match column {
+        RawColumn::Numbers(x) => x[at],
+        _ => f32::NAN,
     }
 }
 
@@ -267,7 +323,7 @@ fn empty_derived(d: &Description) -> Vec<RawColumn> {
                 ids: Vec::new(),
                 weights: None,
             },
-            kind if kind.is_derived() => RawColumn::Numbers(Vec::new()),
+            kind if kind.is_computed() => RawColumn::Numbers(Vec::new()),
             _ => RawColumn::None,
         })
         .collect()
@@ -354,7 +410,7 @@ pub fn encode_by(
         .map(|(i, f)| {
             let described = &d.toml.feature[i];
             let kind = d.id_kind(described);
-            let column = if described.kind.is_derived() {
+            let column = if described.kind.is_computed() {
                 &derived[i]
             } else {
                 &raw.features[i]
@@ -369,8 +425,17 @@ pub fn encode_by(
                     let Source::Cross { left, right } = f.source else {
                         return FeatureData::Rows(Vec::new());
                     };
-                    let of =
-                        |key: u8, row: u32| row_key(raw, spec, boundaries, usize::from(key), row);
+                    let of = |part: u8, row: u32| {
+                        let part = usize::from(part);
+                        match spec.features[part].encoding {
+                            Encoding::Number { transform, .. } => {
+                                let x = computed(spec, raw, derived, part, row as usize);
+                                let bucket = features::bucket_row(&transform, &boundaries[part], x);
+                                Some(features::hash_int(u64::from(bucket)))
+                            }
+                            _ => row_key(raw, spec, boundaries, part, row),
+                        }
+                    };
                     let cross = |row: u32| {
                         let key = of(left, row)
                             .zip(of(right, row))

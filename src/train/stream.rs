@@ -93,7 +93,7 @@ fn estimate_bytes(d: &Description) -> u64 {
             _ => 14,
         };
         let by_request =
-            f.side == Some(Side::User) || (f.kind.is_derived() && f.kind != FeatureKind::KeyRate);
+d.side(f) == Side::User;
         if by_request { bytes / 8 } else { bytes }
     });
     let (labels, tasks) = (d.toml.label.len() as u64, d.toml.task.len() as u64);
@@ -209,7 +209,7 @@ pub fn learn(
         })?;
     }
     learner.end_keys()?;
-    if d.toml.feature.iter().any(|f| f.kind.is_derived()) {
+    if d.toml.feature.iter().any(|f| f.kind.is_computed()) {
         let fit = learner.fit().clone();
         let spec = fit.training_spec(d)?;
         let boundaries = pass::all_boundaries(&fit, &spec);

@@ -55,8 +55,7 @@ impl Inputs<'_, '_, '_> {
                 let mut raws = [f32::NAN; BLOCK];
                 for (r, raw) in raws.iter_mut().enumerate().take(b.rows) {
                     let index = self.index_of(b, r);
-                    let x = self.number(b.i, b.feature, index, tally);
-                    *raw = x.unwrap_or(f32::NAN);
+                    *raw = self.number(b.i, b.feature, index, tally);
                 }
                 let mut at = 0;
                 if let Some(grid) = value {

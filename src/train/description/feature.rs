@@ -4,7 +4,7 @@ use std::prelude::v1::*;
 use serde::Deserialize;
 
 use super::{Named, OneOrMore, choice};
-use crate::spec::{Pooling, Side};
+use crate::spec::{Operation, Pooling, Side};
 
 /// How ids of a table are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -71,19 +71,29 @@ pub enum FeatureKind {
     Since,
     /// The last label.
     Previous,
+    /// Two numbers made one.
+    Combine,
 }
 
 impl FeatureKind {
     /// Whether its raw value is a number.
     pub fn is_number(self) -> bool {
-        use FeatureKind::{Count, KeyRate, Number, Previous, Rate, Since};
-        matches!(self, Number | Count | Rate | KeyRate | Since | Previous)
+        use FeatureKind::{Combine, Count, KeyRate, Number, Previous, Rate, Since};
+        matches!(
+            self,
+            Number | Count | Rate | KeyRate | Since | Previous | Combine
+        )
     }
 
     /// Whether it comes from the user's earlier events.
     pub fn is_derived(self) -> bool {
         use FeatureKind::{Count, KeyRate, LastIds, Previous, Rate, Since};
         matches!(self, LastIds | Count | Rate | KeyRate | Since | Previous)
+    }
+
+    /// Whether the feature pass makes its raw value: the log has no column of it.
+    pub fn is_computed(self) -> bool {
+        self.is_derived() || self == Self::Combine
     }
 }
 
@@ -164,8 +174,11 @@ pub struct Feature {
     pub scale: Option<f32>,
     /// Byte of a vector that means 0.
     pub zero_point: Option<u8>,
-    /// The features of a cross, or the key of `last_ids`.
+    /// The features of a cross or of a combined number, or the key of `last_ids`.
     pub of: Option<OneOrMore>,
+    /// What becomes of two numbers.
+    #[serde(default, deserialize_with = "operation")]
+    pub op: Option<Operation>,
     /// The label of a derived feature.
     pub label: Option<Named>,
     /// The key of a rate by key.
@@ -205,6 +218,17 @@ fn side<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Side>, D::Error
             ("item", Side::Item),
             ("candidate", Side::Candidate),
             ("cross", Side::Cross),
+        ],
+    )
+    .map(Some)
+}
+fn operation<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Operation>, D::Error> {
+    choice(
+        d,
+        &[
+            ("product", Operation::Product),
+            ("difference", Operation::Difference),
+            ("ratio", Operation::Ratio),
         ],
     )
     .map(Some)

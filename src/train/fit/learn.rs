@@ -212,8 +212,8 @@ impl<'l> Learner<'l> {
     pub fn derived(&mut self, derived: &[RawColumn], raw: &RawLog, train: &[u32]) -> Result<()> {
         let requests = requests_of(raw, train);
         for (i, f) in self.d.toml.feature.iter().enumerate() {
-            if let (true, RawColumn::Numbers(values)) = (f.kind.is_derived(), &derived[i]) {
-                let by_row = f.kind == FeatureKind::KeyRate;
+            if let (true, RawColumn::Numbers(values)) = (f.kind.is_computed(), &derived[i]) {
+                let by_row = self.d.side(f) != Side::User;
                 self.keep(i, values, if by_row { train } else { &requests })?;
             }
         }
@@ -227,7 +227,7 @@ impl<'l> Learner<'l> {
     pub fn end(mut self) -> Result<Fit> {
         let d = self.d;
         for (i, f) in d.toml.feature.iter().enumerate() {
-            if f.kind.is_derived() && f.kind != FeatureKind::LastIds {
+            if f.kind.is_computed() && f.kind != FeatureKind::LastIds {
                 self.learn(i)?;
             }
         }

@@ -5,7 +5,7 @@ use super::number::number_bytes;
 use super::{Fit, FittedFeature};
 use crate::spec::{
     Calibration, Decay, Encoding, Feature, Fed, Gate, Grid, Label, Layers, Network, NetworkKind,
-    NumberGrid, Pooling, Side, Source, Spec, Task, TaskKind, Term, limits,
+    NumberGrid, Operation, Pooling, Source, Spec, Task, TaskKind, Term, limits,
 };
 use crate::train::description::{Description, Feature as Described, FeatureKind, TaskInput};
 use crate::train::error::{Error, Kind, Result};
@@ -49,7 +49,7 @@ impl Fit {
         for (f, fitted) in d.toml.feature.iter().zip(&self.features).take(features) {
             let feature = Feature {
                 name: f.name.get_ref(),
-                side: self.side(d, f),
+                side: d.side(f),
                 source: source(d, f, fitted),
                 encoding: encoding(f, fitted),
             };
@@ -122,21 +122,6 @@ impl Fit {
         Ok(spec)
     }
 
-    pub(super) fn side(&self, d: &Description, f: &Described) -> Side {
-        let side_of = |name: &String| d.feature(name).and_then(|i| d.toml.feature[i].side);
-        match (f.side, f.kind) {
-            (Some(side), _) => side,
-            (None, FeatureKind::KeyRate) => Side::Cross,
-            (None, FeatureKind::Cross) => match f.of.as_ref().map(|o| o.list()) {
-                Some([a, b]) => match (side_of(a), side_of(b)) {
-                    (Some(a), Some(b)) if a == b => a,
-                    _ => Side::Cross,
-                },
-                _ => Side::Cross,
-            },
-            _ => Side::User,
-        }
-    }
 }
 
 /// What the kind of network does not have stays out, so that a description changes its kind by one line.
@@ -187,6 +172,14 @@ fn source(d: &Description, f: &Described, fitted: &FittedFeature) -> Source {
             [left, right] => Source::Cross {
                 left: feature(left),
                 right: feature(right),
+            },
+            _ => Source::Column,
+        },
+        FeatureKind::Combine => match of {
+            [left, right] => Source::Combine {
+                left: feature(left),
+                right: feature(right),
+                operation: f.op.unwrap_or(Operation::Product),
             },
             _ => Source::Column,
         },

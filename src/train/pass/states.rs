@@ -291,7 +291,7 @@ impl<'s> States<'s> {
 
 fn feeds(source: &Source, wanted: usize) -> bool {
     match *source {
-        Source::Column | Source::Cross { .. } => false,
+        Source::Column | Source::Cross { .. } | Source::Combine { .. } => false,
         Source::LastIds { label, .. }
         | Source::Count { label }
         | Source::Rate { label, .. }

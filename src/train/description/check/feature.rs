@@ -52,7 +52,7 @@ impl Description {
     }
 
     pub(super) fn check_feature(&self, index: usize, f: &Feature) -> Result<()> {
-        use FeatureKind::{Cross, Id, Ids, KeyRate, LastIds, Number, Vector};
+        use FeatureKind::{Combine, Cross, Id, Ids, KeyRate, LastIds, Number, Vector};
         let wrong = |message: String| Err(self.mistake(&f.name, message));
         let name = f.name.get_ref();
         self.check_keys(f)?;
@@ -126,20 +126,23 @@ impl Description {
             let [left, right] = of else {
                 return wrong(format!("\"{name}\" is a cross; of takes two features"));
             };
-            let left = self.key_feature(&f.name, left, index)?.side;
-            let right = self.key_feature(&f.name, right, index)?.side;
-            let joined = if left == right {
-                left
-            } else {
-                Some(Side::Cross)
+            let left = self.cross_part(f, left, index)?;
+            let right = self.cross_part(f, right, index)?;
+            self.check_joined(f, [left, right])?;
+        }
+        if f.kind == Combine {
+            let of = f.of.as_ref().map(OneOrMore::list).unwrap_or_default();
+            let [left, right] = of else {
+                return wrong(format!("\"{name}\" is combined; of takes two numbers"));
             };
-            if f.side
-                .is_some_and(|side| side != Side::Cross && Some(side) != joined)
-            {
+            if f.op.is_none() {
                 return wrong(format!(
-                    "\"{name}\" is of the side of its parts; leave side out"
+                    "\"{name}\" needs op: \"product\", \"difference\" or \"ratio\""
                 ));
             }
+            let left = self.plain_number(&f.name, left, index)?;
+            let right = self.plain_number(&f.name, right, index)?;
+            self.check_joined(f, [left, right])?;
         }
         if f.kind.is_derived() {
             let Some(label) = &f.label else {
@@ -257,7 +260,7 @@ impl Description {
             "default",
         ];
         use FeatureKind::{
-            Count, Cross, Id, Ids, KeyRate, LastIds, Number, Previous, Rate, Since, Vector,
+            Combine, Count, Cross, Id, Ids, KeyRate, LastIds, Number, Previous, Rate, Since, Vector,
         };
         let (own, number): (&[&str], bool) = match f.kind {
             Id => (
@@ -296,6 +299,7 @@ impl Description {
             ),
             Cross => (&["of", "table", "dim", "vocabulary", "hash", "bits"], false),
             LastIds => (&["of", "label", "max_len", "pooling"], false),
+            Combine => (&["of", "op"], true),
             Count | Since | Previous => (&["label"], true),
             Rate => (
                 &[
@@ -341,6 +345,7 @@ impl Description {
             ("scale", f.scale.is_some()),
             ("zero_point", f.zero_point.is_some()),
             ("of", f.of.is_some()),
+            ("op", f.op.is_some()),
             ("label", f.label.is_some()),
             ("key", f.key.is_some()),
             ("key_buckets", f.key_buckets.is_some()),
@@ -388,8 +393,14 @@ impl Description {
         Ok(())
     }
 
-    /// A feature whose ids can key others; `before` bounds its index.
-    fn key_feature(&self, at: &Named, name: &str, before: usize) -> Result<&Feature> {
+    /// The feature of a name if it is `fits`, else the mistake `what`; `before` bounds its index.
+    fn named_feature(
+        &self,
+        (at, name): (&Named, &str),
+        before: usize,
+        fits: impl Fn(&Feature) -> bool,
+        what: &str,
+    ) -> Result<&Feature> {
         let names = self.toml.feature.iter().map(|f| f.name.get_ref().as_str());
         let Some(index) = self.feature(name) else {
             return Err(self.mistake(
@@ -398,18 +409,82 @@ impl Description {
             ));
         };
         let other = &self.toml.feature[index];
-        let keyed = other.kind == FeatureKind::Id
-            || (other.kind == FeatureKind::Number && other.buckets.is_some());
-        if !keyed {
-            return Err(self.mistake(
-                at,
-                format!("\"{name}\" is neither an id nor a number with buckets"),
-            ));
+        if !fits(other) {
+            return Err(self.mistake(at, format!("\"{name}\" is {what}")));
         }
         if index >= before {
             return Err(self.mistake(at, format!("\"{name}\" must stand before what uses it")));
         }
         Ok(other)
+    }
+
+    /// A feature whose ids events carry; `before` bounds its index.
+    fn key_feature(&self, at: &Named, name: &str, before: usize) -> Result<&Feature> {
+        let keyed = |f: &Feature| {
+            f.kind == FeatureKind::Id || (f.kind == FeatureKind::Number && f.buckets.is_some())
+        };
+        let what = "neither an id nor a number with buckets that the log has";
+        self.named_feature((at, name), before, keyed, what)
+    }
+
+    /// A part of the cross `f`: an id, or any number with buckets. The keys of numbers that are computed are known after
+    /// vocabularies are counted, so a cross of one is hashed.
+    fn cross_part(&self, f: &Feature, name: &str, before: usize) -> Result<&Feature> {
+        let keyed =
+            |f: &Feature| f.kind == FeatureKind::Id || (f.kind.is_number() && f.buckets.is_some());
+        let what = "neither an id nor a number with buckets";
+        let part = self.named_feature((&f.name, name), before, keyed, what)?;
+        let mut tables = self.toml.table.iter();
+        let declared = tables.find(|t| t.name.get_ref() == f.table());
+        let counted = f.vocabulary.is_some() || declared.is_some_and(|t| t.vocabulary.is_some());
+        if part.kind.is_computed() && counted {
+            let message = format!(
+                "\"{name}\" has no column in the log; a cross of it takes hash, not vocabulary"
+            );
+            return Err(self.mistake(&f.name, message));
+        }
+        Ok(part)
+    }
+
+    /// A part of a combined number.
+    fn plain_number(&self, at: &Named, name: &str, before: usize) -> Result<&Feature> {
+        let plain = |f: &Feature| f.kind.is_number() && f.kind != FeatureKind::Combine;
+        let what = "no number, or one that is combined itself";
+        self.named_feature((at, name), before, plain, what)
+    }
+
+    /// The side of what is made of two parts.
+    fn check_joined(&self, f: &Feature, [left, right]: [&Feature; 2]) -> Result<()> {
+        let (left, right) = (self.side(left), self.side(right));
+        let fits = |side: Side| side == Side::Cross || (left == right && side == left);
+        if f.side.is_none_or(fits) {
+            return Ok(());
+        }
+        let message = format!(
+            "\"{}\" is of the side of its parts; leave side out",
+            f.name.get_ref()
+        );
+        Err(self.mistake(&f.name, message))
+    }
+
+    /// The side of a feature; parts of one stand before it.
+    pub(crate) fn side(&self, f: &Feature) -> Side {
+        match (f.side, f.kind) {
+            (Some(side), _) => side,
+            (None, FeatureKind::KeyRate) => Side::Cross,
+            (None, FeatureKind::Cross | FeatureKind::Combine) => {
+                let of = f.of.as_ref().map(OneOrMore::list).unwrap_or_default();
+                let part = |name: &String| self.feature(name).map(|i| &self.toml.feature[i]);
+                let mut sides = of.iter().filter_map(part).map(|part| self.side(part));
+                let first = sides.next().unwrap_or(Side::Cross);
+                if sides.all(|side| side == first) {
+                    first
+                } else {
+                    Side::Cross
+                }
+            }
+            _ => Side::User,
+        }
     }
 
     /// The table keys of a feature against a declared table, or as a declaration of their own.
