@@ -30,17 +30,19 @@ impl Transform {
 
 impl Operation {
     /// The raw value made of two, rounded once; NaN is missing, as a value and as the result: of a missing one, of a ratio
-    /// to 0, of infinities that leave no value. A subnormal operand is 0, and so is a subnormal result for
-    /// [`Transform::clip`].
+    /// to 0, of infinities that leave no value. A subnormal operand is 0. A result below 2^-100 in magnitude is 0: hosts that
+    /// flush subnormals differ in whether they do so before they round to 2^-126.
     #[inline]
     pub fn apply(self, left: f32, right: f32) -> f32 {
+        const LEAST: f32 = 1.0 / (1u128 << 100) as f32;
         let (left, right) = (flushed(left), flushed(right));
-        match self {
+        let x = match self {
             Self::Product => left * right,
             Self::Difference => left - right,
             Self::Ratio if right == 0.0 => f32::NAN,
             Self::Ratio => left / right,
-        }
+        };
+        if x.abs() < LEAST { 0.0 } else { x }
     }
 }
 

@@ -350,7 +350,9 @@ fn bytes_touched(model: &Model<'_>, candidates: usize) -> usize {
 /// Whether crosses or rates are keyed by this feature: they need its id.
 fn is_key(spec: &Spec<'_>, index: usize) -> bool {
     spec.features.iter().any(|f| match f.source {
-        Source::Cross { left, right } => [left, right].contains(&(index as u8)),
+        Source::Cross { left, right } | Source::Combine { left, right, .. } => {
+            [left, right].contains(&(index as u8))
+        }
         Source::KeyRate { key, .. } => usize::from(key) == index,
         _ => false,
     })

@@ -27,7 +27,9 @@ fn has_item_side(spec: &Spec<'_>) -> bool {
 /// Whether another feature is keyed by this one.
 fn is_key(spec: &Spec<'_>, index: usize) -> bool {
     spec.features.iter().any(|f| match f.source {
-        Source::Cross { left, right } => [left, right].map(usize::from).contains(&index),
+        Source::Cross { left, right } | Source::Combine { left, right, .. } => {
+            [left, right].map(usize::from).contains(&index)
+        }
         Source::KeyRate { key, .. } => usize::from(key) == index,
         _ => false,
     })

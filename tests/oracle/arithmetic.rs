@@ -372,6 +372,23 @@ fn errors_planted_in_the_counting_are_seen() {
             "for k in range(start, end):",
         ),
         ("8 * half for byte", "half for byte"),
+        ("if right == 0:", "if left == 0:"),
+        (
+            "overflowing(left / right)",
+            "overflowing(left / right + 0.25)",
+        ),
+        (
+            "product(left, right) if op == \"product\"",
+            "product(left, left) if op == \"product\"",
+        ),
+        (
+            "else difference(left, right)",
+            "else difference(right, left)",
+        ),
+        (
+            "hash_int(self.bucket(i, self.raw_number(i, candidate)))",
+            "hash_int(self.bucket(i, self.column_number(i, candidate)))",
+        ),
         ("(byte % 16, byte // 16)", "(byte // 16, byte % 16)"),
         (
             "elif abs(x) == float(\"inf\"):",

@@ -5,7 +5,7 @@ use pocketrank::features::{hash_int, hash_text};
 use pocketrank::format::{REQUIRED, SectionKind, Writer, assemble};
 use pocketrank::spec::{
     Calibration, Decay, Dtype, Encoding, Feature, Fed, FedValue, Gate, Grid, IdType, Label, Layer,
-    Lookup, Network, NetworkKind, NumberGrid, Pooling, Side, Source, Spec, Table, Task, TaskKind,
+    Lookup, Network, NetworkKind, NumberGrid, Operation, Pooling, Side, Source, Spec, Table, Task, TaskKind,
     Tensor, TensorSection, Term, Transform,
 };
 use pocketrank::train::vocabulary;
@@ -341,7 +341,7 @@ fn term(name: &'static str, task: u8, entire: bool, weight: f32) -> Term<'static
 /// Every source, encoding, look-up, pooling and decay.
 fn with_every_feature(name: &'static str) -> Spec<'static> {
     use Encoding::{Row, Rows, Vector};
-    use Source::{Column, Count, Cross, KeyRate, LastIds, Previous, Rate, Since};
+    use Source::{Column, Combine, Count, Cross, KeyRate, LastIds, Previous, Rate, Since};
     let mut spec = Spec {
         name,
         ..Spec::default()
@@ -539,6 +539,53 @@ fn with_every_feature(name: &'static str) -> Spec<'static> {
             },
         ),
     ]);
+    let of = |name| spec.features.iter().position(|f| f.name == name).unwrap() as u8;
+    let combine = |left, right, operation| Combine {
+        left: of(left),
+        right: of(right),
+        operation,
+    };
+    let combined = [
+        feature(
+            "age x rate",
+            Side::Cross,
+            combine("age", "recent rate", Operation::Product),
+            number(false, true, None),
+        ),
+        feature(
+            "any less age",
+            Side::Candidate,
+            combine("any", "age", Operation::Difference),
+            number(false, true, Some(4)),
+        ),
+        feature(
+            "since / previous",
+            Side::User,
+            combine("since", "previous", Operation::Ratio),
+            number(true, true, None),
+        ),
+        feature(
+            "author rate / age",
+            Side::Cross,
+            combine("author rate", "age", Operation::Ratio),
+            number(false, true, None),
+        ),
+    ];
+    spec.features.extend(combined);
+    let of = |name| spec.features.iter().position(|f| f.name == name).unwrap() as u8;
+    let crossed = feature(
+        "any less age x rate",
+        Side::Cross,
+        Cross {
+            left: of("any less age"),
+            right: of("recent rate"),
+        },
+        Row {
+            table: 1,
+            default_row: 3,
+        },
+    );
+    spec.features.push(crossed).unwrap();
     spec
 }
 

@@ -322,6 +322,7 @@ def read_spec(r):
     decay = lambda: r.enum(("none",), ("events", ("half", r.u32)), ("seconds", ("half", r.u32)))
     rate = (("decay", decay), ("prior", r.f32), ("strength", r.f32))
     label, key = ("label", r.u8), ("key", r.u8)
+    operation = lambda: r.enum(("product",), ("difference",), ("ratio",))["is"]
     source = lambda: r.enum(
         ("column",),
         ("cross", ("left", r.u8), ("right", r.u8)),
@@ -331,6 +332,7 @@ def read_spec(r):
         ("key_rate", label, key, ("buckets", r.u16), *rate),
         ("since", label),
         ("previous", label),
+        ("combine", ("left", r.u8), ("right", r.u8), ("op", operation)),
     )
     transform = lambda: r.fields(
         ("low", r.f32), ("high", r.f32), ("log1p", r.bool), ("shift", r.f32), ("scale", r.f32))
@@ -421,13 +423,28 @@ def check_spec(spec):
         holds(t["bits"] in (4, 8))
         holds(t["lookup"]["is"] != "hash" or t["rows"] >= 2)
 
-    def key_feature(index):
+    def part_feature(index):
         holds(index < len(features))
         f = features[index]
         e = f["encoding"]
-        holds(f["source"]["is"] == "column")
-        holds(e["is"] == "row" or (e["is"] == "number" and e["buckets"] is not None))
+        column = f["source"]["is"] == "column"
+        holds((e["is"] == "row" and column) or (e["is"] == "number" and e["buckets"] is not None))
         return f
+
+    def key_feature(index):
+        f = part_feature(index)
+        holds(f["source"]["is"] == "column")
+        return f
+
+    def plain_number(index):
+        holds(index < len(features))
+        f = features[index]
+        holds(f["encoding"]["is"] == "number" and f["source"]["is"] != "combine")
+        return f
+
+    def joined(parts):
+        a, b = sorted(SIDES.index(part["side"]) for part in parts)
+        return SIDES[a if a == b else 2 if (a, b) == (1, 2) else 3]
 
     def check_rate(s):
         need(s["decay"].get("half", 1) >= 1, "BadNumber")
@@ -440,10 +457,12 @@ def check_spec(spec):
             holds(s["label"] < len(spec["labels"]))
         if s["is"] == "cross":
             holds(s["left"] < i and s["right"] < i)
-            a, b = sorted(SIDES.index(key_feature(s[k])["side"]) for k in ("left", "right"))
-            joined = a if a == b else 2 if (a, b) == (1, 2) else 3
-            holds(side in (SIDES[joined], "cross"))
+            holds(side in (joined(part_feature(s[k]) for k in ("left", "right")), "cross"))
             holds(e["is"] == "row")
+        elif s["is"] == "combine":
+            holds(s["left"] < i and s["right"] < i)
+            holds(side in (joined(plain_number(s[k]) for k in ("left", "right")), "cross"))
+            holds(e["is"] == "number")
         elif s["is"] == "last_ids":
             within(s["len"], 256)
             of = key_feature(s["key"])["encoding"]
@@ -970,10 +989,21 @@ class Request:
     def key_of(self, i, candidate):
         """Key by which feature i keys crosses and rates."""
         f = self.spec["features"][i]
-        at = 0 if f["side"] == "user" else candidate
         if f["encoding"]["is"] == "row":
-            return self.id_key(i, at)
-        return hash_int(self.bucket(i, self.column_number(i, at)))
+            return self.id_key(i, 0 if f["side"] == "user" else candidate)
+        return hash_int(self.bucket(i, self.raw_number(i, candidate)))
+
+    def raw_number(self, i, candidate):
+        """Raw value of number i; None if it is missing."""
+        f = self.spec["features"][i]
+        s, at = f["source"], 0 if f["side"] == "user" else candidate
+        if s["is"] == "column":
+            return self.column_number(i, at)
+        if s["is"] != "combine":
+            key = self.key_of(s["key"], candidate) if s["is"] == "key_rate" else None
+            return self.state.number(i, self.request["time"], key)
+        left, right = (self.raw_number(s[k], candidate) for k in ("left", "right"))
+        return None if left is None or right is None else combined(s["op"], left, right)
 
     def row_of(self, table, key, default):
         t = self.spec["tables"][table]
@@ -1027,11 +1057,7 @@ class Request:
             if not column:
                 return bytes([e["grid"]["zero_point"]]) * e["dim"]
             return bytes.fromhex(column["bytes"])[at * e["dim"] : (at + 1) * e["dim"]]
-        if s["is"] == "column":
-            raw = self.column_number(i, at)
-        else:
-            key = self.key_of(s["key"], candidate) if s["is"] == "key_rate" else None
-            raw = self.state.number(i, self.request["time"], key)
+        raw = self.raw_number(i, candidate)
         out = b""
         if e["value"]:
             t, grid = e["transform"], e["value"]
@@ -1133,6 +1159,18 @@ def tally(request, scored):
                 if f["side"] == side and f["source"]["is"] == "column":
                     feature(i, candidate)
     return list(counters.values()), refused[0] if refused else None
+
+
+def combined(op, left, right):
+    """One number of two, None without one; a subnormal one counts as 0, a result below 2^-100 is 0."""
+    left, right = (x if abs(x) >= 2.0**-126 else 0.0 for x in (left, right))
+    if op == "ratio":
+        if right == 0:
+            return None
+        x = overflowing(left / right)
+    else:
+        x = product(left, right) if op == "product" else difference(left, right)
+    return None if x != x else 0.0 if abs(x) < 2.0**-100 else x
 
 
 def difference(a, b):

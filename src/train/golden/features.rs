@@ -4,7 +4,7 @@ use std::prelude::v1::*;
 use super::Draw;
 use crate::features::{hash_int, hash_text};
 use crate::spec::{
-    Decay, Encoding, Feature, Grid, IdType, Label, Lookup, NumberGrid, Pooling, Side, Source, Spec,
+    Decay, Encoding, Feature, Grid, IdType, Label, Lookup, NumberGrid, Operation, Pooling, Side, Source, Spec,
     Table, Transform,
 };
 use crate::train::quantize::Lookups;
@@ -50,7 +50,7 @@ pub(super) fn spec(draw: Draw, all: bool) -> (Spec<'static>, Lookups) {
     // Keys of other features come first and always.
     let item = b.feature("item", Side::Item, Source::Column, row(items, 1));
     let city = b.feature("city", Side::User, Source::Column, row(cities, 2));
-    let length = b.bucketed("length", Side::Item, false);
+    let length = b.bucketed("length", Side::Item, Source::Column, false);
     b.optional(|b| {
         b.feature(
             "tags",
@@ -84,7 +84,7 @@ pub(super) fn spec(draw: Draw, all: bool) -> (Spec<'static>, Lookups) {
         )
     });
     b.optional(|b| b.feature("word", Side::Candidate, Source::Column, row(words, 0)));
-    b.optional(|b| b.bucketed("age", Side::User, true));
+    b.optional(|b| b.bucketed("age", Side::User, Source::Column, true));
     b.optional(|b| b.number("server_score", Side::Candidate, Source::Column));
     b.optional(|b| b.number("size", Side::Item, Source::Column));
     for (name, side) in [
@@ -122,6 +122,7 @@ pub(super) fn spec(draw: Draw, all: bool) -> (Spec<'static>, Lookups) {
         )
     });
     b.derived(items, item, length);
+    b.optional(|b| b.combined(crosses, item, length));
     (b.spec, b.lookups)
 }
 
@@ -234,7 +235,7 @@ impl Builder {
         self.feature(name, side, source, encoding)
     }
 
-    fn bucketed(&mut self, name: &'static str, side: Side, value: bool) -> u8 {
+    fn bucketed(&mut self, name: &'static str, side: Side, source: Source, value: bool) -> u8 {
         let (transform, grid) = self.transform();
         let table = self.table(name, Lookup::Buckets);
         let encoding = Encoding::Number {
@@ -243,11 +244,53 @@ impl Builder {
             value: value.then_some(grid),
             buckets: Some(table),
         };
-        let index = self.feature(name, side, Source::Column, encoding);
+        let index = self.feature(name, side, source, encoding);
         let boundaries = self.spec.tables[usize::from(table)].num_embeddings as usize - 2;
         self.lookups.boundaries[usize::from(index)] =
             (0..boundaries).map(|i| (i * i) as f32 * 0.75).collect();
         index
+    }
+
+    /// Numbers of two numbers, and a cross of one that no column has.
+    fn combined(&mut self, crosses: u8, item: u8, length: u8) -> u8 {
+        let rate = Source::Rate {
+            label: 1,
+            decay: Decay::Events(1024),
+            prior: 1.0,
+            strength: 1.0,
+        };
+        let watched = self.bucketed("watched", Side::User, rate, true);
+        let combine = |left, right, operation| Source::Combine {
+            left,
+            right,
+            operation,
+        };
+        for (name, side, source) in [
+            (
+                "watched_x_length",
+                Side::Cross,
+                combine(watched, length, Operation::Product),
+            ),
+            (
+                "watched_less_length",
+                Side::Cross,
+                combine(watched, length, Operation::Difference),
+            ),
+            (
+                "watched_per_watched",
+                Side::User,
+                combine(watched, watched, Operation::Ratio),
+            ),
+        ] {
+            self.number(name, side, source);
+        }
+        let per_length = combine(watched, length, Operation::Ratio);
+        let per_length = self.bucketed("watched_per_length", Side::Cross, per_length, false);
+        let cross = Source::Cross {
+            left: per_length,
+            right: item,
+        };
+        self.feature("watched_per_length_x_item", Side::Cross, cross, row(crosses, 0))
     }
 
     fn derived(&mut self, items: u8, item: u8, length: u8) {

@@ -136,7 +136,9 @@ fn column(
 /// Whether another feature needs the ids of feature `index`, and so none of its rows.
 fn is_key(spec: &Spec<'_>, index: usize) -> bool {
     spec.features.iter().any(|f| match f.source {
-        Source::Cross { left, right } => [left, right].contains(&(index as u8)),
+        Source::Cross { left, right } | Source::Combine { left, right, .. } => {
+            [left, right].contains(&(index as u8))
+        }
         Source::KeyRate { key, .. } => usize::from(key) == index,
         _ => false,
     })
