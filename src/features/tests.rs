@@ -40,6 +40,40 @@ fn published_input(len: usize) -> Vec<u8> {
 }
 
 #[test]
+fn two_numbers_make_one_or_are_missing() {
+    use crate::spec::Operation::{Difference, Product, Ratio};
+    let (inf, nan, least) = (f32::INFINITY, f32::NAN, 1e-40);
+    for (operation, left, right, expected) in [
+        (Product, 3.0, -0.5, -1.5),
+        (Difference, 3.0, -0.5, 3.5),
+        (Ratio, 3.0, -0.5, -6.0),
+        (Product, nan, 1.0, nan),
+        (Difference, 1.0, nan, nan),
+        (Ratio, nan, 0.0, nan),
+        // 0 has no ratio, and neither has what counts as 0.
+        (Ratio, 1.0, 0.0, nan),
+        (Ratio, 0.0, -0.0, nan),
+        (Ratio, 1.0, least, nan),
+        (Ratio, least, 1.0, 0.0),
+        (Product, 1e30, 1e30, inf),
+        (Ratio, -1e30, 1e-30, -inf),
+        (Product, inf, 0.0, nan),
+        (Product, inf, least, nan),
+        (Difference, inf, inf, nan),
+        (Difference, inf, 1.0, inf),
+        (Ratio, inf, inf, nan),
+        (Ratio, 1.0, inf, 0.0),
+        // Below 2^-100.
+        (Product, 1e-20, 1e-20, 0.0),
+        (Product, 1e-15, 1e-15, 1e-15 * 1e-15),
+    ] {
+        let x = operation.apply(left, right);
+        let same = x == expected || (x.is_nan() && expected.is_nan());
+        assert!(same, "{operation:?} of {left} and {right} is {x}");
+    }
+}
+
+#[test]
 fn hashes_are_the_published_xxh3_64() {
     // `XSUM_XXH3_testdata`, seed 0: `cli/xsum_sanity_check.c` (0.8.0), and lengths 8 and 16 from
     // `tests/sanity_test_vectors.h` (0.8.2).

@@ -267,6 +267,43 @@ fn every_mistake_is_one_line_with_its_place() {
         ),
         (
             "[network]",
+            feature("kind = \"combine\"\nof = [\"length\"]\nop = \"product\""),
+            "m.toml:34: \"x\" is combined; of takes two numbers",
+        ),
+        (
+            "[network]",
+            feature("kind = \"combine\"\nof = [\"length\", \"length\"]"),
+            "m.toml:34: \"x\" needs op: \"product\", \"difference\" or \"ratio\"",
+        ),
+        (
+            "[network]",
+            feature("kind = \"combine\"\nof = [\"length\", \"item\"]\nop = \"ratio\""),
+            "m.toml:34: \"item\" is no number, or one that is combined itself",
+        ),
+        (
+            "[network]",
+            feature("kind = \"combine\"\nof = [\"x\", \"length\"]\nop = \"ratio\""),
+            "m.toml:34: \"x\" is no number, or one that is combined itself",
+        ),
+        (
+            "[network]",
+            feature("kind = \"combine\"\nof = [\"lenght\", \"length\"]\nop = \"ratio\""),
+            "m.toml:34: unknown feature \"lenght\"",
+        ),
+        (
+            "[network]",
+            feature(
+                "kind = \"combine\"\nof = [\"length\", \"length\"]\nop = \"ratio\"\nside = \"user\"",
+            ),
+            "m.toml:34: \"x\" is of the side of its parts; leave side out",
+        ),
+        (
+            "[network]",
+            feature("kind = \"combine\"\nof = [\"length\", \"length\"]\nop = \"sum\""),
+            "\"product\", \"difference\", \"ratio\"",
+        ),
+        (
+            "[network]",
             feature("kind = \"key_rate\"\nlabel = \"click\"\nkey = \"device\""),
             "m.toml:37: \"device\" is of side \"user\"; a key is of the candidate",
         ),

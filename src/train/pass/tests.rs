@@ -69,6 +69,28 @@ kind = "previous"
 label = "click"
 default = 0.5
 transform = []
+[[feature]]
+name = "len_x_clicks"
+kind = "combine"
+of = ["len", "clicks"]
+op = "product"
+[[feature]]
+name = "since_per_click"
+kind = "combine"
+of = ["since", "clicks"]
+op = "ratio"
+[[feature]]
+name = "often"
+kind = "count"
+label = "click"
+buckets = 2
+dim = 1
+[[feature]]
+name = "item_x_often"
+kind = "cross"
+of = ["item", "often"]
+hash = 50
+dim = 1
 [network]
 kind = "mmoe"
 experts = 1
@@ -187,6 +209,43 @@ fn derived_features_are_what_a_naive_replay_of_events_says() {
     assert!(
         matches!(&p.data.features[3], FeatureData::Lists { offsets, .. } if offsets.len() == 10)
     );
+}
+
+#[test]
+fn combined_numbers_are_those_of_their_parts_row_by_row() {
+    let p = pass("", ROWS);
+    // `len` of the rows times the clicks of their requests.
+    assert_eq!(
+        numbers(&p, 9),
+        [0.0, 0.0, 0.0, 9.0, 2.0, 0.0, 18.0, 3.0, 5.0, 18.0]
+    );
+    // Missing without a click, of either; of the user's side, so a value a request.
+    let ratio: Vec<f32> = numbers(&p, 10)
+        .iter()
+        .map(|x| if x.is_nan() { -1.0 } else { *x })
+        .collect();
+    let third = 8.0 / 3.0;
+    assert_eq!(ratio, [-1.0, -1.0, 1.0, 4.5, -1.0, 5.5, third, 10.0, 4.5]);
+    // A cross of a number without a column: a row a log row, the same for the same item and bucket.
+    let FeatureData::Rows(rows) = &p.data.features[12] else {
+        panic!("a cross has rows");
+    };
+    let often = p.fit.boundaries(11);
+    let transform = p.fit.features[11].transform;
+    let clicks = numbers(&p, 11);
+    let expected: Vec<u32> = (0..p.raw.rows())
+        .map(|row| {
+            let RawColumn::Ids(items) = &p.raw.features[0] else {
+                return 0;
+            };
+            let x = clicks[p.raw.request[row] as usize];
+            let bucket = features::hash_int(features::bucket_row(&transform, &often, x).into());
+            let key = features::hash_cross(features::hash_int(items[row]), bucket);
+            1 + ((u128::from(key) * 50) >> 64) as u32
+        })
+        .collect();
+    assert_eq!(*rows, expected);
+    assert!(!often.is_empty());
 }
 
 #[test]
