@@ -345,7 +345,9 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
     /// A part of a combined number.
     fn raw_part(&self, i: u8, index: usize) -> f32 {
         let part = self.part(i, index);
-        part.map_or(f32::NAN, |(i, feature, index)| self.plain(i, feature, index))
+        part.map_or(f32::NAN, |(i, feature, index)| {
+            self.plain(i, feature, index)
+        })
     }
 
     /// Raw value of a number that is not combined; NaN if missing.

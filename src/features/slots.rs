@@ -201,10 +201,9 @@ fn elapsed(earlier: i64, later: i64) -> u64 {
 /// The raw value of a derived number at time `now`; `None` is missing. `key` is the id that a `KeyRate` is read at.
 pub(super) fn number(source: &Source, slot: &[u8], now: i64, key: Option<u64>) -> Option<f32> {
     match *source {
-        Source::Column
-        | Source::Cross { .. }
-        | Source::Combine { .. }
-        | Source::LastIds { .. } => None,
+        Source::Column | Source::Cross { .. } | Source::Combine { .. } | Source::LastIds { .. } => {
+            None
+        }
         Source::Count { .. } => Some(u32::from_le_bytes(read(slot, 0)) as f32),
         Source::Rate {
             decay,

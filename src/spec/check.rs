@@ -107,7 +107,10 @@ impl Spec<'_> {
             }
             Source::Combine { left, right, .. } => {
                 holds(usize::from(left) < index && usize::from(right) < index)?;
-                let joined = join(self.plain_number(left)?.side, self.plain_number(right)?.side);
+                let joined = join(
+                    self.plain_number(left)?.side,
+                    self.plain_number(right)?.side,
+                );
                 holds(number && (feature.side == joined || feature.side == Side::Cross))
             }
             Source::LastIds { label: l, key, len } => {

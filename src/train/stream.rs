@@ -92,8 +92,7 @@ fn estimate_bytes(d: &Description) -> u64 {
             FeatureKind::Vector => 2 * u64::from(f.dim.unwrap_or(1)),
             _ => 14,
         };
-        let by_request =
-d.side(f) == Side::User;
+        let by_request = d.side(f) == Side::User;
         if by_request { bytes / 8 } else { bytes }
     });
     let (labels, tasks) = (d.toml.label.len() as u64, d.toml.task.len() as u64);

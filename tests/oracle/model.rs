@@ -5,8 +5,8 @@ use pocketrank::features::{hash_int, hash_text};
 use pocketrank::format::{REQUIRED, SectionKind, Writer, assemble};
 use pocketrank::spec::{
     Calibration, Decay, Dtype, Encoding, Feature, Fed, FedValue, Gate, Grid, IdType, Label, Layer,
-    Lookup, Network, NetworkKind, NumberGrid, Operation, Pooling, Side, Source, Spec, Table, Task, TaskKind,
-    Tensor, TensorSection, Term, Transform,
+    Lookup, Network, NetworkKind, NumberGrid, Operation, Pooling, Side, Source, Spec, Table, Task,
+    TaskKind, Tensor, TensorSection, Term, Transform,
 };
 use pocketrank::train::vocabulary;
 use serde::Serialize;

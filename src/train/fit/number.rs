@@ -39,10 +39,9 @@ pub(crate) fn steps(f: &Described) -> &[TransformStep] {
         FeatureKind::Count | FeatureKind::Since => {
             &[TransformStep::Log1p, TransformStep::Standardize]
         }
-        FeatureKind::Rate
-        | FeatureKind::KeyRate
-        | FeatureKind::Previous
-        | FeatureKind::Combine => &[TransformStep::Standardize],
+        FeatureKind::Rate | FeatureKind::KeyRate | FeatureKind::Previous | FeatureKind::Combine => {
+            &[TransformStep::Standardize]
+        }
         _ => &[],
     };
     f.transform.as_deref().unwrap_or(default)

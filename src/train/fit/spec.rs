@@ -121,7 +121,6 @@ impl Fit {
         })?;
         Ok(spec)
     }
-
 }
 
 /// What the kind of network does not have stays out, so that a description changes its kind by one line.

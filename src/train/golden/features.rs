@@ -4,8 +4,8 @@ use std::prelude::v1::*;
 use super::Draw;
 use crate::features::{hash_int, hash_text};
 use crate::spec::{
-    Decay, Encoding, Feature, Grid, IdType, Label, Lookup, NumberGrid, Operation, Pooling, Side, Source, Spec,
-    Table, Transform,
+    Decay, Encoding, Feature, Grid, IdType, Label, Lookup, NumberGrid, Operation, Pooling, Side,
+    Source, Spec, Table, Transform,
 };
 use crate::train::quantize::Lookups;
 use crate::train::vocabulary;
@@ -290,7 +290,12 @@ impl Builder {
             left: per_length,
             right: item,
         };
-        self.feature("watched_per_length_x_item", Side::Cross, cross, row(crosses, 0))
+        self.feature(
+            "watched_per_length_x_item",
+            Side::Cross,
+            cross,
+            row(crosses, 0),
+        )
     }
 
     fn derived(&mut self, items: u8, item: u8, length: u8) {
