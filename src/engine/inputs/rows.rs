@@ -43,7 +43,6 @@ impl Inputs<'_, '_, '_> {
                         None => self.row(b.i, b.feature, table, default_row, index, tally),
                     };
                 }
-                self.fetch_next(b, table);
                 self.write_rows(b, table, &ids, (to, stride));
             }
             Encoding::Number {
@@ -92,20 +91,6 @@ impl Inputs<'_, '_, '_> {
         rows.get(index).copied().filter(|row| *row < len)
     }
 
-    /// Fetches the next block's rows.
-    #[inline]
-    fn fetch_next(&self, b: &Block<'_, '_>, table: u8) {
-        if b.feature.side == Side::User {
-            return;
-        }
-        let next = b.position + b.rows;
-        for position in next..(next + BLOCK).min(self.scored()) {
-            if let Some(row) = self.known_row(b, table, self.candidate(position)) {
-                kernels::prefetch(self.model.table_row(table, row, b.group).bytes);
-            }
-        }
-    }
-
     /// Writes embeddings of `ids`.
     fn write_rows(
         &self,
@@ -129,20 +114,18 @@ impl Inputs<'_, '_, '_> {
             self.model.spec.groups(),
         );
         let is_packed = spec.is_packed();
+        // The next block's rows; other ones if candidates are left out, which does no harm.
+        if let Some(Column::Rows { rows, .. }) = self.request.columns.get(b.i) {
+            for row in rows.iter().skip(b.position + b.rows).take(BLOCK) {
+                let begin = (*row as usize).wrapping_mul(groups).wrapping_add(b.group);
+                let begin = begin.wrapping_mul(len);
+                kernels::prefetch(data.rows.get(begin..).unwrap_or_default());
+            }
+        }
         for (id, to) in ids.iter().zip(to.chunks_mut(stride.max(1))).take(b.rows) {
             let begin = (*id as usize * groups + b.group) * len;
             let bytes = data.rows.get(begin..begin + len).unwrap_or_default();
-            let to = to.get_mut(..dim).unwrap_or_default();
-            // Most tables of phones have 16 values of whole bytes.
-            if let (Some(from), Ok(to), false) = (
-                bytes.first_chunk::<16>(),
-                <&mut [u8; 16]>::try_from(&mut *to),
-                is_packed,
-            ) {
-                *to = *from;
-            } else {
-                Embedding { bytes, is_packed }.write(to);
-            }
+            Embedding { bytes, is_packed }.write(to.get_mut(..dim).unwrap_or_default());
         }
     }
 }
