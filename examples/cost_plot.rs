@@ -112,7 +112,7 @@ fn request(spec: &Spec<'_>, candidates: usize, q: usize) -> Vec<Values> {
         let rows = |table: u8, count: usize| {
             let of = u64::from(spec.tables[usize::from(table)].num_embeddings);
             let place = |j: usize| ((at + j) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-            (0..count).map(|j| (place(j) * of >> 32) as u32).collect()
+            (0..count).map(|j| ((place(j) * of) >> 32) as u32).collect()
         };
         match f.encoding {
             Encoding::Row { table, .. } => Values::Rows(rows(table, count), None),

@@ -87,7 +87,7 @@ impl NumberGrid {
         for (x, to) in values.iter().zip(to.chunks_mut(stride.max(1))) {
             let steps = u32::from(self.steps(*x));
             for (n, to) in (steps..steps + bytes).zip(to) {
-                *to = (n * inverse >> 16) as u8;
+                *to = ((n * inverse) >> 16) as u8;
             }
         }
     }
