@@ -224,7 +224,7 @@ fn sampled_calibrated_and_biased_tasks_are_put_right_in_the_file() {
 
 #[test]
 fn descriptions_of_the_simulated_feed_are_valid() {
-    for file in ["topics.toml", "position.toml"] {
+    for file in ["topics.toml", "crosses.toml", "position.toml"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/simulator");
         Description::read(&folder.join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
     }
