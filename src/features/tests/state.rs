@@ -669,7 +669,7 @@ fn a_state_is_shared_exactly_by_models_whose_derived_features_agree() {
         for feature in &mut spec.features {
             use Source::{Column, Count, Cross, KeyRate, LastIds, Previous, Rate, Since};
             match &mut feature.source {
-                Column | Cross { .. } => {}
+                Column | Cross { .. } | Source::Combine { .. } => {}
                 LastIds { label, key, .. } | KeyRate { label, key, .. } => {
                     (*label, *key) = (2 - *label, 1 - *key);
                 }

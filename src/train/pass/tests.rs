@@ -228,7 +228,7 @@ fn combined_numbers_are_those_of_their_parts_row_by_row() {
     assert_eq!(ratio, [-1.0, -1.0, 1.0, 4.5, -1.0, 5.5, third, 10.0, 4.5]);
     // A cross of a number without a column: a row a log row, the same for the same item and bucket.
     let FeatureData::Rows(rows) = &p.data.features[12] else {
-        panic!("a cross has rows");
+        unreachable!("a cross has rows");
     };
     let often = p.fit.boundaries(11);
     let transform = p.fit.features[11].transform;
