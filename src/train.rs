@@ -40,6 +40,7 @@ pub mod requests;
 pub mod run;
 pub mod sampling;
 pub mod schedule;
+pub mod server;
 pub mod simulate;
 pub mod slices;
 pub mod store;

@@ -404,6 +404,15 @@ impl Description {
         declared.and_then(|t| t.bits).or(own).or(all)
     }
 
+    /// Whether the rows of a table of the spec stay out of the file and come from the server.
+    pub fn is_server(&self, table: &str) -> bool {
+        let mut declared = self.toml.table.iter();
+        let mut own = self.toml.feature.iter();
+        declared.any(|t| t.server && t.name.get_ref() == table)
+            || own
+                .any(|f| f.kind == FeatureKind::Id && f.table() == table && f.server == Some(true))
+    }
+
     /// Index of a label.
     pub fn label(&self, name: &str) -> Option<usize> {
         self.toml

@@ -30,6 +30,7 @@ use crate::train::error::{Error, Kind, Result};
 use crate::train::files::{Replacement, write_atomically};
 use crate::train::parameters::Parameters;
 use crate::train::quantize::{Lookups, quantize};
+use crate::train::server::{Apart, ServerTable, path_of};
 
 /// Takes a request and the data-set row of each of its candidates.
 pub type Visit<'v> = dyn FnMut(&Request<'_>, &[u32]) -> Result<()> + 'v;
@@ -49,6 +50,8 @@ pub struct Run<'r> {
     pub counts: &'r [Vec<u32>],
     /// By table: whether its bits are stated, so that a size budget leaves them.
     pub pinned: &'r [bool],
+    /// Tables that the server keeps; `calibration` and `replay` send their rows.
+    pub server: &'r [ServerTable],
     /// By task: labels and weights of every row of the data set.
     pub tasks: &'r [TaskData],
     /// The f32 model's logits `[rows, tasks]` of rows of the data set.
@@ -163,6 +166,7 @@ pub fn export(run: &mut Run<'_>, options: &Options, path: &Path) -> Result<Repor
         lookups: &model.lookups,
         counts: run.counts,
         pinned: run.pinned,
+        server: run.server,
         tasks: run.tasks,
         logits: &mut *run.logits,
         calibration: &mut *run.calibration,
@@ -204,7 +208,12 @@ fn write(
     for (task, correction) in report.tasks.iter_mut().zip(&corrected.corrections) {
         task.bias_correction = *correction;
     }
+    report.server = run.server.iter().map(|t| t.written(path)).collect();
     if report.check().is_ok() {
+        // The tables first: a file whose tables are of an older export is one that no server can feed.
+        for table in run.server {
+            write_atomically(&path_of(path, &table.name), &table.csv(&report.digest))?;
+        }
         new.place().map_err(io)?;
     }
     Ok(report)
@@ -215,13 +224,13 @@ fn write(
 ///
 /// # Errors
 /// Those of [`export`] that do not need rows; [`Kind::Refused`] above `max_bytes`.
-pub fn without_rows(
-    spec: &Spec<'_>,
-    parameters: &Parameters<f32>,
-    lookups: &Lookups,
-    max_bytes: Option<usize>,
-    path: &Path,
-) -> Result<Report> {
+pub fn without_rows(apart: &Apart<'_>, max_bytes: Option<usize>, path: &Path) -> Result<Report> {
+    let Apart {
+        spec,
+        parameters,
+        lookups,
+        vectors,
+    } = apart;
     let bytes = file_of(lookups, spec, parameters)?;
     if let Some(most) = max_bytes.filter(|most| bytes.len() > *most) {
         let message = format!(
@@ -230,11 +239,15 @@ pub fn without_rows(
         );
         return Err(Error::new(Kind::Refused, message));
     }
-    let digest = open(&bytes)?.digest();
+    let digest = format!("{:016x}", open(&bytes)?.digest());
+    for table in &vectors.tables {
+        write_atomically(&path_of(path, &table.name), &table.csv(&digest))?;
+    }
     write_atomically(path, &bytes)?;
     Ok(Report {
         bytes: bytes.len(),
-        digest: format!("{digest:016x}"),
+        server: vectors.tables.iter().map(|t| t.written(path)).collect(),
+        digest,
         ..Report::default()
     })
 }

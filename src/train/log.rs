@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::prelude::v1::*;
 
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 mod carried;
@@ -24,6 +25,9 @@ use crate::train::error::{Error, Kind, Result};
 use file::FileReader;
 use join::SideTable;
 use source::Wanted;
+
+/// Rows of a log that is read for its text ids alone, at a time.
+const TEXT_ROWS: usize = 1 << 16;
 
 /// Raw values of one feature: one a request for `user` features, one a row for all others.
 #[derive(Clone, Debug)]
@@ -93,6 +97,8 @@ pub struct RawLog {
     pub changing: Vec<u64>,
     /// First request of a validation log of its own, if there is one.
     pub validation_from: Option<u32>,
+    /// By feature: text ids by their keys; only where [`texts`] asks for them.
+    texts: Option<Vec<FxHashMap<u64, String>>>,
 }
 
 /// What a join did.
@@ -160,7 +166,17 @@ pub type TakeChunk<'t> = dyn FnMut(&Chunk<'_>) -> Result<()> + 't;
 /// rows once there are more than `max_bad_rows`.
 pub fn read(d: &Description, data: Option<&Path>) -> Result<RawLog> {
     // No log is that long, so that no part is ever taken from it.
-    read_by(d, data, usize::MAX, &mut |_| Ok(()))
+    read_by(d, data, usize::MAX, None, &mut |_| Ok(()))
+}
+
+/// By feature: the text ids of a log by their keys, where the server keeps the table.
+///
+/// # Errors
+/// Those of [`read`].
+pub(crate) fn texts(d: &Description, data: Option<&Path>) -> Result<Vec<FxHashMap<u64, String>>> {
+    let none = vec![FxHashMap::default(); d.toml.feature.len()];
+    let log = read_by(d, data, TEXT_ROWS, Some(none), &mut |_| Ok(()))?;
+    Ok(log.texts.unwrap_or_default())
 }
 
 /// Gives the log to `take` in parts of at least `rows` rows, whole requests each, and forgets them. What is returned has no
@@ -174,13 +190,14 @@ pub fn read_in_chunks(
     rows: usize,
     take: &mut TakeChunk<'_>,
 ) -> Result<RawLog> {
-    read_by(d, data, rows, take)
+    read_by(d, data, rows, None, take)
 }
 
 fn read_by(
     d: &Description,
     data: Option<&Path>,
     chunk_rows: usize,
+    texts: Option<Vec<FxHashMap<u64, String>>>,
     take: &mut TakeChunk<'_>,
 ) -> Result<RawLog> {
     let toml = &d.toml;
@@ -211,6 +228,7 @@ fn read_by(
         spaces: vec![Vec::new(); toml.task.len()],
         weights: vec![Vec::new(); toml.task.len()],
         changing: vec![0; toml.feature.len()],
+        texts,
         ..RawLog::default()
     };
     let paths = sides.iter().map(|side| side.path.display().to_string());
@@ -253,6 +271,12 @@ fn separators(d: &Description) -> Vec<(&str, &str)> {
 }
 
 impl Description {
+    /// Whether a feature's text ids are written into a table of the server.
+    fn is_text_of_server(&self, feature: usize) -> bool {
+        let f = &self.toml.feature[feature];
+        f.kind == FeatureKind::Id && self.id_kind(f) == IdKind::String && self.is_server(f.table())
+    }
+
     /// How the ids of a feature's table are written. Features that share a table agree (checked).
     pub(crate) fn id_kind(&self, f: &crate::train::description::Feature) -> IdKind {
         let table = self

@@ -503,6 +503,12 @@ pub fn encode_by(
                     let byte = |b: &u8| if *b == u8::MAX { grid.zero_point } else { *b };
                     FeatureData::Vectors(bytes.iter().map(byte).collect())
                 }
+                // A table that the server keeps: its rows are those of the ids all the same.
+                (Encoding::Vector { .. }, RawColumn::Ids(ids)) => FeatureData::Rows(
+                    ids.iter()
+                        .map(|id| row_of(i, u8::MAX, key_of(*id, kind), 0))
+                        .collect(),
+                ),
                 _ => FeatureData::Rows(Vec::new()),
             }
         })

@@ -76,6 +76,14 @@ impl<'m, 'a> FeedRanker<'m, 'a> {
             server_score: 0.0,
         };
         for (f, spec) in d.toml.feature.iter().zip(&model.spec().features) {
+            let vector = matches!(spec.encoding, Encoding::Vector { .. });
+            if vector {
+                let message = format!(
+                    "\"{}\" is a vector; the simulated feed sends none: export with the table in the file",
+                    f.name.get_ref()
+                );
+                return Err(d.mistake(&f.name, message));
+            }
             if spec.source == Source::Column && any.cell(f.column()).is_none() {
                 let message = format!("the simulated feed has no column \"{}\"", f.column());
                 return Err(d.mistake(&f.name, message));

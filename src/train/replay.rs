@@ -8,9 +8,10 @@ use crate::spec::{Encoding, Side, Spec, TaskKind, limits};
 use crate::train::dataset::{Dataset, FeatureData, Split};
 use crate::train::description::Description;
 use crate::train::error::{Error, Kind, Result};
-use crate::train::log::{self, RawColumn, RawLog};
+use crate::train::log::{self, RawColumn, RawLog, key_of};
 use crate::train::pass;
 use crate::train::requests::{OwnedColumn, OwnedLists, OwnedRequest};
+use crate::train::server::Vectors;
 
 /// Whether an exported file and a description speak of the same features, tasks and labels.
 ///
@@ -46,10 +47,10 @@ pub fn fits(d: &Description, model: &Model<'_>) -> Result<()> {
 }
 
 /// Calls `visit` with every request of a log that `wanted` picks, as a phone would make it, and its rows. Requests
-/// longer than the engine's limit come in parts.
+/// longer than the engine's limit come in parts. Ids of a table that the server keeps become its rows, `vectors`.
 pub fn for_each_request(
     d: &Description,
-    spec: &Spec<'_>,
+    (spec, vectors): (&Spec<'_>, &Vectors),
     boundaries: &[Vec<u8>],
     raw: &RawLog,
     wanted: &dyn Fn(usize) -> bool,
@@ -65,7 +66,7 @@ pub fn for_each_request(
             let owned = OwnedRequest {
                 num_candidates: part.len(),
                 columns: (0..spec.features.len())
-                    .map(|i| column(spec, raw, i, request, &part))
+                    .map(|i| column(d, (spec, vectors), raw, i, request, &part))
                     .collect(),
                 state: Some(state.to_vec()),
                 time: raw.time[request],
@@ -81,7 +82,8 @@ pub fn for_each_request(
 
 /// The raw column of a feature for some rows of one request.
 fn column(
-    spec: &Spec<'_>,
+    d: &Description,
+    (spec, vectors): (&Spec<'_>, &Vectors),
     raw: &RawLog,
     feature: usize,
     request: usize,
@@ -95,6 +97,17 @@ fn column(
     };
     match &raw.features[feature] {
         RawColumn::None => OwnedColumn::Missing,
+        RawColumn::Ids(ids) if matches!(f.encoding, Encoding::Vector { .. }) => {
+            let kind = d.id_kind(&d.toml.feature[feature]);
+            let sent = ids[at]
+                .iter()
+                .map(|id| vectors.of(feature, key_of(*id, kind)));
+            // Without the table there is no vector to send.
+            let sent: Option<Vec<&[u8]>> = sent.collect();
+            sent.map_or(OwnedColumn::Missing, |sent| {
+                OwnedColumn::Bytes(sent.concat())
+            })
+        }
         RawColumn::Ids(ids) => OwnedColumn::Ids {
             ids: ids[at].to_vec(),
             lists: None,
@@ -147,7 +160,7 @@ pub struct Scored {
 /// [`Kind::Data`] for a request that the engine refuses.
 pub fn score(
     d: &Description,
-    model: &Model<'_>,
+    (model, vectors): (&Model<'_>, &Vectors),
     raw: &RawLog,
     wanted: &dyn Fn(usize) -> bool,
 ) -> Result<Scored> {
@@ -155,7 +168,7 @@ pub fn score(
     let mut ranker = Ranker::new(model);
     for_each_request(
         d,
-        model.spec(),
+        (model.spec(), vectors),
         &boundaries(model),
         raw,
         wanted,
@@ -240,32 +253,37 @@ pub struct Measured {
     pub rows: Vec<u32>,
     /// `[rows, tasks]`, from the scores.
     pub logits: Vec<f32>,
+    /// Tables that the server keeps.
+    pub vectors: Vectors,
 }
 
-/// Scores a log's validation rows (or all) through the engine.
+/// Scores a log's validation rows (or all) through the engine. `file` is where `model` was opened from: beside it are the
+/// tables that the server keeps.
 ///
 /// # Errors
 /// Those of reading; [`Kind::Description`] if the file is another model's.
 pub fn measure(
     d: &Description,
-    model: &Model<'_>,
+    (model, file): (&Model<'_>, &Path),
     data: Option<&Path>,
     all: bool,
 ) -> Result<Measured> {
     fits(d, model)?;
+    let vectors = Vectors::open(d, model, file)?;
     let raw = log::read(d, data)?;
     let split = pass::split(d, &raw)?;
     let mut wanted = vec![all; raw.requests()];
     for row in &split.validation {
         wanted[raw.request[*row as usize] as usize] = true;
     }
-    let scored = score(d, model, &raw, &|request| wanted[request])?;
+    let scored = score(d, (model, &vectors), &raw, &|request| wanted[request])?;
     Ok(Measured {
         data: pass::labels(d, &raw),
         logits: logits(model, &scored.scores),
         rows: scored.rows,
         raw,
         split,
+        vectors,
     })
 }
 
@@ -273,10 +291,17 @@ pub fn measure(
 ///
 /// # Errors
 /// Those of [`pass::derive_by`].
-pub fn features(d: &Description, model: &Model<'_>, raw: &RawLog) -> Result<Vec<FeatureData>> {
+pub fn features(
+    d: &Description,
+    (model, vectors): (&Model<'_>, &Vectors),
+    raw: &RawLog,
+) -> Result<Vec<FeatureData>> {
     let (spec, boundaries) = (model.spec(), boundaries(model));
     let derived = pass::derive_by(d, &boundaries, spec, raw)?;
     let row_of = |feature: usize, _: u8, key: Option<u64>, default_row: u32| {
+        if let Some(row) = vectors.row(feature, key) {
+            return row;
+        }
         key.map_or(default_row, |key| model.row_of(feature, key).unwrap_or(0))
     };
     Ok(pass::encode_by(
@@ -315,17 +340,18 @@ pub struct Ranked {
     pub lines: Vec<u64>,
 }
 
-/// Ranks the request called `name` of a log.
+/// Ranks the request called `name` of a log; `file` as in [`measure`].
 ///
 /// # Errors
 /// [`Kind::Data`] if the log has no such request.
 pub fn rank_one(
     d: &Description,
-    model: &Model<'_>,
+    (model, file): (&Model<'_>, &Path),
     data: Option<&Path>,
     name: &str,
 ) -> Result<Ranked> {
     fits(d, model)?;
+    let vectors = Vectors::open(d, model, file)?;
     let raw = log::read(d, data)?;
     let Some(request) = raw.name.iter().position(|n| n == name) else {
         let known: Vec<&str> = raw.name.iter().take(3).map(String::as_str).collect();
@@ -338,7 +364,7 @@ pub fn rank_one(
     let mut ranked = None;
     for_each_request(
         d,
-        model.spec(),
+        (model.spec(), &vectors),
         &boundaries(model),
         &raw,
         &|r| r == request,

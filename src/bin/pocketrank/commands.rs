@@ -297,7 +297,7 @@ fn rank(args: &Rank, json: bool) -> Result<()> {
     let bytes = std::fs::read(&args.file).map_err(|e| Error::io(&args.file, &e))?;
     let mut model = Box::new(Model::new());
     open(&mut model, &bytes, &args.file)?;
-    let ranked = replay::rank_one(&d, &model, args.log.as_deref(), &args.request)?;
+    let ranked = replay::rank_one(&d, (&model, &args.file), args.log.as_deref(), &args.request)?;
     let spec = model.spec();
     let tasks = spec.tasks.len();
     let shown: Vec<u32> = ranked.order.iter().copied().take(args.top).collect();

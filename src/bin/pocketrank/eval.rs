@@ -51,9 +51,10 @@ pub fn eval(args: &Eval, json: bool) -> Result<()> {
         let bytes = std::fs::read(&args.subject).map_err(|e| Error::io(&args.subject, &e))?;
         let mut model = Box::new(Model::new());
         open(&mut model, &bytes, &args.subject)?;
-        let mut measured = replay::measure(&d, &model, args.data.as_deref(), all)?;
+        let mut measured = replay::measure(&d, (&model, &args.subject), args.data.as_deref(), all)?;
         if !args.slice.is_empty() {
-            measured.data.features = replay::features(&d, &model, &measured.raw)?;
+            measured.data.features =
+                replay::features(&d, (&model, &measured.vectors), &measured.raw)?;
         }
         (data, rows, logits) = (measured.data, measured.rows, measured.logits);
         (raw, split) = (measured.raw, measured.split);

@@ -64,6 +64,7 @@ impl Description {
             self.check_feature(i, feature)?;
         }
         self.check_network()?;
+        self.check_server()?;
         self.check_tasks()?;
         self.check_train()
     }

@@ -43,6 +43,9 @@ pub struct Table {
     pub id_type: Option<IdKind>,
     /// Bits of a value in the file.
     pub bits: Option<u8>,
+    /// Whether its rows stay out of the file: the server sends them.
+    #[serde(default)]
+    pub server: bool,
 }
 
 /// What a feature is.
@@ -149,6 +152,8 @@ pub struct Feature {
     pub hash: Option<u32>,
     /// Bits of a value of its table in the file.
     pub bits: Option<u8>,
+    /// Whether its table stays out of the file: the server sends its rows.
+    pub server: Option<bool>,
     /// For missing values: a number, or an id.
     pub default: Option<DefaultValue>,
     /// Between the ids of a cell.

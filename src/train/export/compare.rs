@@ -16,6 +16,7 @@ use crate::train::error::{Error, Kind, Result};
 use crate::train::evaluate::duration_score;
 use crate::train::loss::sigmoid;
 use crate::train::metrics;
+use crate::train::server::Written;
 
 /// Candidates that count as the top of a list.
 const TOP: usize = 10;
@@ -43,6 +44,8 @@ pub struct Report {
     pub top10_requests: usize,
     /// What `max_bytes` did, if there is one.
     pub budget: Option<Budget>,
+    /// Tables that were written beside the file, for the server.
+    pub server: Vec<Written>,
 }
 
 /// What an export did to one task.
@@ -298,6 +301,18 @@ impl fmt::Display for Report {
             |x: Option<f64>, digits: usize| x.map_or("-".into(), |x| format!("{x:.digits$}"));
         if let Some(budget) = &self.budget {
             write!(f, "{budget}")?;
+        }
+        for t in &self.server {
+            let named = match t.without_id {
+                0 => String::new(),
+                n => format!("; the log does not have {n} of the ids, join those by key"),
+            };
+            let (table, rows, dim) = (&t.table, t.rows, t.dim);
+            writeln!(
+                f,
+                "table {table} is the server's: {rows} rows of {dim} bytes in {}{named}",
+                t.file.display()
+            )?;
         }
         let percent = |x: Option<f64>| x.map_or("-".into(), |x| format!("{:+.2} %", x * 100.0));
         if self.replay_rows == 0 {

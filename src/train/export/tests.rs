@@ -99,6 +99,7 @@ fn run(
     let mut run = Run {
         counts: &vec![Vec::new(); tables],
         pinned: &vec![false; tables],
+        server: &[],
         spec: &golden.spec,
         parameters: &golden.parameters,
         lookups: &golden.lookups,

@@ -299,6 +299,11 @@ impl<'a, 't> FileReader<'a, 't> {
             let Some(reader) = reader else { continue };
             if !reader.user || new {
                 reader.read(cells, &mut self.log.features[i])?;
+                if let Some(texts) = &mut self.log.texts
+                    && self.d.is_text_of_server(i)
+                {
+                    reader.note_text(cells, &mut texts[i]);
+                }
             } else if reader.differs(cells, &self.log.features[i]) {
                 self.log.changing[i] += 1;
             }

@@ -1,6 +1,8 @@
 //! Raw values of one feature, compact: exactly what the app would send.
 use std::prelude::v1::*;
 
+use rustc_hash::FxHashMap;
+
 use super::RawColumn;
 use super::row::{At, Finder, Row};
 use crate::engine::Column;
@@ -178,6 +180,18 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Notes how a row writes a text id, by its key.
+    pub fn note_text(&self, row: &Row<'_>, texts: &mut FxHashMap<u64, String>) {
+        let cell = row.cell(self.at);
+        if let (IdKind::String, Ok(text)) = (self.id_kind, core::str::from_utf8(cell))
+            && !text.is_empty()
+        {
+            texts
+                .entry(hash_text(cell))
+                .or_insert_with(|| String::from(text));
+        }
     }
 
     /// Whether the row has another value than the last one kept: a user's values belong to the request.

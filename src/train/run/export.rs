@@ -8,7 +8,7 @@ use crate::train::description::CalibrationKind;
 use crate::train::error::{Error, Kind, Result};
 use crate::train::log::RawLog;
 use crate::train::quantize::Lookups;
-use crate::train::{evaluate, export, replay};
+use crate::train::{evaluate, export, replay, server};
 
 /// What an export takes besides the run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,15 +31,7 @@ pub struct ExportOptions<'o> {
 pub fn export(folder: &Path, output: &Path, options: &ExportOptions<'_>) -> Result<export::Report> {
     let run = Run::open(folder)?;
     let (d, fit) = (&run.description, &run.fit);
-    let mut spec = fit.spec(d)?;
-    let mut pinned = vec![false; spec.tables.len()];
-    for (table, pinned) in spec.tables.iter_mut().zip(&mut pinned) {
-        let stated = options.bits.or(d.table_bits(table.name));
-        *pinned = stated.is_some();
-        table.bits = stated.unwrap_or(Table::WHOLE);
-    }
-    let counts = spec.tables.iter().map(|t| fit.counts(t.name));
-    let counts: Vec<Vec<u32>> = counts.map(|c| c.unwrap_or_default().to_vec()).collect();
+    let spec = fit.spec(d)?;
     let max_bytes = options.max_bytes.or(d.toml.export.max_bytes);
     let parameters = run.parameters()?;
     let lookups = Lookups {
@@ -53,6 +45,15 @@ pub fn export(folder: &Path, output: &Path, options: &ExportOptions<'_>) -> Resu
         },
         knots: Vec::new(),
     };
+    let mut served = server::apart(d, &spec, &parameters, &lookups)?;
+    let mut pinned = vec![false; served.spec.tables.len()];
+    for (table, pinned) in served.spec.tables.iter_mut().zip(&mut pinned) {
+        let stated = options.bits.or(d.table_bits(table.name));
+        *pinned = stated.is_some();
+        table.bits = stated.unwrap_or(Table::WHOLE);
+    }
+    let counts = served.spec.tables.iter().map(|t| fit.counts(t.name));
+    let counts: Vec<Vec<u32>> = counts.map(|c| c.unwrap_or_default().to_vec()).collect();
     let log = options.data.or(run.data.as_deref());
     if run.imported && log.is_none() {
         if let Some(task) = d
@@ -65,9 +66,10 @@ pub fn export(folder: &Path, output: &Path, options: &ExportOptions<'_>) -> Resu
                 "a calibration is fitted to rows; give the log (--data), or calibration = \"none\"";
             return Err(d.mistake(&task.name, message));
         }
-        return export::without_rows(&spec, &parameters, &lookups, max_bytes, output);
+        return export::without_rows(&served, max_bytes, output);
     }
     let Prepared { raw, split, data } = Prepared::read(d, fit, &spec, log)?;
+    served.vectors.name_ids(d, &raw, log)?;
     let boundaries: Vec<Vec<u8>> = (0..spec.features.len())
         .map(|i| fit.boundaries(i))
         .collect();
@@ -84,7 +86,7 @@ pub fn export(folder: &Path, output: &Path, options: &ExportOptions<'_>) -> Resu
     let requests = |picked: &[bool], visit: &mut export::Visit<'_>| {
         replay::for_each_request(
             d,
-            &spec,
+            (&served.spec, &served.vectors),
             &boundaries,
             &raw,
             &|r| picked[r],
@@ -102,11 +104,12 @@ pub fn export(folder: &Path, output: &Path, options: &ExportOptions<'_>) -> Resu
     };
     let (calibration, replayed) = (picked(&calibration), picked(&replayed));
     let mut subject = export::Run {
-        spec: &spec,
-        parameters: &parameters,
-        lookups: &lookups,
+        spec: &served.spec,
+        parameters: &served.parameters,
+        lookups: &served.lookups,
         counts: &counts,
         pinned: &pinned,
+        server: &served.vectors.tables,
         tasks: &data.tasks,
         logits: &mut |rows| evaluate::predict(&spec, &parameters, &data, rows),
         calibration: &mut |visit| requests(&calibration, visit),

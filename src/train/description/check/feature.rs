@@ -1,7 +1,7 @@
 //! Tables and features.
 use std::prelude::v1::*;
 
-use crate::spec::{Side, limits};
+use crate::spec::{NetworkKind, Side, limits};
 use crate::train::description::{
     Description, Feature, FeatureKind, Named, OneOrMore, Table, TransformStep, VocabularyOptions,
 };
@@ -49,6 +49,74 @@ impl Description {
             }
             None => Err(self.mistake(at, format!("\"{}\" needs dim", at.get_ref()))),
         }
+    }
+
+    /// What a table that the server keeps cannot be: the device has neither its rows nor its ids.
+    pub(super) fn check_server(&self) -> Result<()> {
+        let features = &self.toml.feature;
+        let declared = self.toml.table.iter().filter(|t| t.server);
+        let declared = declared.map(|t| (&t.name, t.hash, t.bits));
+        let own = features.iter().filter(|f| f.server == Some(true));
+        let own = own.map(|f| (f.table.as_ref().unwrap_or(&f.name), f.hash, f.bits));
+        for (at, hash, bits) in declared.chain(own) {
+            let name = at.get_ref().as_str();
+            let wrong = |at: &Named, why: String| {
+                Err(self.mistake(at, format!("table \"{name}\" is the server's; {why}")))
+            };
+            if hash.is_some() {
+                return wrong(at, "it takes a vocabulary: a server joins by id".into());
+            }
+            if bits.is_some() {
+                return wrong(at, "leave bits out: a vector has whole bytes".into());
+            }
+            let fits = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+            if !name.chars().all(fits) {
+                return wrong(
+                    at,
+                    "its name is part of a file's name: letters, digits, \"_\", \"-\" and \".\""
+                        .into(),
+                );
+            }
+            if self.toml.network.kind() == Some(NetworkKind::Single) {
+                return wrong(
+                    at,
+                    "a network of kind \"single\" has a row a task, and a request one vector: take \"shared-embedding\"".into(),
+                );
+            }
+            for f in features {
+                let uses = f.of.as_ref().map(OneOrMore::list).unwrap_or_default();
+                let mut uses = uses.iter().chain(f.key.as_ref().map(|key| key.get_ref()));
+                let on = |g: &Feature| g.kind == FeatureKind::Id && g.table() == name;
+                let sent = |key: &String| features.iter().any(|g| on(g) && g.name.get_ref() == key);
+                let feature = f.name.get_ref();
+                if uses.any(sent) {
+                    return wrong(
+                        &f.name,
+                        format!(
+                            "\"{feature}\" needs its ids on the device, where only vectors are: give it an id feature with another table"
+                        ),
+                    );
+                }
+                if f.table() != name {
+                    continue;
+                }
+                if matches!(f.kind, FeatureKind::Ids | FeatureKind::Cross) {
+                    return wrong(
+                        &f.name,
+                        format!(
+                            "\"{feature}\" needs its rows on the device; only features of kind \"id\" are sent as vectors"
+                        ),
+                    );
+                }
+                if f.kind == FeatureKind::Id && f.train_only {
+                    return wrong(
+                        &f.name,
+                        format!("\"{feature}\" is train_only and is not sent"),
+                    );
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn check_feature(&self, index: usize, f: &Feature) -> Result<()> {
@@ -272,6 +340,7 @@ impl Description {
                     "vocabulary",
                     "hash",
                     "bits",
+                    "server",
                     "default",
                 ],
                 false,
@@ -332,6 +401,7 @@ impl Description {
             ("vocabulary", f.vocabulary.is_some()),
             ("hash", f.hash.is_some()),
             ("bits", f.bits.is_some()),
+            ("server", f.server.is_some()),
             ("default", f.default.is_some()),
             ("separator", f.separator.is_some()),
             ("max_len", f.max_len.is_some()),
@@ -516,10 +586,11 @@ impl Description {
             if f.vocabulary.is_some()
                 || f.hash.is_some()
                 || f.bits.is_some()
+                || f.server.is_some()
                 || f.dim.is_some_and(|dim| dim != table.dim)
             {
                 let message = format!(
-                    "table \"{}\" is declared with its own dim, vocabulary, hash or bits",
+                    "table \"{}\" is declared with its own dim, vocabulary, hash, bits or server",
                     f.table()
                 );
                 return Err(self.mistake(at, message));
@@ -544,9 +615,9 @@ impl Description {
                 }
                 self.dim(&f.name, f.dim)
             }
-            (1, false) if f.bits.is_some() => {
+            (1, false) if f.bits.is_some() || f.server.is_some() => {
                 let message = format!(
-                    "bits stand where table \"{}\" has its vocabulary or hash",
+                    "bits and server stand where table \"{}\" has its vocabulary or hash",
                     f.table()
                 );
                 Err(self.mistake(at, message))

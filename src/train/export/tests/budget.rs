@@ -193,6 +193,7 @@ impl Subject {
             lookups: &self.lookups,
             counts: &self.counts,
             pinned: &self.pinned,
+            server: &[],
             tasks: &tasks,
             logits: &mut |rows| rows.iter().map(|row| logits[*row as usize]).collect(),
             calibration: &mut |visit| hand_out(0..ROWS, visit),
