@@ -7,8 +7,8 @@
 //!
 //! The choice sees calibration requests only; the replay, of other rows, then holds the whole file to `auc_budget` as ever.
 //!
-//! A merged row's ids have the mean of all merged rows, each weighed by how often it was trained, in which the trained row 0
-//! counts as often as the training part had ids outside the vocabulary: a vocabulary of all ids trains no row 0 at all.
+//! Row 0 stays as it was trained. The mean of what joins it, weighed by counts, lost more in the worst task of every run that
+//! it was held against (docs/numerics.md).
 use std::prelude::v1::*;
 
 use core::fmt;
@@ -97,8 +97,12 @@ impl Plan {
         Ok(self.apply(run)?.file()?.len())
     }
 
-    /// By task: loss of this plan's file on the calibration requests.
-    fn losses(&self, run: &mut Run<'_>, logits: &mut Option<Vec<f32>>) -> Result<Vec<Option<f64>>> {
+    /// Bytes of this plan's file, and by task its loss on the calibration requests.
+    fn measure(
+        &self,
+        run: &mut Run<'_>,
+        logits: &mut Option<Vec<f32>>,
+    ) -> Result<(usize, Vec<Option<f64>>)> {
         let model = self.apply(run)?;
         let bytes = model.file()?;
         let opened = open(&bytes)?;
@@ -110,7 +114,7 @@ impl Plan {
         };
         let maps = vec![None; run.spec.tasks.len()];
         let report = compare(run.spec, &replayed, logits, &maps, run.tasks, &options);
-        Ok(report.tasks.iter().map(|t| t.loss).collect())
+        Ok((bytes.len(), report.tasks.iter().map(|t| t.loss).collect()))
     }
 }
 
@@ -140,21 +144,8 @@ impl Reduced<'_> {
         let dim = usize::from(self.spec.tables[t].embedding_dim);
         let groups = self.spec.groups();
         for values in &mut self.parameters.tables[t * groups..(t + 1) * groups] {
-            let row = |r: u32| &values[r as usize * dim..][..dim];
-            let mut all: Vec<f32> = from.iter().flat_map(|r| row(*r)).copied().collect();
-            let merged = (0..rows).filter(|r| *r == 0 || !kept(*r));
-            let weight = |r: u32| f64::from(counts[r as usize]);
-            let total: f64 = merged.clone().map(weight).sum();
-            if total > 0.0 {
-                for (d, to) in all[..dim].iter_mut().enumerate() {
-                    let sum: f64 = merged
-                        .clone()
-                        .map(|r| weight(r) * f64::from(row(r)[d]))
-                        .sum();
-                    *to = (sum / total) as f32;
-                }
-            }
-            *values = all;
+            let row = |r: &u32| &values[*r as usize * dim..][..dim];
+            *values = from.iter().flat_map(row).copied().collect();
         }
         let place = |old: u32| from.iter().position(|r| *r == old).unwrap_or(0) as u32;
         for feature in &mut self.spec.features {
@@ -187,17 +178,16 @@ pub(super) fn plan<'r>(run: &mut Run<'r>, max_bytes: usize) -> Result<Planned<'r
         floors: vec![0; tables],
     };
     let (mut plan, mut logits) = (described.clone(), None);
-    let bytes_before = described.bytes(run)?;
+    let (bytes_before, before) = described.measure(run, &mut logits)?;
     let mut alone = vec![None; tables];
     if bytes_before > max_bytes {
         least(run, &described, max_bytes, bytes_before)?;
-        let before = described.losses(run, &mut logits)?;
         let mut order = Vec::new();
         for t in (0..tables).filter(|t| !described.packed[*t] && !run.pinned[*t]) {
             let mut one = described.clone();
             one.packed[t] = true;
-            let saved = bytes_before.saturating_sub(one.bytes(run)?);
-            let after = one.losses(run, &mut logits)?;
+            let (bytes, after) = one.measure(run, &mut logits)?;
+            let saved = bytes_before.saturating_sub(bytes);
             let lost = before
                 .iter()
                 .zip(&after)
@@ -206,10 +196,10 @@ pub(super) fn plan<'r>(run: &mut Run<'r>, max_bytes: usize) -> Result<Planned<'r
             let lost = lost.fold(0.0, f64::max);
             alone[t] = Some(lost);
             if saved > 0 {
-                order.push((lost / saved as f64, saved, t));
+                order.push((lost, saved, t));
             }
         }
-        order.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)));
+        least_harm_first(&mut order);
         for (_, _, t) in &order {
             if plan.bytes(run)? <= max_bytes {
                 break;
@@ -228,10 +218,9 @@ pub(super) fn plan<'r>(run: &mut Run<'r>, max_bytes: usize) -> Result<Planned<'r
             }
         }
     }
+    let (_, lost_after) = plan.measure(run, &mut logits)?;
+    let lost = before.into_iter().zip(lost_after);
     let (before, after) = (described.apply(run)?, plan.apply(run)?);
-    let losses = [&described, &plan].map(|plan| plan.losses(run, &mut logits));
-    let [lost_before, lost_after] = losses;
-    let lost = lost_before?.into_iter().zip(lost_after?);
     let names = run.spec.tasks.iter().map(|t| t.name.to_string());
     let report = Budget {
         max_bytes,
@@ -245,7 +234,12 @@ pub(super) fn plan<'r>(run: &mut Run<'r>, max_bytes: usize) -> Result<Planned<'r
                     bits: both.map(|t| t.bits),
                     rows: both.map(|t| t.num_embeddings),
                     bytes: pair(&|of| of.table_bytes(t)),
-                    floor: plan.floors[t],
+                    // One limit raises the floors of all tables, those without an id below it too.
+                    floor: if both[0].num_embeddings == both[1].num_embeddings {
+                        0
+                    } else {
+                        plan.floors[t]
+                    },
                     alone: alone[t],
                 }
             })
@@ -256,6 +250,16 @@ pub(super) fn plan<'r>(run: &mut Run<'r>, max_bytes: usize) -> Result<Planned<'r
         model: after,
         report,
     })
+}
+
+/// Orders tables, each with its loss and the bytes that it saves: those first that lose the least a byte, of equals those
+/// that save most.
+pub(super) fn least_harm_first(tables: &mut [(f64, usize, usize)]) {
+    let harm = |(lost, saved, _): &(f64, usize, usize)| *lost / *saved as f64;
+    tables.sort_by(|a, b| {
+        let first = harm(a).total_cmp(&harm(b));
+        first.then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2))
+    });
 }
 
 /// Whether ids of a table can lose their rows.
@@ -282,7 +286,8 @@ fn least(run: &mut Run<'_>, described: &Plan, max_bytes: usize, bytes_before: us
     if bytes <= max_bytes {
         return Ok(());
     }
-    let lost = smallest.losses(run, &mut None)?.into_iter().flatten();
+    let (_, lost) = smallest.measure(run, &mut None)?;
+    let lost = lost.into_iter().flatten();
     let whole = tables.filter(|t| {
         let is_vocabulary = matches!(run.spec.tables[*t].lookup, Lookup::Vocabulary(_));
         is_vocabulary && !can_merge(run, *t)
@@ -299,13 +304,22 @@ fn least(run: &mut Run<'_>, described: &Plan, max_bytes: usize, bytes_before: us
     Err(Error::new(Kind::Refused, message))
 }
 
+/// Bytes that a row costs: its values, packed, and a key's share of a bucket.
+pub(super) fn row_price(table: &Table<'_>, groups: usize) -> f64 {
+    let bytes = usize::from(table.embedding_dim).div_ceil(2) * groups;
+    bytes as f64 + 64.0 / 6.5
+}
+
+/// The least count above so many training rows a byte, of rows that cost `price` bytes.
+pub(super) fn floor_of(limit: f64, price: f64) -> u32 {
+    // Rounding must not keep the row that the limit is of.
+    let floor = (limit * price * (1.0 + 1e-12)) as u32;
+    floor.saturating_add(1)
+}
+
 /// Raises the floors of all vocabularies to the least common number of training rows a byte at which the file fits.
 fn raise_floors(run: &Run<'_>, plan: &mut Plan, max_bytes: usize) -> Result<()> {
-    // Bytes that a row costs: its values, and a key's share of a bucket.
-    let price = |t: usize| {
-        let bytes = run.spec.tables[t].embedding_dim.div_ceil(2) as usize * run.spec.groups();
-        bytes as f64 + 64.0 / 6.5
-    };
+    let price = |t: usize| row_price(&run.spec.tables[t], run.spec.groups());
     let mergeable: Vec<usize> = (0..plan.floors.len())
         .filter(|t| can_merge(run, *t))
         .collect();
@@ -321,9 +335,7 @@ fn raise_floors(run: &Run<'_>, plan: &mut Plan, max_bytes: usize) -> Result<()> 
     let at = |limit: f64| {
         let mut plan = plan.clone();
         for t in &mergeable {
-            // The least count above the limit; rounding must not keep the row that the limit is of.
-            let floor = (limit * price(*t) * (1.0 + 1e-12)) as u32;
-            plan.floors[*t] = floor.saturating_add(1);
+            plan.floors[*t] = floor_of(limit, price(*t));
         }
         plan
     };
@@ -365,7 +377,11 @@ impl fmt::Display for Budget {
                 pair(t.bits[0].to_string(), t.bits[1].to_string()),
                 pair(t.rows[0].to_string(), t.rows[1].to_string()),
                 pair(t.bytes[0].to_string(), t.bytes[1].to_string()),
-                t.floor,
+                if t.floor == 0 {
+                    "-".into()
+                } else {
+                    t.floor.to_string()
+                },
                 number(t.alone)
             )?;
         }
