@@ -547,3 +547,95 @@ fn the_plan_names_what_is_taken() {
     ];
     assert_eq!(inputs, wanted);
 }
+
+#[test]
+fn an_import_takes_bits_and_a_size_that_fits() {
+    let mut case = Case::new();
+    case.import().unwrap();
+    let file = case.path("model.pkr");
+    let export = |options: &run::ExportOptions<'_>| {
+        let report = run::export(&case.path("run"), &file, options)?;
+        assert_eq!(report.bytes, fs::read(&file).unwrap().len());
+        Ok::<usize, Error>(report.bytes)
+    };
+    let bits = || -> Vec<u8> {
+        let inspection = crate::train::inspect::inspect(&fs::read(&file).unwrap()).unwrap();
+        inspection.tables.iter().map(|t| t.bits).collect()
+    };
+    let whole = export(&Default::default()).unwrap();
+    assert_eq!(bits(), [8; 3]);
+    let four = run::ExportOptions {
+        bits: Some(4),
+        ..Default::default()
+    };
+    let packed = export(&four).unwrap();
+    assert_eq!(bits(), [4; 3]);
+    // Tables so small lie within the padding of what follows.
+    assert!(packed <= whole, "{packed} {whole}");
+    // Without rows nothing says what 4 bits cost, so a size is held and never made.
+    let most = |max_bytes: usize, bits: Option<u8>| run::ExportOptions {
+        max_bytes: Some(max_bytes),
+        bits,
+        ..Default::default()
+    };
+    assert_eq!(export(&most(packed, Some(4))).unwrap(), packed);
+    assert_eq!(export(&most(whole, None)).unwrap(), whole);
+    assert_eq!(bits(), [8; 3]);
+    let before = fs::read(&file).unwrap();
+    for (max_bytes, bits) in [(whole - 1, None), (packed - 1, Some(4))] {
+        let error = export(&most(max_bytes, bits)).unwrap_err();
+        assert_eq!(error.kind, Kind::Refused);
+        let error = error.to_string();
+        let wanted = format!("max_bytes is {max_bytes}; what 4 bits cost is measured on rows");
+        assert!(error.contains(&wanted), "{error}");
+    }
+    assert!(fs::read(&file).unwrap() == before);
+    case.text += "\n[export]\nbits = 4\nmax_bytes = 1000000\n";
+    case.import().unwrap();
+    assert_eq!(
+        run::export(&case.path("run"), &file, &Default::default())
+            .unwrap()
+            .bytes,
+        packed
+    );
+}
+
+#[test]
+fn an_import_without_a_log_writes_the_servers_rows_by_key() {
+    let mut case = Case::new();
+    case.text = case.text.replace("[[feature]]\nname = \"history\"\nside = \"user\"\nkind = \"ids\"\ntable = \"item\"\nmax_len = 3\n", "");
+    case.text = case
+        .text
+        .replace("min_count = 7 }", "min_count = 7 }\nserver = true");
+    for (name, tensor) in &mut case.tensors {
+        // The first layers lose the history's four columns, 4 to 8.
+        if (name.starts_with("expert") || name.starts_with("gate")) && name.ends_with(".0.weight") {
+            let rows = tensor.shape[0];
+            let all = tensor.f64s();
+            let kept = |r: usize| {
+                [
+                    &all[r * INPUTS..][..4],
+                    &all[r * INPUTS + 8..][..INPUTS - 8],
+                ]
+                .concat()
+            };
+            let kept: Vec<f32> = (0..rows).flat_map(kept).map(|x| x as f32).collect();
+            *tensor = Tensor::floats(&[rows, INPUTS - 4], &kept);
+        }
+    }
+    case.import().unwrap();
+    let file = case.path("model.pkr");
+    let report = run::export(&case.path("run"), &file, &Default::default()).unwrap();
+    assert_eq!(report.server.len(), 1);
+    let table = &report.server[0];
+    assert_eq!((table.rows, table.dim, table.without_id), (7, 4, 6));
+    assert!(
+        report.to_string().contains("does not have 6 of the ids"),
+        "{report}"
+    );
+    let text = fs::read_to_string(&table.file).unwrap();
+    for id in IDS {
+        let key = hash_int(id as u64);
+        assert!(text.contains(&format!("\n,{key},")), "{text}");
+    }
+}
