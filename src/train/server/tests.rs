@@ -94,7 +94,7 @@ const ITEMS: u64 = 60;
 /// The cells of a row: item and author; item 3 is missing.
 fn cells(row: usize) -> (String, String) {
     let draw = |i: u64| Key::new(5).at(row as u64).at(i).bits();
-    let item = if row % 97 == 0 {
+    let item = if row.is_multiple_of(97) {
         ITEMS
     } else {
         draw(0) % ITEMS
