@@ -122,7 +122,10 @@ pub(super) fn spec(draw: Draw, all: bool) -> (Spec<'static>, Lookups) {
         )
     });
     b.derived(items, item, length);
-    b.optional(|b| b.combined(crosses, item, length));
+    // Seldom: with what they take, a `single` network of several tasks is rarely small enough.
+    if b.next().chance(20) || b.all {
+        b.combined(crosses, item, length);
+    }
     (b.spec, b.lookups)
 }
 
