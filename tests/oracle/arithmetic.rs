@@ -423,7 +423,7 @@ fn errors_planted_in_the_network_are_seen() {
         edges
             .map(|m| (m, 4))
             .chain(usual.into_iter().map(|m| (m, 8)))
-            .chain((2..4).flat_map(model::extremes).map(|m| (m, 4)))
+            .chain((2..12).flat_map(model::extremes).map(|m| (m, 4)))
             .collect::<Vec<_>>()
     };
     let mut unseen = Vec::new();
