@@ -75,7 +75,7 @@ impl Model<'_> {
             return Err(Error::at(Status::BufferTooSmall, rows * len));
         }
         let mut tally = self.first_look(&inputs, &mut b, &[Side::Item])?;
-        for (block, slots) in out.chunks_mut(BLOCK * len).enumerate() {
+        for (block, slots) in out.chunks_mut((BLOCK * len).max(1)).enumerate() {
             let range = (block * BLOCK, slots.len() / len);
             self.fill_rows(&inputs, &mut b, &[Side::Item], range, &mut tally);
             self.write_sums(&b, slots, len);
@@ -96,7 +96,7 @@ impl Model<'_> {
                 }
             });
         }
-        for slot in slots.chunks_exact_mut(len) {
+        for slot in slots.chunks_exact_mut(len.max(1)) {
             if let Some((to, sums)) = slot.split_first_chunk_mut::<HEADER_BYTES>() {
                 *to = header(self.digest, sums);
             }
