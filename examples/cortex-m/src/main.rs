@@ -191,6 +191,7 @@ impl Reader {
             weights: (!weights.is_empty()).then_some(weights),
             max_candidates: most as usize,
             strict: flags & 1 != 0,
+            ..Request::default()
         })
     }
 
