@@ -7,7 +7,7 @@ use super::model::{open_model, pkr_model};
 use super::pointer::{Inputs, Outputs, Plain, Versioned, call};
 use super::scratch::{open_scratch, pkr_scratch};
 use super::status::{pkr_error_detail, pkr_status};
-use crate::engine::{Column, ItemSums, Lists, Model, Output, Request, Summary};
+use crate::engine::{Column, ItemSums, Lists, Model, Output, Request, Scratch, Summary};
 use crate::error::{Error, Result, Status};
 
 /// The app has no values: `values` and all else are ignored.
@@ -258,7 +258,7 @@ pub(super) unsafe fn optional<'r, T: Plain>(
 ///
 /// # Safety
 /// As [`Inputs::structure`].
-pub(super) unsafe fn read_request(
+unsafe fn read_request(
     inputs: Inputs<'_>,
     request: *const pkr_request,
     candidates_max: usize,
@@ -337,7 +337,7 @@ pub(super) unsafe fn output_of<'o>(
 ///
 /// # Safety
 /// `result` was claimed.
-pub(super) unsafe fn summarize(result: *mut pkr_result, summary: &Summary) {
+unsafe fn summarize(result: *mut pkr_result, summary: &Summary) {
     // SAFETY: by this function's contract.
     unsafe {
         addr_of_mut!((*result).scored).write(summary.scored);
@@ -346,6 +346,55 @@ pub(super) unsafe fn summarize(result: *mut pkr_result, summary: &Summary) {
         addr_of_mut!((*result).unknown_ids).write(summary.unknown_ids);
         addr_of_mut!((*result).cut_lists).write(summary.cut_lists);
     }
+}
+
+/// Handles and structs of a call that scores candidates.
+pub(super) struct Ranking {
+    pub(super) model: *const pkr_model,
+    pub(super) scratch: *mut pkr_scratch,
+    pub(super) request: *const pkr_request,
+    pub(super) result: *mut pkr_result,
+}
+
+impl Ranking {
+    /// Claims scratch and outputs, reads the request, hands them to `run` and writes what happened. Scores are wanted of as
+    /// many candidates as `rows` says.
+    ///
+    /// # Safety
+    /// As [`pkr_rank`].
+    pub(super) unsafe fn run(
+        self,
+        outputs: &mut Outputs,
+        rows: fn(&pkr_request) -> usize,
+        run: impl FnOnce(
+            &Model<'static>,
+            &Request<'_>,
+            &mut Scratch<'_>,
+            &mut Output<'_>,
+        ) -> Result<Summary>,
+    ) -> Result<()> {
+        // SAFETY: by this function's contract.
+        unsafe {
+            let mut parts = open_scratch(outputs, self.scratch)?;
+            // Read before the outputs are claimed, since they say how much of them is used; checked against them below.
+            let asked = read_request(outputs.seal(), self.request, parts.candidates_max)?;
+            let model = open_model(outputs.seal(), self.model)?.model();
+            let tasks = model.spec().tasks.len();
+            let mut output = output_of(outputs, self.result, rows(&asked), tasks)?;
+            let inputs = outputs.seal();
+            open_model(inputs, self.model)?;
+            let into = (parts.candidates_max, parts.columns);
+            let request = request_of(inputs, self.request, model, into)?;
+            let summary = run(model, &request, &mut parts.scratch, &mut output)?;
+            summarize(self.result, &summary);
+            Ok(())
+        }
+    }
+}
+
+/// All candidates of a request.
+pub(super) fn all_candidates(request: &pkr_request) -> usize {
+    request.num_candidates as usize
 }
 
 /// Scores and orders the candidates of one request. On any error nothing but `detail` is written: keep the order that
@@ -372,21 +421,17 @@ pub unsafe extern "C" fn pkr_rank(
     // SAFETY: the pointers are as `Outputs` and `Inputs` need them by this function's contract.
     unsafe {
         call(detail, |outputs| {
-            let mut parts = open_scratch(outputs, scratch)?;
-            // Read before the outputs are claimed, since they say how much of them is used; checked against them below.
-            let asked = read_request(outputs.seal(), request, parts.candidates_max)?;
-            let num_candidates = asked.num_candidates as usize;
-            let handle = model;
-            let model = open_model(outputs.seal(), handle)?.model();
-            let num_tasks = model.spec().tasks.len();
-            let mut output = output_of(outputs, result, num_candidates, num_tasks)?;
-            let inputs = outputs.seal();
-            open_model(inputs, handle)?;
-            let into = (parts.candidates_max, parts.columns);
-            let request = request_of(inputs, request, model, into)?;
-            let summary = model.rank(&request, &mut parts.scratch, &mut output)?;
-            summarize(result, &summary);
-            Ok(())
+            let ranking = Ranking {
+                model,
+                scratch,
+                request,
+                result,
+            };
+            ranking.run(
+                outputs,
+                all_candidates,
+                |model, request, scratch, output| model.rank(request, scratch, output),
+            )
         })
     }
 }

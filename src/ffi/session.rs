@@ -6,7 +6,7 @@ use core::ptr::{addr_of_mut, null_mut};
 use super::model::{PKR_MEMORY_ALIGNMENT, open_model, pkr_model};
 use super::pointer::{Outputs, Span, call};
 use super::rank::{
-    optional, output_of, pkr_request, pkr_result, read_request, request_of, summarize,
+    Ranking, all_candidates, optional, output_of, pkr_request, pkr_result, request_of,
 };
 use super::scratch::{open_scratch, pkr_scratch};
 use super::state::{pkr_event, with_event};
@@ -70,25 +70,23 @@ pub unsafe extern "C" fn pkr_score(
     // SAFETY: the pointers are as `Outputs` and `Inputs` need them by this function's contract.
     unsafe {
         call(detail, |outputs| {
-            let mut parts = open_scratch(outputs, scratch)?;
-            let asked = read_request(outputs.seal(), request, parts.candidates_max)?;
-            let rows = match asked.only.is_null() && asked.num_only == 0 {
-                true => asked.num_candidates as usize,
-                false => asked.num_only,
+            let ranking = Ranking {
+                model,
+                scratch,
+                request,
+                result,
             };
-            let handle = model;
-            let model = open_model(outputs.seal(), handle)?.model();
-            let output = output_of(outputs, result, rows, model.spec().tasks.len())?;
-            if !output.order.is_empty() || !output.fused.is_empty() {
-                return Err(Error::new(Status::BadOption));
-            }
-            let inputs = outputs.seal();
-            open_model(inputs, handle)?;
-            let into = (parts.candidates_max, parts.columns);
-            let request = request_of(inputs, request, model, into)?;
-            let summary = model.score(&request, &mut parts.scratch, output.scores)?;
-            summarize(result, &summary);
-            Ok(())
+            let rows = |request: &pkr_request| match request.only.is_null() && request.num_only == 0
+            {
+                true => all_candidates(request),
+                false => request.num_only,
+            };
+            ranking.run(outputs, rows, |model, request, scratch, output| {
+                match output.order.is_empty() && output.fused.is_empty() {
+                    true => model.score(request, scratch, output.scores),
+                    false => Err(Error::new(Status::BadOption)),
+                }
+            })
         })
     }
 }
@@ -366,21 +364,18 @@ pub unsafe extern "C" fn pkr_session_rerank(
     // SAFETY: the pointers are as `Outputs` and `Inputs` need them by this function's contract.
     unsafe {
         call(detail, |outputs| {
-            let mut parts = open_scratch(outputs, scratch)?;
             let session = open_session(outputs, session)?;
-            let asked = read_request(outputs.seal(), request, parts.candidates_max)?;
-            let num_candidates = asked.num_candidates as usize;
-            let handle = model;
-            let model = open_model(outputs.seal(), handle)?.model();
-            let num_tasks = model.spec().tasks.len();
-            let mut output = output_of(outputs, result, num_candidates, num_tasks)?;
-            let inputs = outputs.seal();
-            open_model(inputs, handle)?;
-            let into = (parts.candidates_max, parts.columns);
-            let request = request_of(inputs, request, model, into)?;
-            let summary = session.rerank(model, &request, &mut parts.scratch, &mut output)?;
-            summarize(result, &summary);
-            Ok(())
+            let ranking = Ranking {
+                model,
+                scratch,
+                request,
+                result,
+            };
+            ranking.run(
+                outputs,
+                all_candidates,
+                |model, request, scratch, output| session.rerank(model, request, scratch, output),
+            )
         })
     }
 }
