@@ -48,7 +48,7 @@ impl Avx2 {
         self.0.map_or("avx2", Vnni::name)
     }
 
-    /// Whether it did: a layer whose lengths do not fit is left to [`generic::affine`].
+    /// Runs a layer; `false` for one whose lengths do not fit, which is left to [`generic::affine`].
     pub fn affine(self, layer: &Affine<'_>, out: &mut [f32]) -> bool {
         let Some(last) = last_part(layer, out) else {
             return false;

@@ -75,7 +75,11 @@ pub(super) type Sums = [[i32; PANEL]; ROWS];
 
 impl Tile<'_> {
     /// Whether `rows` rows of `bytes` and all their weights are there: what kernels that read by pointer count on.
-    #[allow(dead_code)] // Portable code reads by slices.
+    #[cfg(any(
+        all(target_arch = "x86_64", feature = "session"),
+        all(target_arch = "aarch64", target_endian = "little"),
+        all(target_arch = "wasm32", target_feature = "simd128")
+    ))]
     #[inline(always)]
     pub fn has(&self, bytes: &[u8], rows: usize) -> bool {
         bytes.len() >= rows * self.stride && self.weight.len() >= PANEL * self.stride
