@@ -1,8 +1,8 @@
 /*
- * What the examples have in common: reading files, and the file of requests (../README.md).
+ * What the examples have in common: files, the file of requests (../README.md), opening a model, making scratch.
  */
-#ifndef PKR_EXAMPLES_REQUESTS_H
-#define PKR_EXAMPLES_REQUESTS_H
+#ifndef PKR_EXAMPLES_COMMON_H
+#define PKR_EXAMPLES_COMMON_H
 
 #include "pocketrank.h"
 
@@ -126,6 +126,37 @@ static int open_requests(reader *r, unsigned char *file, size_t len, uint32_t *c
   r->bad = 0;
   r->first = 1;
   return 1;
+}
+
+/* ---- Opening, in memory that malloc gives ---- */
+
+/* Opens the model in memory that malloc gives, for a CPU that the app knows (PKR_CPU_AUTO is right unless it has asked for more). */
+static pkr_status open_model(const unsigned char *bytes, size_t len, uint32_t cpu, pkr_model **model, void **memory) {
+  pkr_open_options options;
+  pkr_requirements need;
+  pkr_error_detail detail;
+  pkr_status status;
+  need.struct_size = sizeof need;
+  detail.struct_size = sizeof detail;
+  status = pkr_model_query(bytes, len, &need);
+  if (status != PKR_OK) return status;
+  *memory = malloc(need.model_bytes);
+  options.struct_size = sizeof options;
+  options.cpu = cpu;
+  status = pkr_model_open(bytes, len, *memory, need.model_bytes, &options, model, &detail);
+  if (status != PKR_OK) {
+    fprintf(stderr, "model: %s at byte %llu\n", pkr_status_name(status), (unsigned long long)detail.offset);
+  }
+  return status;
+}
+
+/* Makes scratch for one thread. */
+static pkr_status make_scratch(const pkr_model *model, uint32_t most, pkr_scratch **scratch, void **memory) {
+  size_t bytes;
+  pkr_status status = pkr_scratch_bytes(model, most, &bytes);
+  if (status != PKR_OK) return status;
+  *memory = malloc(bytes);
+  return pkr_scratch_init(model, most, *memory, bytes, scratch);
 }
 
 #endif

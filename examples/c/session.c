@@ -4,7 +4,7 @@
  *
  *   cc -std=c99 -O2 -I include examples/c/session.c libpocketrank.a -o session && ./session MODEL.pkr REQUESTS.req
  */
-#include "requests.h"
+#include "common.h"
 
 enum { SHOWN = 3 }; /* items of each feed */
 
@@ -99,10 +99,10 @@ done:
 
 int main(int argc, char **argv) {
   static pkr_column columns[MAX_COLUMNS];
-  size_t model_len = 0, file_len = 0, scratch_bytes;
+  size_t model_len = 0, file_len = 0;
   unsigned char *bytes = argc == 3 ? read_file(argv[1], &model_len) : NULL;
   unsigned char *file = argc == 3 ? read_file(argv[2], &file_len) : NULL;
-  pkr_requirements need;
+  void *model_memory = NULL, *scratch_memory = NULL;
   pkr_model_information info;
   pkr_model *model;
   pkr_scratch *scratch;
@@ -113,13 +113,11 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: session MODEL.pkr REQUESTS.req\n");
     return 2;
   }
-  need.struct_size = sizeof need;
   info.struct_size = sizeof info;
-  if (pkr_model_query(bytes, model_len, &need) != PKR_OK) return 3;
-  if (pkr_model_open(bytes, model_len, malloc(need.model_bytes), need.model_bytes, NULL, &model, NULL) != PKR_OK) return 3;
-  if (pkr_model_info(model, &info) != PKR_OK) return 3;
-  if (pkr_scratch_bytes(model, info.candidates_max, &scratch_bytes) != PKR_OK) return 3;
-  if (pkr_scratch_init(model, info.candidates_max, malloc(scratch_bytes), scratch_bytes, &scratch) != PKR_OK) return 3;
+  if (open_model(bytes, model_len, PKR_CPU_AUTO, &model, &model_memory) != PKR_OK ||
+      pkr_model_info(model, &info) != PKR_OK ||
+      make_scratch(model, info.candidates_max, &scratch, &scratch_memory) != PKR_OK)
+    return 3;
   for (k = 0; k < count && next_request(&requests, &request, columns); k++) {
     int outcome = show(model, &info, scratch, &request);
     if (outcome == 1) {

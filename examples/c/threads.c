@@ -4,7 +4,7 @@
  *
  *   cc -std=c99 -O2 -pthread -I include examples/c/threads.c libpocketrank.a -o threads && ./threads MODEL.pkr REQUESTS.req
  */
-#include "requests.h"
+#include "common.h"
 
 #include <pthread.h>
 
@@ -78,10 +78,10 @@ static pkr_status rank_by_two(const pkr_model *model, pkr_scratch *const scratch
 
 int main(int argc, char **argv) {
   static pkr_column columns[MAX_COLUMNS];
-  size_t model_len = 0, file_len = 0, scratch_bytes, i;
+  size_t model_len = 0, file_len = 0;
   unsigned char *bytes = argc == 3 ? read_file(argv[1], &model_len) : NULL;
   unsigned char *file = argc == 3 ? read_file(argv[2], &file_len) : NULL;
-  pkr_requirements need;
+  void *model_memory = NULL, *scratch_memory[2];
   pkr_model_information info;
   pkr_model *model;
   pkr_scratch *scratches[2];
@@ -92,15 +92,12 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: threads MODEL.pkr REQUESTS.req\n");
     return 2;
   }
-  need.struct_size = sizeof need;
   info.struct_size = sizeof info;
-  if (pkr_model_query(bytes, model_len, &need) != PKR_OK) return 3;
-  if (pkr_model_open(bytes, model_len, malloc(need.model_bytes), need.model_bytes, NULL, &model, NULL) != PKR_OK) return 3;
-  if (pkr_model_info(model, &info) != PKR_OK) return 3;
-  for (i = 0; i < 2; i++) {
-    if (pkr_scratch_bytes(model, info.candidates_max, &scratch_bytes) != PKR_OK) return 3;
-    if (pkr_scratch_init(model, info.candidates_max, malloc(scratch_bytes), scratch_bytes, &scratches[i]) != PKR_OK) return 3;
-  }
+  if (open_model(bytes, model_len, PKR_CPU_AUTO, &model, &model_memory) != PKR_OK ||
+      pkr_model_info(model, &info) != PKR_OK ||
+      make_scratch(model, info.candidates_max, &scratches[0], &scratch_memory[0]) != PKR_OK ||
+      make_scratch(model, info.candidates_max, &scratches[1], &scratch_memory[1]) != PKR_OK)
+    return 3;
   for (k = 0; k < count && next_request(&requests, &request, columns); k++) {
     size_t n = request.num_candidates;
     uint32_t scored = request.num_candidates;

@@ -4,7 +4,8 @@ use core::ptr::{null, null_mut};
 
 use pocketrank::ffi::*;
 
-use super::{ITEM, Memory, N, Opened, SCORE, TAGS, USER, VECTOR, Values, result, size};
+use super::ITEM;
+use super::values::*;
 
 /// All that a call of `pkr_rank` takes, to be spoiled.
 struct Call<'c> {
@@ -531,24 +532,8 @@ fn every_wrong_argument_of_scratch_and_state_has_its_status() {
     assert_eq!(reset(model_at, state_bytes), PKR_ERR_OVERLAP);
     assert_eq!(reset(state.as_mut_ptr(), state_bytes), PKR_OK);
 
-    let key = pkr_key {
-        struct_size: size::<pkr_key>(),
-        feature: ITEM as u32,
-        kind: PKR_KEY_TEXT,
-        number: 0.0,
-        id: 0,
-        text: b"x".as_ptr(),
-        text_bytes: 1,
-    };
-    let event = pkr_event {
-        struct_size: size::<pkr_event>(),
-        label: 0,
-        time: 5,
-        value: 1.0,
-        reserved: 0,
-        keys: &key,
-        num_keys: 1,
-    };
+    let key = item_key("x");
+    let event = click_event(&key, 5);
     type Spoil = fn(&mut pkr_event, &mut pkr_key);
     let cases: [(&str, pkr_status, Spoil); 17] = [
         ("event short", PKR_ERR_STRUCT_SIZE, |e, _| e.struct_size = 8),

@@ -4,7 +4,7 @@ use core::ptr::{null, null_mut};
 
 use pocketrank::ffi::*;
 
-use super::{ITEM, Memory, N, Opened, TAGS, VECTOR, Values, bits, click, result, size};
+use super::values::*;
 
 /// Scores and order of a plain request.
 type Bits = (Vec<u32>, Vec<u32>, Vec<u32>);
@@ -364,24 +364,8 @@ fn a_session_reranks_what_is_left() {
         unsafe { pkr_session_shown(session, first) },
         PKR_ERR_BAD_INDEX
     );
-    let key = pkr_key {
-        struct_size: size::<pkr_key>(),
-        feature: ITEM as u32,
-        kind: PKR_KEY_TEXT,
-        number: 0.0,
-        id: 0,
-        text: b"bb".as_ptr(),
-        text_bytes: 2,
-    };
-    let event = pkr_event {
-        struct_size: size::<pkr_event>(),
-        label: 0,
-        time: 3000,
-        value: 1.0,
-        reserved: 0,
-        keys: &key,
-        num_keys: 1,
-    };
+    let key = item_key("bb");
+    let event = click_event(&key, 3000);
     assert_eq!(
         unsafe { pkr_session_feedback(model, session, &event, null_mut()) },
         PKR_OK

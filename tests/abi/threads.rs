@@ -8,7 +8,8 @@ use std::thread;
 
 use pocketrank::ffi::*;
 
-use super::{N, Opened, Values, bits, click, result, tiny_model};
+use super::tiny_model;
+use super::values::*;
 
 /// A model for all threads, closed when the last lets go of it.
 struct Shared {
