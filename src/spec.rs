@@ -199,6 +199,19 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// Features whose values it is made of.
+    pub fn parts(&self) -> [Option<u8>; 2] {
+        match *self {
+            Source::Cross { left, right } | Source::Combine { left, right, .. } => {
+                [Some(left), Some(right)]
+            }
+            Source::KeyRate { key, .. } => [Some(key), None],
+            _ => [None; 2],
+        }
+    }
+}
+
 /// A number's way to the network: clip to `[low, high]`, `log1p` if asked, then `(x - shift) * scale`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transform {
@@ -608,6 +621,14 @@ impl<'a> Spec<'a> {
                 *offset += dim;
                 Some(input)
             })
+    }
+
+    /// Whether another feature is made of this one's column: a cross, a combined number, a rate by key.
+    pub fn is_part(&self, feature: usize) -> bool {
+        let is = |part: Option<u8>| part.map(usize::from) == Some(feature);
+        self.features
+            .iter()
+            .any(|f| f.source.parts().map(is).contains(&true))
     }
 
     /// Input bytes of one side, without padding.

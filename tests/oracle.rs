@@ -201,19 +201,14 @@ fn random_column(spec: &Spec<'_>, i: usize, candidates: usize, random: &mut Rand
             owned.offsets = Some(offsets);
         }
     }
-    // Keys are those that a resolved row cannot tell.
-    let is_key = spec.features.iter().any(|f| match f.source {
-        Source::Cross { left, right } => usize::from(left) == i || usize::from(right) == i,
-        Source::KeyRate { key, .. } => usize::from(key) == i,
-        _ => false,
-    });
     let text = matches!(
         table.lookup,
         Lookup::Hash(IdType::Text) | Lookup::Vocabulary(IdType::Text)
     );
     let id = |random: &mut Random| random.below(2 * model::VOCABULARY) as u64;
     match random.below(3) {
-        0 if !is_key => {
+        // A resolved row cannot tell the id that others are made of.
+        0 if !spec.is_part(i) => {
             owned.rows = Some(
                 (0..count)
                     .map(|_| match random.below(8) {

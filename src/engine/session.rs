@@ -123,7 +123,7 @@ impl<'s> Session<'s> {
     }
 
     /// Orders what is left by the state as it is by now. `request` is that of the beginning with today's columns of candidates
-    /// and time; columns of item features are read only where others are keyed by them. In `output` indices are those of
+    /// and time; columns of item features are read only where others are made of them. In `output` indices are those of
     /// the beginning; what was shown has no score and comes last.
     ///
     /// # Errors

@@ -281,7 +281,7 @@ impl<'m, 'a> Feed<'m, 'a> {
                 .item_sums(&request.as_request(&columns), &mut scratch, &mut sums)?;
             self.sums.push(sums);
             for (i, column) in request.columns.iter_mut().enumerate() {
-                if spec.features[i].side == Side::Item && !is_key(spec, i) {
+                if spec.features[i].side == Side::Item && !spec.is_part(i) {
                     *column = OwnedColumn::Missing;
                 }
             }
@@ -347,17 +347,6 @@ fn bytes_touched(model: &Model<'_>, candidates: usize) -> usize {
     bytes + scratch.floats * 4 + scratch.bytes
 }
 
-/// Whether crosses or rates are keyed by this feature: they need its id.
-fn is_key(spec: &Spec<'_>, index: usize) -> bool {
-    spec.features.iter().any(|f| match f.source {
-        Source::Cross { left, right } | Source::Combine { left, right, .. } => {
-            [left, right].contains(&(index as u8))
-        }
-        Source::KeyRate { key, .. } => usize::from(key) == index,
-        _ => false,
-    })
-}
-
 /// The best of some short runs of one layer, 8 rows of 256 inputs and 64 outputs: 16 kB of weights.
 fn kernel_giga(isa: Isa) -> f64 {
     const ROWS: usize = 8;
@@ -407,7 +396,7 @@ fn request(spec: &Spec<'_>, candidates: usize, key: Key) -> OwnedRequest {
         let rows = |table: u8| u64::from(spec.tables[usize::from(table)].num_embeddings);
         match f.encoding {
             _ if f.source != Source::Column => OwnedColumn::Missing,
-            Encoding::Row { table, .. } if is_key(spec, i) => OwnedColumn::Ids {
+            Encoding::Row { table, .. } if spec.is_part(i) => OwnedColumn::Ids {
                 ids: draw(count).map(|x| x % rows(table)).collect(),
                 lists: None,
             },

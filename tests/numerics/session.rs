@@ -4,7 +4,7 @@ use pocketrank::engine::{ItemSums, Model, OpenOptions, Output, Request, Session,
 use pocketrank::error::Status;
 use pocketrank::features::{Event, Key, hash_int, key_features};
 use pocketrank::kernels::Isa;
-use pocketrank::spec::{Side, Source, Spec};
+use pocketrank::spec::{Side, Spec};
 use pocketrank::train::golden;
 use pocketrank::train::requests::{OwnedColumn, OwnedRequest};
 
@@ -24,22 +24,11 @@ fn has_item_side(spec: &Spec<'_>) -> bool {
     spec.features.iter().any(|f| f.side == Side::Item)
 }
 
-/// Whether another feature is keyed by this one.
-fn is_key(spec: &Spec<'_>, index: usize) -> bool {
-    spec.features.iter().any(|f| match f.source {
-        Source::Cross { left, right } | Source::Combine { left, right, .. } => {
-            [left, right].map(usize::from).contains(&index)
-        }
-        Source::KeyRate { key, .. } => usize::from(key) == index,
-        _ => false,
-    })
-}
-
 /// Without what only item sums are made of.
 fn without_items(spec: &Spec<'_>, request: &OwnedRequest) -> OwnedRequest {
     let mut request = request.clone();
     for (i, column) in request.columns.iter_mut().enumerate() {
-        if spec.features[i].side == Side::Item && !is_key(spec, i) {
+        if spec.features[i].side == Side::Item && !spec.is_part(i) {
             *column = OwnedColumn::Missing;
         }
     }

@@ -30,15 +30,10 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
                 .map_err(|status| Error::feature(status, i))?;
         }
         for feature in &spec.features {
-            let keys = match feature.source {
-                Source::Cross { left, right } => [Some(left), Some(right)],
-                Source::KeyRate { key, .. } => [Some(key), None],
-                _ => [None, None],
-            };
-            for key in keys.into_iter().flatten() {
+            for part in feature.source.parts().into_iter().flatten() {
                 // A resolved row does not tell the id that a cross or a rate by key needs.
-                if let Some(Column::Rows { .. }) = request.columns.get(usize::from(key)) {
-                    return Err(Error::feature(Status::WrongForm, usize::from(key)));
+                if let Some(Column::Rows { .. }) = request.columns.get(usize::from(part)) {
+                    return Err(Error::feature(Status::WrongForm, usize::from(part)));
                 }
             }
         }

@@ -104,7 +104,7 @@ fn column(
     let draw = draw.at(1);
     match feature.encoding {
         Encoding::Row { table, .. } => {
-            let rows = !is_key(spec, index);
+            let rows = !spec.is_part(index);
             ids(&spec.tables[usize::from(table)], values, None, rows, draw)
         }
         Encoding::Rows {
@@ -131,17 +131,6 @@ fn column(
                 .collect(),
         ),
     }
-}
-
-/// Whether another feature needs the ids of feature `index`, and so none of its rows.
-fn is_key(spec: &Spec<'_>, index: usize) -> bool {
-    spec.features.iter().any(|f| match f.source {
-        Source::Cross { left, right } | Source::Combine { left, right, .. } => {
-            [left, right].contains(&(index as u8))
-        }
-        Source::KeyRate { key, .. } => usize::from(key) == index,
-        _ => false,
-    })
 }
 
 fn number(draw: Draw) -> f32 {
