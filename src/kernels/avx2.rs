@@ -9,8 +9,11 @@ use super::generic::Tile;
 use super::generic::{self, Affine, Part, Start};
 use super::vnni::Vnni;
 use super::{BLOCK, unroll};
-use crate::math::{ACTIVATION_MAX, ROUND};
+use crate::math::ACTIVATION_MAX;
 use crate::spec::{GROUP, PANEL, limits};
+use activations::{mix, quantize};
+
+mod activations;
 
 /// The CPU and the system have AVX2, and VNNI if it is there: only [`detect`](Self::detect) makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -334,114 +337,6 @@ fn relu(x: __m256) -> __m256 {
     )
 }
 
-/// As [`generic::quantize`], whose shape makes the compiler take values apart one by one. First the maxima of all rows, then
-/// all bytes: a row would wait for its own maximum and two divisions.
-#[target_feature(enable = "avx2")]
-fn quantize(values: &[f32], (stride, width): (usize, usize), bytes: &mut [u8], scales: &mut [f32]) {
-    let row = |r: usize| {
-        values
-            .get(r * stride..r * stride + width)
-            .unwrap_or_default()
-    };
-    for (r, max) in scales.iter_mut().enumerate() {
-        *max = greatest(row(r));
-    }
-    let rows = bytes.chunks_exact_mut(width.next_multiple_of(GROUP).max(1));
-    for ((r, scale), bytes) in scales.iter_mut().enumerate().zip(rows) {
-        let Some((max, inv)) = generic::row_scale(*scale) else {
-            bytes.fill(0);
-            *scale = 0.0;
-            continue;
-        };
-        write(row(r), inv, bytes);
-        *scale = max / 127.0;
-    }
-}
-
-/// Values or bytes that go through registers together.
-const WIDE: usize = 2 * PANEL;
-
-/// The greatest value, or 0.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn greatest(values: &[f32]) -> f32 {
-    let (chunks, rest) = values.as_chunks::<WIDE>();
-    let mut lanes = [_mm256_setzero_ps(); 4];
-    for chunk in chunks {
-        unroll!(J in [0 1 2 3] {
-            // SAFETY: 32 values.
-            let x = unsafe { _mm256_loadu_ps(chunk.as_ptr().add(8 * J)) };
-            // a > b ? a : b
-            lanes[J] = _mm256_max_ps(x, lanes[J]);
-        });
-    }
-    let [a, b, c, d] = lanes;
-    let top = _mm256_max_ps(_mm256_max_ps(a, b), _mm256_max_ps(c, d));
-    let top = _mm_max_ps(_mm256_castps256_ps128(top), _mm256_extractf128_ps::<1>(top));
-    let top = _mm_max_ps(top, _mm_movehl_ps(top, top));
-    let top = _mm_max_ss(top, _mm_shuffle_ps::<1>(top, top));
-    let mut max = _mm_cvtss_f32(top);
-    for x in rest {
-        max = if *x > max { *x } else { max };
-    }
-    max
-}
-
-/// The bytes of a row, and zeros behind them.
-///
-/// Packing saturates, so a value needs no upper bound: what is over the row's greatest, 2^40 at most, becomes 127.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn write(values: &[f32], inv: f32, bytes: &mut [u8]) {
-    let (chunks, rest) = values.as_chunks::<WIDE>();
-    let (to, to_rest) = bytes
-        .split_at_mut_checked(chunks.len() * WIDE)
-        .unwrap_or_default();
-    for (to, chunk) in to.as_chunks_mut::<WIDE>().0.iter_mut().zip(chunks) {
-        // SAFETY: 32 values, 32 bytes.
-        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), pack::<4>(chunk.as_ptr(), inv)) };
-    }
-    let half = rest.len() / PANEL * PANEL;
-    let (from, rest) = rest.split_at_checked(half).unwrap_or_default();
-    let (to, to_rest) = to_rest.split_at_mut_checked(half).unwrap_or_default();
-    if let (Some(from), Some(to)) = (from.first_chunk::<PANEL>(), to.first_chunk_mut::<PANEL>()) {
-        // SAFETY: 16 values, 16 bytes.
-        unsafe {
-            let packed = _mm256_castsi256_si128(pack::<2>(from.as_ptr(), inv));
-            _mm_storeu_si128(to.as_mut_ptr().cast(), packed);
-        }
-    }
-    let mut rest = rest.iter();
-    for to in to_rest {
-        *to = rest.next().map_or(0, |x| generic::byte(*x, inv));
-    }
-}
-
-/// The bytes of `N` times 8 values, at most 32.
-///
-/// # Safety
-/// They must be there.
-#[inline]
-#[target_feature(enable = "avx2")]
-unsafe fn pack<const N: usize>(values: *const f32, inv: f32) -> __m256i {
-    let (inv, magic) = (_mm256_set1_ps(inv), _mm256_set1_ps(ROUND));
-    let mut words = [_mm256_setzero_si256(); 4];
-    unroll!(J in [0 1 2 3] {
-        if J < N {
-            // SAFETY: the caller's promise.
-            let x = unsafe { _mm256_loadu_ps(values.add(8 * J)) };
-            let x = _mm256_mul_ps(_mm256_max_ps(x, _mm256_setzero_ps()), inv);
-            let bits = _mm256_castps_si256(_mm256_add_ps(x, magic));
-            words[J] = _mm256_sub_epi32(bits, _mm256_castps_si256(magic));
-        }
-    });
-    let [a, b, c, d] = words;
-    let packed = _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
-    let packed = _mm256_min_epu8(packed, _mm256_set1_epi8(127));
-    // Packing is by halves of 128 bits: fours a0 b0 c0 d0 a1 b1 c1 d1.
-    _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
-}
-
 #[cfg(feature = "session")]
 #[target_feature(enable = "avx2")]
 fn add_sums(start: &[f32], sums: &[u8], scale: &[u8], out: &mut [f32]) {
@@ -464,33 +359,6 @@ fn add_products(tile: &Tile<'_>, sums: &mut Sums) {
             let [acc] = Pairs::sums_of::<1>(bytes, stride, weight, false, words(at));
             _mm256_storeu_si256(at, acc[0]);
             _mm256_storeu_si256(at.add(1), acc[1]);
-        }
-    }
-}
-
-/// As [`generic::mix`]; which experts have a weight is found out once a row.
-#[target_feature(enable = "avx2")]
-fn mix(weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
-    let mut used: heapless::Vec<(&[f32], f32), { limits::EXPERTS }> = heapless::Vec::new();
-    for (expert, weight) in weights.iter().enumerate() {
-        let begin = expert * stride;
-        if let (Some(from), false) = (experts.get(begin..begin + mixture.len()), *weight == 0) {
-            let _ = used.push((from, f32::from(*weight) * (1.0 / 32768.0)));
-        }
-    }
-    for (at, to) in mixture.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
-        let mut sums = [_mm256_setzero_ps(); 2];
-        for (from, weight) in &used {
-            // SAFETY: an expert's slice is as long as the mixture.
-            let x = unsafe { floats(from.as_ptr().add(at * PANEL)) };
-            unroll!(J in [0 1] {
-                sums[J] = _mm256_add_ps(sums[J], _mm256_mul_ps(_mm256_set1_ps(*weight), x[J]));
-            });
-        }
-        // SAFETY: 16 values.
-        unsafe {
-            _mm256_storeu_ps(to.as_mut_ptr(), sums[0]);
-            _mm256_storeu_ps(to.as_mut_ptr().add(8), sums[1]);
         }
     }
 }
