@@ -339,6 +339,28 @@ fn floors_merge_the_rarest_ids_into_row_0_by_their_counts() {
 }
 
 #[test]
+fn bits_that_floors_make_needless_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut subject = subject(true);
+    // Most ids are as rare as each other, so they go together and leave room.
+    for count in subject.counts.iter_mut().flatten() {
+        *count = if *count <= 150 { 1 } else { 1000 };
+    }
+    let most = subject.bytes() - 2 * SAVED - 200;
+    let report = subject
+        .export(&at_most(most), &folder.path().join("m"))
+        .unwrap();
+    assert!(report.bytes <= most, "{report}");
+    for table in &report.budget.as_ref().unwrap().tables {
+        assert!(
+            table.rows[1] < table.rows[0] && table.alone.is_some(),
+            "{report}"
+        );
+        assert_eq!(table.bits, [8, 8], "{report}");
+    }
+}
+
+#[test]
 fn the_oov_row_stays_as_it_was_trained() {
     let mut subject = subject(true);
     let folder = tempfile::tempdir().unwrap();
