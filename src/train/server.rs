@@ -128,7 +128,8 @@ impl Vectors {
                 None => {
                     let digest = format!("{:016x}", model.digest());
                     let path = path_of(file, name);
-                    let table = ServerTable::read(&path, name, usize::from(dim), grid, &digest)?;
+                    let of = (usize::from(dim), grid, d.id_kind(f));
+                    let table = ServerTable::read(&path, name, of, &digest)?;
                     vectors.tables.push(table);
                     vectors.tables.len() - 1
                 }
@@ -179,6 +180,14 @@ fn default_key(default: &DefaultValue, kind: IdKind) -> u64 {
     match (default, kind) {
         (DefaultValue::Text(text), _) => hash_text(text.as_bytes()),
         (DefaultValue::Number(x), _) => hash_int(*x as i64 as u64),
+    }
+}
+
+/// The key of an id as the log writes it.
+fn id_key(id: &str, kind: IdKind) -> Option<u64> {
+    match kind {
+        IdKind::Int => Some(hash_int(id.parse::<i64>().ok()? as u64)),
+        IdKind::String => Some(hash_text(id.as_bytes())),
     }
 }
 
@@ -328,7 +337,12 @@ impl ServerTable {
         }
     }
 
-    fn read(path: &Path, name: &str, dim: usize, grid: Grid, digest: &str) -> Result<Self> {
+    fn read(
+        path: &Path,
+        name: &str,
+        (dim, grid, kind): (usize, Grid, IdKind),
+        digest: &str,
+    ) -> Result<Self> {
         if !path.exists() {
             let message = format!(
                 "not there; table \"{name}\" is the server's, and export writes its rows beside the model file: keep both together"
@@ -387,6 +401,11 @@ impl ServerTable {
                     let parsed = key.parse::<u64>();
                     let parsed = parsed
                         .map_err(|_| wrong(format!("key is \"{key}\"; an integer of 64 bits")))?;
+                    // A server joins by the id, what reads here by the key: they must not part.
+                    if !cell(0).is_empty() && id_key(cell(0), kind) != Some(parsed) {
+                        let message = format!("id \"{}\" does not have the key {key}", cell(0));
+                        return Err(wrong(message));
+                    }
                     if table.rows.insert(parsed, row).is_some() {
                         return Err(wrong(format!("key {key} is there twice")));
                     }

@@ -371,6 +371,8 @@ fn a_table_that_is_not_there_or_not_this_files_is_refused() {
         error.contains("apart.pkr.item.csv: not there; table \"item\""),
         "{error}"
     );
+    let with_id = text.lines().skip(1).find(|line| !line.starts_with(','));
+    let id = with_id.unwrap().split(',').next().unwrap();
     let cases = [
         (
             text.replace(&report.digest, "0123456789abcdef"),
@@ -386,6 +388,10 @@ fn a_table_that_is_not_there_or_not_this_files_is_refused() {
             "csv:2: key is \"5\"; the first row",
         ),
         (text.lines().take(1).collect::<String>() + "\n", "no row"),
+        (
+            text.replacen(&format!("\n{id},"), &format!("\n{id}1,"), 1),
+            "does not have the key",
+        ),
         (
             format!("{text}{}\n", text.lines().nth(4).unwrap()),
             "is there twice",
