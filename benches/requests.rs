@@ -72,6 +72,7 @@ impl Buffers {
             order: &mut self.order,
             fused: &mut [],
             scores: &mut self.scores,
+            terms: &mut [],
         };
         let ranked = model.rank(black_box(request), &mut scratch, &mut output);
         black_box(ranked.expect("a valid request"));

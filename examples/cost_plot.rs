@@ -164,6 +164,7 @@ fn median_us(spec: &Spec<'_>, bytes: &[u8], candidates: usize) -> Result<f64> {
             order: &mut order,
             fused: &mut [],
             scores: &mut [],
+            terms: &mut [],
         };
         let start = Instant::now();
         let ranked = model.rank(&request, &mut scratch, &mut output);

@@ -173,6 +173,7 @@ impl Bench {
                 order: &mut [],
                 fused: &mut [],
                 scores: &mut scores,
+                terms: &mut [],
             };
             let ranked = model.rank(&request, &mut scratch, &mut output);
             ranked.map_err(|e| format!("request {q} is refused: {:?}", e.status))?;

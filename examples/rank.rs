@@ -73,6 +73,7 @@ fn rank(
         order: &mut order,
         fused: &mut fused,
         scores: &mut scores,
+        terms: &mut [],
     };
     match model.rank(&request.as_request(&columns), scratch, &mut output) {
         Ok(s) => writeln!(

@@ -11,6 +11,9 @@
 
 mod block;
 mod dense;
+#[cfg(feature = "formula")]
+mod formula;
+mod fuser;
 mod inputs;
 #[cfg(feature = "session")]
 mod item_sums;
@@ -37,10 +40,13 @@ use heapless::Vec;
 use crate::error::{Error, Result, Status};
 use crate::features::{self, Embedding, Event, Vocabulary};
 use crate::format::File;
+#[cfg(feature = "formula")]
+use crate::fusion::formula::{Formula, Quantiles};
 use crate::fusion::{self, TaskSet};
 use crate::kernels::Isa;
 use crate::spec::{Layer, Side, Spec, limits};
 use block::{BLOCK, Buffers, See, Sizes};
+use fuser::Fuser;
 use inputs::{Inputs, Tally};
 
 /// A table's tensors, borrowed from the file.
@@ -103,6 +109,12 @@ pub struct Model<'a> {
     knots: Vec<&'a [u8], { limits::TASKS }>,
     /// Tasks in the order in which they are computed.
     order: Vec<u8, { limits::TASKS }>,
+    /// Distributions of scores, for formulas.
+    #[cfg(feature = "formula")]
+    quantiles: Vec<Quantiles<'a>, { 2 * limits::TASKS }>,
+    /// The fusion, if it is a formula.
+    #[cfg(feature = "formula")]
+    formula: Option<Formula<'a>>,
 }
 
 /// How to open a model.
@@ -125,13 +137,13 @@ impl<'a> Model<'a> {
     pub fn open(&mut self, bytes: &'a [u8], options: &OpenOptions) -> Result<()> {
         self.clear();
         let file = File::check(bytes)?;
+        self.digest = file.digest();
         let loaded = self.load(&file);
         if loaded.is_err() {
             self.clear();
             return loaded;
         }
         self.sizes = Sizes::of(&self.spec);
-        self.digest = file.digest();
         self.isa = options.isa.unwrap_or_else(Isa::detect);
         Ok(())
     }
@@ -162,6 +174,11 @@ impl<'a> Model<'a> {
         self.layers.clear();
         self.knots.clear();
         self.order.clear();
+        #[cfg(feature = "formula")]
+        {
+            self.quantiles.clear();
+            self.formula = None;
+        }
     }
 
     /// Features, tables, tasks and fusion.
@@ -179,9 +196,28 @@ impl<'a> Model<'a> {
         self.digest
     }
 
-    /// Scratch that requests of up to `candidates_max` candidates need. Grows with it by one float a candidate.
+    /// Scratch that requests of up to `candidates_max` candidates need. Grows with it by one float a candidate; in libraries
+    /// with formulas by one more for each score that the file's formula reads (at least as many as there are tasks, so that
+    /// another one has room), and two.
     pub fn scratch_len(&self, candidates_max: usize) -> ScratchLen {
-        self.sizes.scratch_len(candidates_max)
+        let need = self.sizes.scratch_len(candidates_max);
+        #[cfg(feature = "formula")]
+        let need = formula::with_columns(
+            need,
+            self.spec.tasks.len(),
+            self.formula.as_ref(),
+            candidates_max,
+        );
+        need
+    }
+
+    /// Terms of the fusion; a formula's addends.
+    pub fn num_terms(&self) -> usize {
+        #[cfg(feature = "formula")]
+        if let Some(formula) = &self.formula {
+            return formula.terms().count();
+        }
+        self.spec.fusion.len()
     }
 
     /// Bytes of a user's state; 0 for a model without derived features.
@@ -254,7 +290,7 @@ impl<'a> Model<'a> {
             all,
             &mut tally,
             &mut (),
-            &mut |position, from| {
+            &mut |position, from, _| {
                 copy_row(from, scores, position);
             },
         );
@@ -277,34 +313,47 @@ impl<'a> Model<'a> {
     ) -> Result<Summary> {
         let (inputs, mut b) = self.begin(request, scratch)?;
         let (candidates, tasks) = (request.num_candidates, self.spec.tasks.len());
-        if !output.fits(candidates)
+        let fuser = Fuser::new(inputs, b.columns_len())?;
+        let terms = fuser.num_terms();
+        if !output.fits(candidates, terms)
             || !matches!(output.scores.len(), len if len == 0 || len == candidates * tasks)
         {
             return Err(Error::at(Status::BufferTooSmall, candidates));
         }
         let mut tally = self.first_look(&inputs, &mut b, &ROW_SIDES)?;
         let live = if output.scores.is_empty() {
-            fusion::live(&self.spec, &self.order, request.weights)
+            fuser.live()
         } else {
             TaskSet::MAX
         };
         let fused = core::mem::take(&mut b.fused);
         fused.fill(f32::NEG_INFINITY);
         output.scores.fill(0.0);
+        output.terms.fill(0.0);
+        #[cfg(feature = "formula")]
+        let columns = core::mem::take(&mut b.columns);
         self.each(
             &inputs,
             &mut b,
             live,
             &mut tally,
             &mut (),
-            &mut |position, from| {
+            &mut |position, from, logits| {
                 let candidate = inputs.candidate(position);
-                if let Some(to) = fused.get_mut(candidate) {
-                    *to = fusion::fuse(&self.spec, request.weights, from);
-                }
                 copy_row(from, output.scores, candidate);
+                #[cfg(feature = "formula")]
+                if fuser.keep(position, (from, logits), columns) {
+                    return;
+                }
+                let _ = logits;
+                if let Some(to) = fused.get_mut(candidate) {
+                    let terms = dense::row_mut(output.terms, candidate, terms);
+                    *to = fusion::fuse(&self.spec, request.weights, from, terms);
+                }
             },
         );
+        #[cfg(feature = "formula")]
+        fuser.fuse(columns, (fused, output.terms));
         output.put(fused);
         Ok(tally.summary)
     }
@@ -364,7 +413,7 @@ impl<'a> Model<'a> {
         live: TaskSet,
         tally: &mut Tally,
         see: &mut impl See,
-        done: &mut dyn FnMut(usize, &[f32]),
+        done: &mut dyn FnMut(usize, &[f32], &[f32]),
     ) {
         self.user_sums(b, see);
         see.done(Stage::User);
@@ -374,8 +423,8 @@ impl<'a> Model<'a> {
             self.fill_rows(inputs, b, &ROW_SIDES, (start, rows), tally);
             see.done(Stage::Inputs);
             let kept = inputs.kept(start, rows);
-            self.score_block(b, (rows, &kept), live, see, |r, scores| {
-                done(start + r, scores);
+            self.score_block(b, (rows, &kept), live, see, |r, scores, logits| {
+                done(start + r, scores, logits);
             });
         }
         tally.summary.scored = scored as u32;

@@ -14,6 +14,7 @@
 /// | 400 | tensors of the model file |
 /// | 500 | contents of a request |
 /// | 600 | user state |
+/// | 700 | formulas of the fusion |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u16)]
 pub enum Status {
@@ -117,6 +118,20 @@ pub enum Status {
     UnknownLabel = 603,
     /// An event's time is more than 2^40 seconds from 1970: milliseconds instead of seconds, perhaps.
     BadTime = 604,
+
+    /// A formula names a task or number feature that the model does not have, or a quantile of which it has no table.
+    FormulaInput = 701,
+    /// A program is malformed: a byte that is no instruction, an index of no input or weight, too few or too many values on
+    /// the stack, another number of terms than stated.
+    FormulaCode = 702,
+    /// A program costs more than it may.
+    FormulaCost = 703,
+    /// A program may divide by 0, or make a NaN or a value over 2^100, for some request.
+    FormulaRange = 704,
+    /// A formula was opened for another model.
+    FormulaModel = 705,
+    /// A formula has a raw score or a feature as input and the call has only scores.
+    FormulaScores = 706,
 }
 
 /// A refusal: what, and where. `feature`, `candidate` and `offset` are [`Error::NOWHERE`] when they do not apply.

@@ -11,6 +11,7 @@
 //! The first lines of a function turn pointers into references (`pointer`); what follows is safe code.
 //! `include/pocketrank.h` is generated from this module by cbindgen and kept in step by a test.
 
+mod formula;
 mod info;
 mod model;
 mod pointer;
@@ -21,6 +22,7 @@ mod session;
 mod state;
 mod status;
 
+pub use formula::*;
 pub use info::*;
 pub use model::*;
 pub use rank::*;

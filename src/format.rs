@@ -40,8 +40,8 @@ pub const SECTIONS: usize = 32;
 /// Directory flag: a reader that does not know the section must refuse the file.
 pub const REQUIRED: u32 = 1;
 
-/// What a section holds. Numbers 16 and up are reserved, in this order, for: fusion programs, quantile tables,
-/// calibration, golden requests, training ranges, signature, delta.
+/// What a section holds. Numbers 18 and up are reserved, in this order, for: calibration, golden requests, training
+/// ranges, signature, delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum SectionKind {
@@ -53,15 +53,28 @@ pub enum SectionKind {
     Embeddings = 3,
     /// Dense layers.
     Layers = 4,
+    /// A [formula](crate::fusion::formula) in place of the spec's terms. Required: without it the order is another one.
+    #[cfg(feature = "formula")]
+    Formula = 16,
+    /// Distributions of scores, for formulas. Optional.
+    #[cfg(feature = "formula")]
+    Quantiles = 17,
 }
 
 impl SectionKind {
+    /// Those that the file of every model has come first; a file may lack the others.
+    pub const NEEDED: usize = 4;
+
     /// The sections of this version, in file order.
-    pub const ALL: [SectionKind; 4] = [
+    pub const ALL: &[SectionKind] = &[
         SectionKind::Spec,
         SectionKind::Lookups,
         SectionKind::Embeddings,
         SectionKind::Layers,
+        #[cfg(feature = "formula")]
+        SectionKind::Formula,
+        #[cfg(feature = "formula")]
+        SectionKind::Quantiles,
     ];
 }
 
@@ -124,15 +137,25 @@ impl<'a> File<'a> {
 
     /// A reader at the start of a section.
     pub fn section(&self, kind: SectionKind) -> Reader<'a> {
-        let (offset, bytes) = self
-            .sections
-            .get(kind as usize - 1)
-            .copied()
-            .unwrap_or_default();
-        Reader {
-            rest: bytes,
-            offset,
-        }
+        let (offset, bytes) = self.sections.get(place(kind)).copied().unwrap_or_default();
+        Reader::new(bytes, offset)
+    }
+
+    /// A reader at the start of a section that the file may lack.
+    #[cfg(feature = "formula")]
+    pub fn optional(&self, kind: SectionKind) -> Option<Reader<'a>> {
+        let reader = self.section(kind);
+        // No section begins where the envelope is.
+        (reader.offset != 0).then_some(reader)
+    }
+}
+
+/// Place of a kind among [`SectionKind::ALL`].
+fn place(kind: SectionKind) -> usize {
+    match kind {
+        #[cfg(feature = "formula")]
+        SectionKind::Formula | SectionKind::Quantiles => kind as usize - 16 + SectionKind::NEEDED,
+        kind => kind as usize - 1,
     }
 }
 
@@ -217,8 +240,14 @@ fn directory(bytes: &[u8]) -> Result<[(usize, &[u8]); SectionKind::ALL.len()]> {
         return Err(Error::at(Status::BadLength, end));
     }
     let mut all = [(0, [].as_slice()); SectionKind::ALL.len()];
-    for (to, from) in all.iter_mut().zip(sections) {
-        *to = from.ok_or(Error::at(Status::MissingSection, 56))?;
+    for (i, (to, from)) in all.iter_mut().zip(sections).enumerate() {
+        match from {
+            Some(section) => *to = section,
+            None if i < SectionKind::NEEDED => {
+                return Err(Error::at(Status::MissingSection, 56));
+            }
+            None => {}
+        }
     }
     Ok(all)
 }
@@ -244,6 +273,29 @@ struct TensorHead<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// A reader of `bytes`, which begin at `offset` of their file.
+    pub fn new(bytes: &'a [u8], offset: usize) -> Self {
+        Self {
+            rest: bytes,
+            offset,
+        }
+    }
+
+    /// Borrows the next `count` bytes, of which a record before them has told.
+    ///
+    /// # Errors
+    /// [`Status::BadShape`] if there are not as many.
+    #[cfg(feature = "formula")]
+    pub fn bytes(&mut self, count: usize) -> Result<&'a [u8]> {
+        let (bytes, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(Error::at(Status::BadShape, self.offset))?;
+        self.rest = rest;
+        self.offset += count;
+        Ok(bytes)
+    }
+
     /// Byte of the file where the reader stands.
     pub fn offset(&self) -> usize {
         self.offset
@@ -327,6 +379,8 @@ fn read_u64(bytes: &[u8], at: usize) -> Result<u64> {
     read(bytes, at).map(u64::from_le_bytes)
 }
 
+#[cfg(all(feature = "std", feature = "formula"))]
+pub use write::append;
 #[cfg(feature = "std")]
 pub use write::{Writer, assemble, seal};
 
@@ -362,6 +416,18 @@ mod write {
                 .map_err(|_| Error::new(Status::BadRecord))?;
             self.bytes.extend_from_slice(bytes);
             Ok(())
+        }
+
+        /// Appends bytes of which a record before them tells.
+        #[cfg(feature = "formula")]
+        pub fn bytes(&mut self, bytes: &[u8]) {
+            self.bytes.extend_from_slice(bytes);
+        }
+
+        /// What has been written.
+        #[cfg(feature = "formula")]
+        pub fn as_bytes(&self) -> &[u8] {
+            &self.bytes
         }
 
         /// Appends a tensor; `data` must have the bytes of its type and shape.
@@ -439,6 +505,25 @@ mod write {
         file[56..60].copy_from_slice(&(sections.len() as u32).to_le_bytes());
         seal(&mut file);
         Ok(file)
+    }
+
+    /// `file`, whose envelope and directory hold, with more sections.
+    ///
+    /// # Errors
+    /// Those of [`assemble`].
+    #[cfg(feature = "formula")]
+    pub fn append(file: &[u8], more: Vec<(u16, u32, Writer)>) -> Result<Vec<u8>> {
+        let count = super::read_u32(file, 56)? as usize;
+        let mut sections = Vec::new();
+        for at in (0..count).map(|i| ENVELOPE_BYTES + i * ENTRY_BYTES) {
+            let field = |at: usize| super::read_u32(file, at).map(|x| x as usize);
+            let (start, len) = (field(at + 8)?, field(at + 12)?);
+            let bytes = file.get(start..start + len).unwrap_or_default().to_vec();
+            let (kind, flags) = (super::read_u16(file, at)?, super::read_u32(file, at + 4)?);
+            sections.push((kind, flags, Writer { bytes }));
+        }
+        sections.extend(more);
+        assemble(&sections)
     }
 
     /// Writes both digests of a file whose other bytes stand.

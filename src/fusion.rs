@@ -4,6 +4,9 @@
 //! if the term is `entire`, that score times the scores it is conditional on: p(click) x E[seconds | click] is
 //! seconds per impression, and only per-impression values of different tasks may be added.
 
+#[cfg(feature = "formula")]
+pub mod formula;
+
 use crate::spec::{Spec, Term};
 
 /// Values below this are taken as 0, so that no product with a weight is subnormal.
@@ -23,11 +26,6 @@ pub fn entire(spec: &Spec<'_>, scores: &[f32], task: usize) -> f32 {
         }
     }
     value
-}
-
-/// Weight x value of one term.
-pub fn term(spec: &Spec<'_>, term: &Term<'_>, scores: &[f32]) -> f32 {
-    term.weight * value(spec, term, scores)
 }
 
 fn value(spec: &Spec<'_>, term: &Term<'_>, scores: &[f32]) -> f32 {
@@ -59,6 +57,11 @@ pub fn live(spec: &Spec<'_>, order: &[u8], weights: Option<&[f32]>) -> TaskSet {
             }
         }
     }
+    with_feeding(spec, order, live)
+}
+
+/// Those tasks and all that feed them.
+pub(crate) fn with_feeding(spec: &Spec<'_>, order: &[u8], mut live: TaskSet) -> TaskSet {
     for task in order.iter().rev() {
         if let (true, Some(task)) = (live & 1 << *task != 0, spec.tasks.get(usize::from(*task))) {
             for fed in &task.inputs {
@@ -74,12 +77,16 @@ fn weight(term: &Term<'_>, i: usize, weights: Option<&[f32]>) -> f32 {
     given.unwrap_or(term.weight)
 }
 
-/// The fused score of one candidate; `weights` replace the terms' own, in order.
-pub fn fuse(spec: &Spec<'_>, weights: Option<&[f32]>, scores: &[f32]) -> f32 {
+/// The fused score of one candidate; `weights` replace the terms' own, in order. Writes what each term adds to `terms`, which
+/// may be empty.
+pub fn fuse(spec: &Spec<'_>, weights: Option<&[f32]>, scores: &[f32], terms: &mut [f32]) -> f32 {
     let mut sum = 0.0;
     for (i, term) in spec.fusion.iter().enumerate() {
-        let value = value(spec, term, scores);
-        sum += weight(term, i, weights) * value;
+        let value = weight(term, i, weights) * value(spec, term, scores);
+        if let Some(to) = terms.get_mut(i) {
+            *to = value;
+        }
+        sum += value;
     }
     sum
 }

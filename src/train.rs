@@ -14,6 +14,7 @@ pub mod export;
 pub mod expression;
 pub mod files;
 pub mod fit;
+pub mod formula;
 pub mod golden;
 pub mod gradient;
 pub mod health;

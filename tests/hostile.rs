@@ -48,6 +48,7 @@ fn ranks_finite(model: &Model<'_>, requests: u64) {
             order: &mut order,
             fused: &mut fused,
             scores: &mut scores,
+            terms: &mut [],
         };
         let answer = model.rank(&request.as_request(&columns), &mut scratch, &mut output);
         answer.unwrap_or_else(|e| panic!("a request made for the model is refused: {e:?}"));

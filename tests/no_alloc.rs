@@ -87,6 +87,7 @@ fn open_state_and_rank_allocate_nothing() {
                     order: &mut order,
                     fused: &mut fused,
                     scores: &mut scores,
+                    terms: &mut [],
                 };
                 let answer = model.rank(&request, &mut scratch, &mut output);
                 assert!(strict || answer.is_ok());

@@ -2,6 +2,8 @@
 #![cfg(feature = "train")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "numerics/formula.rs"]
+mod formula;
 #[path = "numerics/live.rs"]
 mod live;
 #[path = "numerics/network.rs"]
@@ -54,6 +56,7 @@ fn rank(model: &Model<'_>, request: &Request<'_>, top: usize) -> Result<Ranked> 
             order: &mut order,
             fused: &mut fused,
             scores: &mut scores,
+            terms: &mut [],
         };
         model.rank(request, scratch, &mut output)
     })?;
@@ -355,6 +358,7 @@ fn results_do_not_depend_on_what_scratch_held_or_how_large_it_is() {
                 order: &mut order,
                 fused: &mut [],
                 scores: &mut scores,
+                terms: &mut [],
             };
             model
                 .rank(&request.as_request(&columns), &mut scratch, &mut output)
@@ -440,6 +444,7 @@ fn a_refused_request_leaves_outputs_as_they_were() {
                     order: &mut order,
                     fused: &mut fused,
                     scores: &mut scores,
+                    terms: &mut [],
                 };
                 model.rank(&request.as_request(&columns), scratch, &mut output)
             });
@@ -475,6 +480,7 @@ fn only_the_buffers_given_are_touched() {
             order: &mut order[32..37],
             fused: &mut [],
             scores: &mut scores[32..32 + 13 * tasks],
+            terms: &mut [],
         };
         model
             .rank(&request.as_request(&columns), &mut scratch, &mut output)
@@ -498,6 +504,7 @@ fn only_the_buffers_given_are_touched() {
             order: &mut [],
             fused: &mut [],
             scores: &mut [],
+            terms: &mut [],
         };
         assert!(
             model

@@ -367,6 +367,7 @@ fn engine_and_script_agree(
             order: &mut order,
             fused: &mut fused,
             scores: &mut scores,
+            terms: &mut [],
         };
         let summary = model.rank(&request, &mut scratch, &mut output).unwrap();
         let scored = summary.scored as usize;
@@ -416,6 +417,7 @@ fn engine_and_script_agree(
             order: &mut [],
             fused: &mut [],
             scores: &mut [],
+            terms: &mut [],
         };
         let strict = model.rank(&strict, &mut scratch, &mut output).err();
         *answers

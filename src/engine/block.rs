@@ -67,6 +67,9 @@ pub(super) struct Buffers<'b> {
     mixture: &'b mut [f32],
     /// Fused score of every candidate.
     pub fused: &'b mut [f32],
+    /// What scratch has beyond that: columns of a formula's inputs.
+    #[cfg(feature = "formula")]
+    pub columns: &'b mut [f32],
     /// Input bytes of each side, `[BLOCK, stride]`; of the user side one row.
     pub inputs: [&'b mut [u8]; 4],
     /// Quantized activations, `[BLOCK, stride]`.
@@ -82,7 +85,9 @@ impl<'b> Buffers<'b> {
         let (experts, floats) = floats.split_at_mut_checked(BLOCK * s.experts * s.mixture)?;
         let (hidden, floats) = floats.split_at_mut_checked(BLOCK * s.widest)?;
         let (mixture, floats) = floats.split_at_mut_checked(BLOCK * s.mixture)?;
-        let fused = floats.get_mut(..candidates)?;
+        let (fused, columns) = floats.split_at_mut_checked(candidates)?;
+        #[cfg(not(feature = "formula"))]
+        let _ = columns;
         let (bytes, mut rest) = scratch.bytes.split_at_mut_checked(BLOCK * s.widest)?;
         let mut inputs: [&mut [u8]; 4] = Default::default();
         for (slot, side) in inputs.iter_mut().zip(Side::ALL) {
@@ -99,9 +104,19 @@ impl<'b> Buffers<'b> {
             hidden,
             mixture,
             fused,
+            #[cfg(feature = "formula")]
+            columns,
             inputs,
             bytes,
         })
+    }
+
+    /// Floats for columns of a formula's inputs.
+    pub fn columns_len(&self) -> usize {
+        #[cfg(feature = "formula")]
+        return self.columns.len();
+        #[cfg(not(feature = "formula"))]
+        0
     }
 
     /// The input bytes of a group's side, and how far its rows are apart.
@@ -196,14 +211,14 @@ impl Model<'_> {
     }
 
     /// Scores of `rows` candidates (at most [`BLOCK`]) whose input bytes or kept item sums stand in `b` and `kept`; calls
-    /// `done` with each row and its task scores, 0 for a task that is not `live`.
+    /// `done` with each row, its task scores and its logits, 0 for a task that is not `live`.
     pub(super) fn score_block(
         &self,
         b: &mut Buffers<'_>,
         (rows, kept): (usize, &Kept<'_>),
         live: TaskSet,
         see: &mut impl See,
-        mut done: impl FnMut(usize, &[f32]),
+        mut done: impl FnMut(usize, &[f32], &[f32]),
     ) {
         let (spec, s) = (&self.spec, &self.sizes);
         let rows = rows.min(BLOCK);
@@ -235,8 +250,10 @@ impl Model<'_> {
             }
             see.done(Stage::Towers);
         }
-        for (r, scores) in scores.iter().enumerate().take(rows) {
-            done(r, scores.get(..spec.tasks.len()).unwrap_or_default());
+        let tasks = spec.tasks.len();
+        for (r, (scores, logits)) in scores.iter().zip(&logits).enumerate().take(rows) {
+            let scores = scores.get(..tasks).unwrap_or_default();
+            done(r, scores, logits.get(..tasks).unwrap_or_default());
         }
         see.done(Stage::Fusion);
     }

@@ -6,21 +6,21 @@
 use super::{Column, Lists, Model, Request, Summary};
 use crate::error::{Error, Status};
 use crate::features::{self, Pool};
+#[cfg(feature = "formula")]
+use crate::fusion::formula::Formula;
 use crate::spec::{Encoding, Feature, IdType, Lookup, Side, Source};
 
 mod check;
 mod kept;
 mod rows;
 
-#[cfg(feature = "session")]
-pub(super) use check::check_weights;
 pub(super) use kept::Kept;
 
 /// A request next to the model that reads it.
 #[derive(Clone, Copy)]
 pub(super) struct Inputs<'r, 'm, 'a> {
-    model: &'m Model<'a>,
-    request: &'r Request<'r>,
+    pub model: &'m Model<'a>,
+    pub request: &'r Request<'r>,
 }
 
 /// What filling met.
@@ -55,6 +55,16 @@ enum Id {
 impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
     pub fn strict(&self) -> bool {
         self.request.strict
+    }
+
+    /// The formula that fuses scores; `None` if terms do.
+    #[cfg(feature = "formula")]
+    pub fn formula(&self) -> Option<&'r Formula<'r>>
+    where
+        'm: 'r,
+        'a: 'r,
+    {
+        self.request.formula.or(self.model.formula.as_ref())
     }
 
     fn id_type(&self, table: u8) -> Option<IdType> {
@@ -330,7 +340,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
     }
 
     /// Raw value of any number; NaN if missing.
-    fn raw(&self, i: usize, feature: &Feature<'_>, index: usize) -> f32 {
+    pub(super) fn raw(&self, i: usize, feature: &Feature<'_>, index: usize) -> f32 {
         if let Source::Combine {
             left,
             right,

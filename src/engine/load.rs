@@ -7,6 +7,8 @@ use super::{Dense, First, Model, TableData, later_layer};
 use crate::error::{Error, Result, Status};
 use crate::features::{self, Vocabulary};
 use crate::format::{File, Reader, SectionKind};
+#[cfg(feature = "formula")]
+use crate::fusion::formula::{Formula, Quantiles};
 use crate::kernels::quads_fit;
 use crate::spec::{
     Dtype, Layer, Network, Side, Spec, Tensor, TensorSection, biases_are_valid,
@@ -38,7 +40,32 @@ impl<'a> Model<'a> {
         }
         self.read_lookups(file.section(SectionKind::Lookups))?;
         self.read_embeddings(file.section(SectionKind::Embeddings))?;
-        self.read_layers(file.section(SectionKind::Layers))
+        self.read_layers(file.section(SectionKind::Layers))?;
+        #[cfg(feature = "formula")]
+        self.read_formula(file)?;
+        Ok(())
+    }
+
+    /// Quantiles, then the formula that may read them.
+    #[cfg(feature = "formula")]
+    fn read_formula(&mut self, file: &File<'a>) -> Result<()> {
+        if let Some(reader) = file.optional(SectionKind::Quantiles) {
+            let Model {
+                spec, quantiles, ..
+            } = self;
+            Quantiles::read(reader, spec, &mut |table| {
+                quantiles.push(table).map_err(|_| over())
+            })?;
+        }
+        if let Some(reader) = file.optional(SectionKind::Formula) {
+            let here = Error::at(Status::Inconsistent, reader.offset());
+            let formula = Formula::read(reader, self.binding())?;
+            if !self.spec.fusion.is_empty() {
+                return Err(here);
+            }
+            self.formula = Some(formula);
+        }
+        Ok(())
     }
 
     fn read_lookups(&mut self, mut reader: Reader<'a>) -> Result<()> {

@@ -1,25 +1,25 @@
 //! An order of scores that were made in parts.
 
-use super::inputs::check_weights;
-use super::{Model, Output, Scratch};
+use super::fuser::Fuser;
+use super::inputs::Inputs;
+use super::{Model, Output, Request, Scratch, dense};
 use crate::error::{Error, Result, Status};
 use crate::fusion;
-use crate::spec::limits;
 
 impl Model<'_> {
     /// Fuses and orders candidates by their scores `[candidates, tasks]`, as [`rank`](Self::rank) does with its own: the last
-    /// step of a request of which threads [`score`](Self::score) parts. `weights` as in
-    /// [`Request::weights`](super::Request::weights); `scratch` is one of those.
+    /// step of a request of which threads [`score`](Self::score) parts. Columns of `request` are read only if a formula reads
+    /// features; which candidates a thread was asked to score, and item sums, do not matter here. `scratch` is one of those.
     ///
     /// # Errors
-    /// [`Status::Stale`] for a model that is not open; [`Status::CandidateCount`] for scores that are not whole rows of 1 to
-    /// [`limits::CANDIDATES`] candidates; [`Status::NotFinite`] for a score that is NaN or infinite, with its candidate;
-    /// [`Status::UnknownTask`], [`Status::BadWeight`]; [`Status::BufferTooSmall`] for scratch and outputs, and for an output
+    /// Those of [`rank`](Self::rank); [`Status::CandidateCount`] for scores that are not as many rows as the request has
+    /// candidates; [`Status::NotFinite`] for a score that is NaN or infinite, with its candidate;
+    /// [`Status::FormulaScores`] for a formula that reads scores before calibration; [`Status::BufferTooSmall`] for an output
     /// that asks for scores.
     pub fn order(
         &self,
+        request: &Request<'_>,
         scores: &[f32],
-        weights: Option<&[f32]>,
         scratch: &mut Scratch<'_>,
         output: &mut Output<'_>,
     ) -> Result<()> {
@@ -27,22 +27,46 @@ impl Model<'_> {
         if tasks == 0 {
             return Err(Error::new(Status::Stale));
         }
-        let candidates = scores.len() / tasks;
-        if candidates * tasks != scores.len() || !(1..=limits::CANDIDATES).contains(&candidates) {
+        let request = Request {
+            only: None,
+            max_candidates: 0,
+            item_sums: None,
+            ..*request
+        };
+        let candidates = request.num_candidates;
+        let inputs = Inputs::check(self, &request)?;
+        if candidates * tasks != scores.len() {
             return Err(Error::new(Status::CandidateCount));
         }
-        check_weights(&self.spec, weights)?;
         if let Some(at) = scores.iter().position(|score| !score.is_finite()) {
             return Err(Error::candidate(Status::NotFinite, at / tasks));
         }
         let small = Error::at(Status::BufferTooSmall, candidates);
-        let fused = scratch.floats.get_mut(..candidates).ok_or(small)?;
-        if !output.fits(candidates) || !output.scores.is_empty() {
+        let (fused, columns) = scratch
+            .floats
+            .split_at_mut_checked(candidates)
+            .ok_or(small)?;
+        let fuser = Fuser::new(inputs, columns.len())?;
+        let terms = fuser.num_terms();
+        if !output.fits(candidates, terms) || !output.scores.is_empty() {
             return Err(small);
         }
-        for (fused, scores) in fused.iter_mut().zip(scores.chunks_exact(tasks)) {
-            *fused = fusion::fuse(&self.spec, weights, scores);
+        #[cfg(feature = "formula")]
+        if fuser.reads_raw_scores() {
+            return Err(Error::new(Status::FormulaScores));
         }
+        for (candidate, (fused, scores)) in
+            fused.iter_mut().zip(scores.chunks_exact(tasks)).enumerate()
+        {
+            #[cfg(feature = "formula")]
+            if fuser.keep(candidate, (scores, &[]), columns) {
+                continue;
+            }
+            let terms = dense::row_mut(output.terms, candidate, terms);
+            *fused = fusion::fuse(&self.spec, request.weights, scores, terms);
+        }
+        #[cfg(feature = "formula")]
+        fuser.fuse(columns, (fused, output.terms));
         output.put(fused);
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What the app hands to a ranking call, and what it gets back.
 
+#[cfg(feature = "formula")]
+use crate::fusion::formula::Formula;
 use crate::rerank;
 
 /// The values of one feature for one request. `User` features have one value (or one list); all others have one
@@ -67,8 +69,11 @@ pub struct Request<'r> {
     pub state: Option<&'r [u8]>,
     /// Time of the request, Unix seconds.
     pub time: i64,
-    /// Weights of the fusion's terms, in order; `None` takes the file's.
+    /// Weights of the fusion's terms, or of its formula, in order; `None` takes the file's.
     pub weights: Option<&'r [f32]>,
+    /// A formula that takes the place of the file's fusion, opened by [`Model::open_formula`](super::Model::open_formula).
+    #[cfg(feature = "formula")]
+    pub formula: Option<&'r Formula<'r>>,
     /// Candidates to score at most (a deadline that the app turns into a count); 0 is all. The rest keep their
     /// order behind the scored ones.
     pub max_candidates: usize,
@@ -98,7 +103,7 @@ impl ItemSums<'_> {
 }
 
 /// Where results go. Nothing is written unless the call succeeds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Output<'o> {
     /// The best candidates, best first: its length (at most `num_candidates`) is the k of top-k.
     pub order: &'o mut [u32],
@@ -106,13 +111,18 @@ pub struct Output<'o> {
     pub fused: &'o mut [f32],
     /// Scores `[num_candidates, num_tasks]`, or empty. Unscored candidates get 0.
     pub scores: &'o mut [f32],
+    /// Values of the fusion's terms `[num_candidates, num_terms]`, or empty: a fused score is their sum, added in their order.
+    /// Unscored candidates get 0.
+    pub terms: &'o mut [f32],
 }
 
 impl Output<'_> {
-    /// Whether order and fused scores are as long as a request of so many candidates allows.
-    pub(super) fn fits(&self, candidates: usize) -> bool {
-        let fused = self.fused.len();
-        self.order.len() <= candidates && (fused == 0 || fused == candidates)
+    /// Whether order, fused scores and terms are as long as a request of so many candidates allows.
+    pub(super) fn fits(&self, candidates: usize, terms: usize) -> bool {
+        let (fused, terms_len) = (self.fused.len(), self.terms.len());
+        self.order.len() <= candidates
+            && (fused == 0 || fused == candidates)
+            && (terms_len == 0 || terms_len == candidates * terms)
     }
 
     /// Writes the order by fused scores, and these.

@@ -80,9 +80,16 @@ impl Model<'_> {
         let (inputs, mut b) = self.begin(request, scratch)?;
         let mut tally = self.first_look(&inputs, &mut b, &super::ROW_SIDES)?;
         let (all, see) = (TaskSet::MAX, &mut Stages(done));
-        self.each(&inputs, &mut b, all, &mut tally, see, &mut |_, scores| {
-            core::hint::black_box(scores);
-        });
+        self.each(
+            &inputs,
+            &mut b,
+            all,
+            &mut tally,
+            see,
+            &mut |_, scores, _| {
+                core::hint::black_box(scores);
+            },
+        );
         Ok(())
     }
 
@@ -127,7 +134,7 @@ impl Model<'_> {
             (1, &Kept::default()),
             TaskSet::MAX,
             &mut Report(see),
-            |_, from| {
+            |_, from, _| {
                 for (to, from) in scores.iter_mut().zip(from) {
                     *to = *from;
                 }

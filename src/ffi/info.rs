@@ -23,7 +23,7 @@ pub struct pkr_model_information {
     pub num_features: u32,
     /// Tasks, and so scores of a candidate.
     pub num_tasks: u32,
-    /// Terms of the fusion, and so weights of a request.
+    /// Terms of the fusion: weights of a request, unless the file has a formula, which has weights of its own.
     pub num_terms: u32,
     /// Labels that feed the user state.
     pub num_labels: u32,
@@ -212,7 +212,7 @@ pub unsafe extern "C" fn pkr_model_info(
             struct_size: size_of::<pkr_model_information>() as u32,
             num_features: spec.features.len() as u32,
             num_tasks: spec.tasks.len() as u32,
-            num_terms: spec.fusion.len() as u32,
+            num_terms: model.num_terms() as u32,
             num_labels: spec.labels.len() as u32,
             candidates_max: limits::CANDIDATES as u32,
             digest: model.digest(),

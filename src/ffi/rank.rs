@@ -3,6 +3,7 @@
 use core::mem::MaybeUninit;
 use core::ptr::addr_of_mut;
 
+use super::formula::{open_formula, pkr_formula};
 use super::model::{open_model, pkr_model};
 use super::pointer::{Inputs, Outputs, Plain, Versioned, call};
 use super::scratch::{open_scratch, pkr_scratch};
@@ -83,9 +84,9 @@ pub struct pkr_request {
     pub state: *const u8,
     /// Bytes of it; at least what `pkr_model_info` says.
     pub state_bytes: usize,
-    /// Weights of the fusion's terms; NULL: those of the file.
+    /// Weights of the fusion's terms, or of its formula; NULL: those of the file.
     pub weights: *const f32,
-    /// Terms of the model, or 0 with NULL.
+    /// Terms of the model, or weights of its formula; 0 with NULL.
     pub num_weights: usize,
     /// Candidates to score, by increasing index; NULL: all. Needs a library with sessions.
     pub only: *const u32,
@@ -100,6 +101,8 @@ pub struct pkr_request {
     pub item_slots: *const u32,
     /// `num_candidates`, or 0 with NULL.
     pub num_item_slots: usize,
+    /// A formula that takes the place of the file's fusion; NULL: none. Needs a library with formulas.
+    pub formula: *const pkr_formula,
 }
 
 // SAFETY: repr(C), begins with struct_size, integers and raw pointers only.
@@ -133,6 +136,12 @@ pub struct pkr_result {
     pub unknown_ids: u32,
     /// Lists longer than their feature's `max_len`, whose later ids were dropped.
     pub cut_lists: u32,
+    /// Why: values of the fusion's terms, `[num_candidates, num_terms]` row by row. A fused score is their sum, added in their
+    /// order. Those of candidates not scored are 0. NULL: not wanted.
+    pub terms: *mut f32,
+    /// 0, or at least `num_candidates * num_terms`; as many are written. `num_terms` of `pkr_model_info`, or of the request's
+    /// formula.
+    pub terms_len: usize,
 }
 
 // SAFETY: repr(C), begins with struct_size, integers and raw pointers only.
@@ -294,12 +303,17 @@ pub(super) unsafe fn request_of<'r>(
         }
         let item_sums = optional(inputs, asked.item_sums, asked.item_sums_bytes)?;
         let slots = optional(inputs, asked.item_slots, asked.num_item_slots)?;
+        let formula = open_formula(inputs, asked.formula)?;
+        #[cfg(not(feature = "formula"))]
+        let () = formula;
         Ok(Request {
             num_candidates,
             columns: columns(inputs, asked.columns, asked.num_columns, into)?,
             state: optional(inputs, asked.state, asked.state_bytes)?,
             time: asked.time,
             weights: optional(inputs, asked.weights, asked.num_weights)?,
+            #[cfg(feature = "formula")]
+            formula,
             max_candidates: asked.max_candidates as usize,
             strict: asked.flags & PKR_STRICT != 0,
             only: optional(inputs, asked.only, asked.num_only)?,
@@ -311,6 +325,26 @@ pub(super) unsafe fn request_of<'r>(
     }
 }
 
+/// Terms of a request's fusion.
+///
+/// # Safety
+/// As [`open_formula`].
+unsafe fn num_terms(
+    inputs: Inputs<'_>,
+    model: &Model<'_>,
+    formula: *const pkr_formula,
+) -> Result<usize> {
+    // SAFETY: by this function's contract.
+    let formula = unsafe { open_formula(inputs, formula)? };
+    #[cfg(feature = "formula")]
+    if let Some(formula) = formula {
+        return Ok(formula.terms().count());
+    }
+    #[cfg(not(feature = "formula"))]
+    let () = formula;
+    Ok(model.num_terms())
+}
+
 /// Where `result` wants order, fused scores and scores of `num_candidates`.
 ///
 /// # Safety
@@ -319,16 +353,18 @@ pub(super) unsafe fn output_of<'o>(
     outputs: &mut Outputs,
     result: *mut pkr_result,
     num_candidates: usize,
-    num_tasks: usize,
+    (num_tasks, num_terms): (usize, usize),
 ) -> Result<Output<'o>> {
     // SAFETY: by this function's contract.
     unsafe {
         let wanted = outputs.structure(result)?;
         let num_scores = num_candidates.saturating_mul(num_tasks);
+        let num_values = num_candidates.saturating_mul(num_terms);
         Ok(Output {
             order: outputs.slice(wanted.order, wanted.order_len.min(num_candidates))?,
             fused: outputs.slice(wanted.fused, output_len(wanted.fused_len, num_candidates)?)?,
             scores: outputs.slice(wanted.scores, output_len(wanted.scores_len, num_scores)?)?,
+            terms: outputs.slice(wanted.terms, output_len(wanted.terms_len, num_values)?)?,
         })
     }
 }
@@ -367,6 +403,7 @@ impl Ranking {
         outputs: &mut Outputs,
         rows: fn(&pkr_request) -> usize,
         run: impl FnOnce(
+            Inputs<'_>,
             &Model<'static>,
             &Request<'_>,
             &mut Scratch<'_>,
@@ -379,13 +416,16 @@ impl Ranking {
             // Read before the outputs are claimed, since they say how much of them is used; checked against them below.
             let asked = read_request(outputs.seal(), self.request, parts.candidates_max)?;
             let model = open_model(outputs.seal(), self.model)?.model();
-            let tasks = model.spec().tasks.len();
-            let mut output = output_of(outputs, self.result, rows(&asked), tasks)?;
+            let widths = (
+                model.spec().tasks.len(),
+                num_terms(outputs.seal(), model, asked.formula)?,
+            );
+            let mut output = output_of(outputs, self.result, rows(&asked), widths)?;
             let inputs = outputs.seal();
             open_model(inputs, self.model)?;
             let into = (parts.candidates_max, parts.columns);
             let request = request_of(inputs, self.request, model, into)?;
-            let summary = run(model, &request, &mut parts.scratch, &mut output)?;
+            let summary = run(inputs, model, &request, &mut parts.scratch, &mut output)?;
             summarize(self.result, &summary);
             Ok(())
         }
@@ -430,7 +470,7 @@ pub unsafe extern "C" fn pkr_rank(
             ranking.run(
                 outputs,
                 all_candidates,
-                |model, request, scratch, output| model.rank(request, scratch, output),
+                |_, model, request, scratch, output| model.rank(request, scratch, output),
             )
         })
     }

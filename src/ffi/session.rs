@@ -5,13 +5,11 @@ use core::ptr::{addr_of_mut, null_mut};
 
 use super::model::{PKR_MEMORY_ALIGNMENT, open_model, pkr_model};
 use super::pointer::{Outputs, Span, call};
-use super::rank::{
-    Ranking, all_candidates, optional, output_of, pkr_request, pkr_result, request_of,
-};
+use super::rank::{Ranking, all_candidates, pkr_request, pkr_result, request_of};
 use super::scratch::{open_scratch, pkr_scratch};
 use super::state::{pkr_event, with_event};
 use super::status::{pkr_error_detail, pkr_status};
-use crate::engine::{Model, Session, SessionMemory};
+use crate::engine::{Model, Session, SessionMemory, Summary};
 use crate::error::{Error, Result, Status};
 use crate::spec::limits;
 
@@ -81,7 +79,7 @@ pub unsafe extern "C" fn pkr_score(
                 true => all_candidates(request),
                 false => request.num_only,
             };
-            ranking.run(outputs, rows, |model, request, scratch, output| {
+            ranking.run(outputs, rows, |_, model, request, scratch, output| {
                 match output.order.is_empty() && output.fused.is_empty() {
                     true => model.score(request, scratch, output.scores),
                     false => Err(Error::new(Status::BadOption)),
@@ -91,11 +89,14 @@ pub unsafe extern "C" fn pkr_score(
     }
 }
 
-/// Fuses and orders candidates by their scores, `scores[num_candidates * num_tasks]` row by row, as `pkr_score` wrote them:
-/// `order` and `fused` of `result` are those that `pkr_rank` gives; its `scores` must be NULL. `weights` as in `pkr_request`.
+/// Fuses and orders the candidates of `request` by their scores, `scores[num_scores]` = `[num_candidates, num_tasks]` row by
+/// row, as `pkr_score` wrote them: `order`, `fused` and `terms` of `result` are those that `pkr_rank` gives; its `scores` must be
+/// NULL. The request's columns are read only if a formula reads features; its `only` and item sums do not matter here.
 ///
-/// Threads: any, one scratch each. Lifetimes: nothing is kept. Cost: that of sorting. `detail` may be NULL.
-/// Errors: PKR_ERR_CANDIDATE_COUNT; PKR_ERR_NOT_FINITE with the candidate; PKR_ERR_UNKNOWN_TASK, PKR_ERR_BAD_WEIGHT; 1xx.
+/// Threads: any, one scratch each. Lifetimes: nothing is kept. Cost: that of checking the request and of sorting. `detail` may
+/// be NULL.
+/// Errors: those of `pkr_rank`; PKR_ERR_CANDIDATE_COUNT for another number of scores; PKR_ERR_NOT_FINITE with the candidate;
+/// PKR_ERR_FORMULA_SCORES for a formula that reads scores before calibration.
 ///
 /// # Safety
 /// As `pkr_rank`.
@@ -103,32 +104,33 @@ pub unsafe extern "C" fn pkr_score(
 pub unsafe extern "C" fn pkr_order(
     model: *const pkr_model,
     scratch: *mut pkr_scratch,
+    request: *const pkr_request,
     scores: *const f32,
-    num_candidates: u32,
-    weights: *const f32,
-    num_weights: usize,
+    num_scores: usize,
     result: *mut pkr_result,
     detail: *mut pkr_error_detail,
 ) -> pkr_status {
     // SAFETY: the pointers are as `Outputs` and `Inputs` need them by this function's contract.
     unsafe {
         call(detail, |outputs| {
-            let mut parts = open_scratch(outputs, scratch)?;
-            let candidates = num_candidates as usize;
-            if candidates == 0 || candidates > parts.candidates_max {
-                return Err(Error::at(Status::CandidateCount, parts.candidates_max));
-            }
-            let handle = model;
-            let model = open_model(outputs.seal(), handle)?.model();
-            let tasks = model.spec().tasks.len();
-            let mut output = output_of(outputs, result, candidates, tasks)?;
-            let inputs = outputs.seal();
-            open_model(inputs, handle)?;
-            let scores = inputs.slice(scores, candidates * tasks)?;
-            let weights = optional(inputs, weights, num_weights)?;
-            model.order(scores, weights, &mut parts.scratch, &mut output)?;
-            addr_of_mut!((*result).scored).write(num_candidates);
-            Ok(())
+            let ranking = Ranking {
+                model,
+                scratch,
+                request,
+                result,
+            };
+            ranking.run(
+                outputs,
+                all_candidates,
+                |inputs, model, request, scratch, output| {
+                    let scores = inputs.slice(scores, num_scores)?;
+                    model.order(request, scores, scratch, output)?;
+                    Ok(Summary {
+                        scored: request.num_candidates as u32,
+                        ..Summary::default()
+                    })
+                },
+            )
         })
     }
 }
@@ -374,7 +376,9 @@ pub unsafe extern "C" fn pkr_session_rerank(
             ranking.run(
                 outputs,
                 all_candidates,
-                |model, request, scratch, output| session.rerank(model, request, scratch, output),
+                |_, model, request, scratch, output| {
+                    session.rerank(model, request, scratch, output)
+                },
             )
         })
     }

@@ -103,6 +103,18 @@ pub const PKR_ERR_STATE_CORRUPT: pkr_status = 602;
 pub const PKR_ERR_UNKNOWN_LABEL: pkr_status = 603;
 /// An event's time is before the state's last event by more than a clock can be wrong, or not representable.
 pub const PKR_ERR_BAD_TIME: pkr_status = 604;
+/// A formula names a task or number feature that the model does not have, or a quantile of which it has no table.
+pub const PKR_ERR_FORMULA_INPUT: pkr_status = 701;
+/// A formula's program is malformed.
+pub const PKR_ERR_FORMULA_CODE: pkr_status = 702;
+/// A formula's program costs more than it may.
+pub const PKR_ERR_FORMULA_COST: pkr_status = 703;
+/// A formula's program may divide by 0, or make a NaN or a value over 2^100, for some request.
+pub const PKR_ERR_FORMULA_RANGE: pkr_status = 704;
+/// A formula was opened for another model.
+pub const PKR_ERR_FORMULA_MODEL: pkr_status = 705;
+/// A formula needs more than scores, and the call has nothing else.
+pub const PKR_ERR_FORMULA_SCORES: pkr_status = 706;
 
 // One line a status: its number and its name for people, in step. One text of all names costs a fourth of the code of a
 // pointer for each. A test holds this list against `error::Status`.
@@ -160,6 +172,12 @@ names!(
     PKR_ERR_STATE_CORRUPT
     PKR_ERR_UNKNOWN_LABEL
     PKR_ERR_BAD_TIME
+    PKR_ERR_FORMULA_INPUT
+    PKR_ERR_FORMULA_CODE
+    PKR_ERR_FORMULA_COST
+    PKR_ERR_FORMULA_RANGE
+    PKR_ERR_FORMULA_MODEL
+    PKR_ERR_FORMULA_SCORES
 );
 
 /// All names from that of a status on. Its own ends with the first NUL, which is there.

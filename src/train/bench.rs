@@ -216,6 +216,7 @@ impl<'m, 'a> Feed<'m, 'a> {
             order: &mut self.order,
             fused: &mut [],
             scores: &mut self.scores,
+            terms: &mut [],
         };
         let start = Instant::now();
         self.model.rank(&request, &mut scratch, &mut output)?;

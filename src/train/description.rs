@@ -13,15 +13,17 @@ use crate::train::log::time::milliseconds;
 
 mod check;
 mod feature;
+mod fusion;
 mod network;
 mod options;
 
 pub use feature::{
     DefaultValue, Feature, FeatureKind, IdKind, Table, TransformStep, VocabularyOptions,
 };
+pub use fusion::{Fusion, FusionWeight, Term};
 pub use network::{
-    BalanceChoice, CalibrationKind, EvaluateEvery, Network, PositionBias, StopOn, Task, TaskInput,
-    TaskInputOptions, Train,
+    BalanceChoice, CalibrationKind, EvaluateEvery, Feedback, Network, PositionBias, StopOn, Task,
+    TaskInput, TaskInputOptions, Train,
 };
 
 /// A name with its place in the file.
@@ -259,30 +261,6 @@ pub struct Label {
     pub window: Option<f64>,
 }
 
-/// `[fusion]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fusion {
-    /// `[[fusion.term]]`
-    #[serde(default)]
-    pub term: Vec<Term>,
-}
-
-/// `[[fusion.term]]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Term {
-    /// Unique name; the task's if absent.
-    pub name: Option<Named>,
-    /// A task.
-    pub task: Named,
-    /// Per impression, not conditional.
-    #[serde(default = "yes")]
-    pub entire: bool,
-    /// Weight.
-    pub weight: f32,
-}
-
 /// `[export]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -301,6 +279,8 @@ pub struct Export {
     pub replay_rows: usize,
     /// Whether durations are scaled so that their mean is that of the label.
     pub mean_durations: bool,
+    /// Whether the file gets the distributions of its scores, which formulas may read.
+    pub quantiles: bool,
 }
 
 impl Default for Export {
@@ -313,6 +293,7 @@ impl Default for Export {
             calibration_rows: 20_000,
             replay_rows: 20_000,
             mean_durations: true,
+            quantiles: true,
         }
     }
 }

@@ -12,6 +12,7 @@ use std::prelude::v1::*;
 mod budget;
 mod calibrate;
 mod compare;
+mod fusion;
 mod statistics;
 
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -28,6 +29,7 @@ use crate::train::dataset::TaskData;
 use crate::train::description::CalibrationKind;
 use crate::train::error::{Error, Kind, Result};
 use crate::train::files::{Replacement, write_atomically};
+use crate::train::formula::Formula;
 use crate::train::parameters::Parameters;
 use crate::train::quantize::{Lookups, quantize};
 use crate::train::server::{Apart, ServerTable, path_of};
@@ -77,6 +79,10 @@ pub struct Options {
     pub max_bytes: Option<usize>,
     /// By task: how its score is calibrated on the calibration rows; missing ones are not.
     pub calibrations: Vec<CalibrationKind>,
+    /// The fusion, if it is a formula.
+    pub formula: Option<Formula>,
+    /// Whether the file gets the distributions of its scores over the calibration rows, which formulas may read.
+    pub quantiles: bool,
 }
 
 impl Default for Options {
@@ -88,6 +94,8 @@ impl Default for Options {
             mean_durations: false,
             max_bytes: None,
             calibrations: Vec::new(),
+            formula: None,
+            quantiles: false,
         }
     }
 }
@@ -127,6 +135,7 @@ pub fn replay(model: &Model<'_>, requests: &mut Requests<'_>) -> Result<Replayed
             order: &mut [],
             fused: &mut [],
             scores: &mut all.scores[before..],
+            terms: &mut [],
         };
         let number = all.offsets.len();
         if rows.len() != request.num_candidates {
@@ -159,6 +168,7 @@ pub fn export(run: &mut Run<'_>, options: &Options, path: &Path) -> Result<Repor
     let Some(max_bytes) = options.max_bytes else {
         return write(run, options, path, None);
     };
+    let max_bytes = max_bytes.saturating_sub(fusion::bytes_max(run.spec, options));
     let budget::Planned { model, report } = budget::plan(run, max_bytes)?;
     let mut reduced = Run {
         spec: &model.spec,
@@ -186,7 +196,8 @@ fn write(
     let mut new = Replacement::begin(path).map_err(io)?;
     let mut bytes = Vec::new();
     let file = new.file();
-    file.write_all(&corrected.bytes)
+    let whole = fusion::attach(run, options, corrected.bytes)?;
+    file.write_all(&whole)
         .and_then(|()| file.seek(SeekFrom::Start(0)))
         .and_then(|_| file.read_to_end(&mut bytes))
         .map_err(io)?;
@@ -224,7 +235,12 @@ fn write(
 ///
 /// # Errors
 /// Those of [`export`] that do not need rows; [`Kind::Refused`] above `max_bytes`.
-pub fn without_rows(apart: &Apart<'_>, max_bytes: Option<usize>, path: &Path) -> Result<Report> {
+pub fn without_rows(
+    apart: &Apart<'_>,
+    max_bytes: Option<usize>,
+    formula: Option<&Formula>,
+    path: &Path,
+) -> Result<Report> {
     let Apart {
         spec,
         parameters,
@@ -232,6 +248,7 @@ pub fn without_rows(apart: &Apart<'_>, max_bytes: Option<usize>, path: &Path) ->
         vectors,
     } = apart;
     let bytes = file_of(lookups, spec, parameters)?;
+    let bytes = fusion::with_formula(bytes, formula, Vec::new())?;
     if let Some(most) = max_bytes.filter(|most| bytes.len() > *most) {
         let message = format!(
             "the file is not written: it takes {} bytes and max_bytes is {most}; what 4 bits cost is measured on rows: give the log (--data), or state bits",

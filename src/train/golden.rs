@@ -6,9 +6,11 @@
 use std::prelude::v1::*;
 
 mod features;
+mod formula;
 mod reference;
 mod requests;
 
+pub use formula::{formula, with_formula};
 pub use reference::reference;
 pub use requests::{request, request_for, varied};
 

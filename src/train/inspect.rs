@@ -35,8 +35,12 @@ pub struct Inspection {
     pub network: NetworkInfo,
     /// Tasks.
     pub tasks: Vec<TaskInfo>,
-    /// Terms of the fusion.
+    /// Terms of the fusion; none with a formula.
     pub fusion: Vec<TermInfo>,
+    /// The fusion, if it is a formula.
+    pub formula: Option<FormulaInfo>,
+    /// Scores of which the file has a distribution.
+    pub quantiles: Vec<String>,
     /// Embedding values, weights and biases.
     pub parameters: usize,
     /// Multiply-adds of the dense layers.
@@ -132,6 +136,69 @@ pub struct TaskInfo {
     pub calibration: &'static str,
     /// Factor on the score.
     pub score_scale: f32,
+}
+
+/// A formula.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FormulaInfo {
+    /// Its text.
+    pub text: String,
+    /// What a candidate costs, in additions.
+    pub cost: u32,
+    /// Bytes of its program.
+    pub code_bytes: usize,
+    /// Weights.
+    pub weights: Vec<WeightInfo>,
+}
+
+/// A named weight of a formula.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WeightInfo {
+    /// Name.
+    pub name: String,
+    /// Value in the file.
+    pub value: f32,
+    /// Least value of a request.
+    pub min: f32,
+    /// Greatest value of a request.
+    pub max: f32,
+}
+
+impl fmt::Display for FormulaInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "fusion         {}", self.text)?;
+        writeln!(
+            f,
+            "               costs {} additions a candidate; {} bytes of program",
+            self.cost, self.code_bytes
+        )?;
+        for w in &self.weights {
+            let WeightInfo {
+                name,
+                value,
+                min,
+                max,
+            } = w;
+            writeln!(f, "weight         {name} = {value}, {min} to {max}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What a formula says of itself.
+pub fn formula(formula: &crate::fusion::formula::Formula<'_>) -> FormulaInfo {
+    let weight = |w: &crate::fusion::formula::Weight<'_>| WeightInfo {
+        name: w.name.to_string(),
+        value: w.value,
+        min: w.least,
+        max: w.most,
+    };
+    FormulaInfo {
+        text: formula.text().to_string(),
+        cost: formula.cost(),
+        code_bytes: formula.code().len(),
+        weights: formula.weights().iter().map(weight).collect(),
+    }
 }
 
 /// A term of the fusion.
@@ -320,6 +387,16 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
         },
         tasks: tasks.collect(),
         fusion: fusion.collect(),
+        formula: model.formula().map(formula),
+        quantiles: {
+            let tables = model.quantiles().iter();
+            let name = |t: u8| spec.tasks.get(usize::from(t)).map_or("", |t| t.name);
+            let named = |entire: bool, name: &str| match entire {
+                true => format!("entire({name})"),
+                false => name.to_string(),
+            };
+            tables.map(|q| named(q.entire, name(q.task))).collect()
+        },
         parameters: parameters(spec),
         multiply_adds: multiply_adds(spec),
         scratch: scratch.to_vec(),
@@ -343,6 +420,8 @@ fn sections(bytes: &[u8]) -> Vec<Section> {
                 Some(SectionKind::Lookups) => "lookups".to_string(),
                 Some(SectionKind::Embeddings) => "embeddings".to_string(),
                 Some(SectionKind::Layers) => "layers".to_string(),
+                Some(SectionKind::Formula) => "formula".to_string(),
+                Some(SectionKind::Quantiles) => "quantiles".to_string(),
                 None => kind.to_string(),
             },
             offset: number(at + 8),
@@ -468,11 +547,15 @@ impl fmt::Display for Inspection {
                 t.name, t.kind, t.unit, t.calibration, t.tower_layers
             )?;
         }
-        writeln!(
-            f,
-            "\n{:<16} {:<16} {:<12} {:>10}",
-            "fusion term", "task", "value", "weight"
-        )?;
+        if let Some(formula) = &self.formula {
+            write!(f, "\n{formula}")?;
+        } else {
+            writeln!(
+                f,
+                "\n{:<16} {:<16} {:<12} {:>10}",
+                "fusion term", "task", "value", "weight"
+            )?;
+        }
         for t in &self.fusion {
             let value = if t.entire { "entire" } else { "conditional" };
             writeln!(
@@ -480,6 +563,9 @@ impl fmt::Display for Inspection {
                 "{:<16} {:<16} {value:<12} {:>10}",
                 t.name, t.task, t.weight
             )?;
+        }
+        if !self.quantiles.is_empty() {
+            writeln!(f, "\nquantiles of   {}", self.quantiles.join(", "))?;
         }
         writeln!(f, "\nparameters     {}", self.parameters)?;
         let m = &self.multiply_adds;

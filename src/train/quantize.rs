@@ -63,12 +63,14 @@ pub fn quantize(
     let mut sections = Vec::new();
     for kind in SectionKind::ALL {
         let section = match kind {
+            // They tell of the finished file's scores.
+            SectionKind::Formula | SectionKind::Quantiles => continue,
             SectionKind::Spec => records(spec)?,
             SectionKind::Lookups => write_lookups(spec, lookups)?,
             SectionKind::Embeddings => embeddings(spec, parameters, &grids)?,
             SectionKind::Layers => layers(spec, parameters, &lookups.knots, &grids)?,
         };
-        sections.push((kind as u16, REQUIRED, section));
+        sections.push((*kind as u16, REQUIRED, section));
     }
     format::assemble(&sections)
 }

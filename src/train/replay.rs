@@ -3,7 +3,8 @@ use core::ops::Range;
 use std::path::Path;
 use std::prelude::v1::*;
 
-use crate::engine::{Model, Output, Scratch};
+use crate::engine::{Model, Output, Request, Scratch};
+use crate::fusion::formula::Formula;
 use crate::spec::{Encoding, Side, Spec, TaskKind, limits};
 use crate::train::dataset::{Dataset, FeatureData, Split};
 use crate::train::description::Description;
@@ -200,12 +201,23 @@ pub struct Ranker<'m, 'a> {
     pub fused: Vec<f32>,
     /// `[candidates, tasks]`.
     pub scores: Vec<f32>,
+    /// Values of the fusion's terms, `[candidates, terms]`.
+    pub terms: Vec<f32>,
+    formula: Option<&'m Formula<'m>>,
 }
 
 impl<'m, 'a> Ranker<'m, 'a> {
     /// For requests of any length that the engine takes.
     pub fn new(model: &'m Model<'a>) -> Self {
-        let need = model.scratch_len(limits::CANDIDATES);
+        Self::with(model, None)
+    }
+
+    /// The same, by a formula instead of the file's fusion.
+    pub fn with(model: &'m Model<'a>, formula: Option<&'m Formula<'m>>) -> Self {
+        let need = match formula {
+            Some(formula) => model.scratch_len_with(formula, limits::CANDIDATES),
+            None => model.scratch_len(limits::CANDIDATES),
+        };
         let (floats, bytes) = (vec![0.0; need.floats], vec![0; need.bytes]);
         Self {
             model,
@@ -214,6 +226,8 @@ impl<'m, 'a> Ranker<'m, 'a> {
             order: Vec::new(),
             fused: Vec::new(),
             scores: Vec::new(),
+            terms: Vec::new(),
+            formula,
         }
     }
 
@@ -226,6 +240,10 @@ impl<'m, 'a> Ranker<'m, 'a> {
         self.order.resize(n, 0);
         self.fused.resize(n, 0.0);
         self.scores.resize(n * self.model.spec().tasks.len(), 0.0);
+        let terms = self
+            .formula
+            .map_or(self.model.num_terms(), |f| f.terms().count());
+        self.terms.resize(n * terms, 0.0);
         let columns = request.columns();
         let mut scratch = Scratch {
             floats: &mut self.floats,
@@ -235,9 +253,13 @@ impl<'m, 'a> Ranker<'m, 'a> {
             order: &mut self.order,
             fused: &mut self.fused,
             scores: &mut self.scores,
+            terms: &mut self.terms,
         };
-        self.model
-            .rank(&request.as_request(&columns), &mut scratch, &mut output)
+        let request = Request {
+            formula: self.formula,
+            ..request.as_request(&columns)
+        };
+        self.model.rank(&request, &mut scratch, &mut output)
     }
 }
 
@@ -336,17 +358,20 @@ pub struct Ranked {
     pub fused: Vec<f32>,
     /// `[candidates, tasks]`.
     pub scores: Vec<f32>,
+    /// Values of the fusion's terms, `[candidates, terms]`.
+    pub terms: Vec<f32>,
     /// Line of the log of each candidate.
     pub lines: Vec<u64>,
 }
 
-/// Ranks the request called `name` of a log; `file` as in [`measure`].
+/// Ranks the request called `name` of a log, by `formula` if there is one; `file` as in [`measure`].
 ///
 /// # Errors
 /// [`Kind::Data`] if the log has no such request.
 pub fn rank_one(
     d: &Description,
     (model, file): (&Model<'_>, &Path),
+    formula: Option<&Formula<'_>>,
     data: Option<&Path>,
     name: &str,
 ) -> Result<Ranked> {
@@ -369,7 +394,7 @@ pub fn rank_one(
         &raw,
         &|r| r == request,
         &mut |rows, request| {
-            let mut ranker = Ranker::new(model);
+            let mut ranker = Ranker::with(model, formula);
             ranker.rank(request).map_err(|e| {
                 Error::in_file(
                     Kind::Data,
@@ -381,12 +406,14 @@ pub fn rank_one(
                 order,
                 fused,
                 scores,
+                terms,
                 ..
             } = ranker;
             ranked.get_or_insert(Ranked {
                 order,
                 fused,
                 scores,
+                terms,
                 lines: raw.line[rows].to_vec(),
             });
             Ok(())

@@ -254,6 +254,7 @@ impl Values {
             order: &mut order,
             fused: &mut fused,
             scores: &mut scores,
+            terms: &mut [],
         };
         model.rank(&request, &mut scratch, &mut output).unwrap();
         (order.to_vec(), bits(&fused), bits(&scores))

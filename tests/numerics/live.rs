@@ -60,6 +60,7 @@ fn tasks_that_the_order_does_not_depend_on_are_left_out_and_change_no_bit() {
                     order: &mut order,
                     fused: &mut fused,
                     scores: &mut [],
+                    terms: &mut [],
                 };
                 model.rank(&request, scratch, &mut output).unwrap();
             });

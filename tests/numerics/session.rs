@@ -270,9 +270,10 @@ fn a_request_in_parts_is_the_request() {
                     order: &mut order,
                     fused: &mut fused,
                     scores: &mut [],
+                    terms: &mut [],
                 };
                 model
-                    .order(&scores, owned.weights.as_deref(), scratch, &mut output)
+                    .order(&owned.as_request(&columns), &scores, scratch, &mut output)
                     .unwrap();
             });
             let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
@@ -285,9 +286,14 @@ fn a_request_in_parts_is_the_request() {
                     order: &mut order,
                     fused: &mut fused,
                     scores: &mut [],
+                    terms: &mut [],
+                };
+                let request = Request {
+                    weights,
+                    ..owned.as_request(&columns)
                 };
                 with_scratch(model, n, |scratch| {
-                    model.order(scores, weights, scratch, &mut output)
+                    model.order(&request, scores, scratch, &mut output)
                 })
                 .unwrap_err()
             };
@@ -364,6 +370,7 @@ fn a_session_is_a_fresh_request_about_what_is_left() {
                     order: &mut order,
                     fused: &mut [],
                     scores: &mut scores,
+                    terms: &mut [],
                 };
                 session
                     .rerank(
@@ -401,6 +408,7 @@ fn a_session_is_a_fresh_request_about_what_is_left() {
             order: &mut [],
             fused: &mut [],
             scores: &mut [],
+            terms: &mut [],
         };
         with_scratch(&other, n, |scratch| {
             let request = Request {

@@ -86,6 +86,7 @@ fn rank(
         order: &mut *order,
         fused: &mut *fused,
         scores: &mut *scores,
+        terms: &mut [],
     };
     // One write by semihosting stops the processor: lines are put together first.
     let mut line = Text::new();

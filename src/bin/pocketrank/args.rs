@@ -42,6 +42,8 @@ pub enum Command {
     Inspect(Inspect),
     /// Rank one request of a log with an exported file.
     Rank(Rank),
+    /// Check a formula against an exported file, say what it costs, and write it to a file of its own.
+    Formula(Formula),
     /// Time an exported file on this machine, with random requests.
     Bench(Bench),
 }
@@ -236,6 +238,9 @@ pub struct Export {
     /// Bits of a value in every table, 4 or 8, instead of what the description says.
     #[arg(long, value_parser = bits)]
     pub bits: Option<u8>,
+    /// Take the fusion from this description of the same features and tasks instead of the run's.
+    #[arg(long, value_name = "MODEL.toml")]
+    pub fusion: Option<PathBuf>,
 }
 
 fn bits(text: &str) -> Result<u8, String> {
@@ -292,4 +297,22 @@ pub struct Rank {
     /// Print every task's score and every term of the fusion.
     #[arg(long)]
     pub explain: bool,
+    /// A formula in place of the file's fusion, written by `pocketrank formula`.
+    #[arg(long, value_name = "FORMULA.pkf")]
+    pub formula: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Formula {
+    /// Exported file of the model that the formula is for.
+    #[arg(value_name = "FILE.pkr")]
+    pub file: PathBuf,
+    /// The formula, as in `[fusion] formula`; without it that of the file is shown.
+    pub formula: Option<String>,
+    /// A named weight, `name=value` or `name=value:min:max`; may be repeated.
+    #[arg(long = "weight", value_name = "NAME=VALUE[:MIN:MAX]")]
+    pub weights: Vec<String>,
+    /// Write it to this file, which is shipped apart from the model.
+    #[arg(short, value_name = "FORMULA.pkf")]
+    pub output: Option<PathBuf>,
 }

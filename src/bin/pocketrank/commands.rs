@@ -14,10 +14,10 @@ use pocketrank::train::error::{Error, Kind, Result};
 use pocketrank::train::simulate::{
     self, Format, Knobs, PolicyReport, SimulateError, SimulateOptions,
 };
-use pocketrank::train::{bench, import, importance, lint, policy, replay, run};
+use pocketrank::train::{bench, import, importance, lint, policy, run};
 
 use crate::args::{
-    Bench, Check, Cli, Command, Export, Import, Importance, Inspect, Rank, Simulate, Train,
+    Bench, Check, Cli, Command, Export, Import, Importance, Inspect, Simulate, Train,
 };
 use crate::print;
 
@@ -31,7 +31,8 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Import(args) => import(args, cli.json),
         Command::Compare(args) => crate::compare::compare(args, cli.json),
         Command::Eval(args) => crate::eval::eval(args, cli.json),
-        Command::Rank(args) => rank(args, cli.json),
+        Command::Rank(args) => crate::rank::rank(args, cli.json),
+        Command::Formula(args) => crate::formula::formula(args, cli.json),
         Command::Simulate(args) => simulate(args, cli.json),
         Command::Importance(args) => importance(args, cli.json),
         Command::Export(args) => export(args, cli.json),
@@ -292,68 +293,12 @@ fn not_a_model(path: &Path, e: &pocketrank::error::Error) -> Error {
     )
 }
 
-fn rank(args: &Rank, json: bool) -> Result<()> {
-    let d = Description::read(&args.model)?;
-    let bytes = std::fs::read(&args.file).map_err(|e| Error::io(&args.file, &e))?;
-    let mut model = Box::new(Model::new());
-    open(&mut model, &bytes, &args.file)?;
-    let ranked = replay::rank_one(&d, (&model, &args.file), args.log.as_deref(), &args.request)?;
-    let spec = model.spec();
-    let tasks = spec.tasks.len();
-    let shown: Vec<u32> = ranked.order.iter().copied().take(args.top).collect();
-    if json {
-        let candidates: Vec<_> = shown
-            .iter()
-            .map(|c| {
-                let scores = &ranked.scores[*c as usize * tasks..(*c as usize + 1) * tasks];
-                let scores: serde_json::Map<String, serde_json::Value> =
-                    spec.tasks.iter().zip(scores).map(|(t, s)| (t.name.to_string(), json!(s))).collect();
-                json!({"candidate": c, "line": ranked.lines[*c as usize], "fused": ranked.fused[*c as usize], "scores": scores})
-            })
-            .collect();
-        outln!(
-            "{}",
-            json!({"candidates": ranked.order.len(), "top": candidates})
-        );
-        return Ok(());
-    }
-    let mut header = vec!["rank", "candidate", "line", "fused"];
-    if args.explain {
-        header.extend(spec.tasks.iter().map(|t| t.name));
-        header.extend(spec.fusion.iter().map(|t| t.name));
-    }
-    let rows: Vec<Vec<String>> = shown
-        .iter()
-        .enumerate()
-        .map(|(rank, c)| {
-            let i = *c as usize;
-            let mut row = vec![
-                (rank + 1).to_string(),
-                c.to_string(),
-                ranked.lines[i].to_string(),
-                format!("{:.6}", ranked.fused[i]),
-            ];
-            if args.explain {
-                let scores = &ranked.scores[i * tasks..(i + 1) * tasks];
-                row.extend(scores.iter().map(|s| format!("{s:.5}")));
-                row.extend(
-                    spec.fusion
-                        .iter()
-                        .map(|t| format!("{:+.5}", pocketrank::fusion::term(spec, t, scores))),
-                );
-            }
-            row
-        })
-        .collect();
-    print::table(&header, &rows);
-    Ok(())
-}
-
 fn export(args: &Export, json: bool) -> Result<()> {
     let options = run::ExportOptions {
         data: args.data.as_deref(),
         max_bytes: args.max_bytes,
         bits: args.bits,
+        fusion: args.fusion.as_deref(),
     };
     let report = run::export(&args.run, &args.output, &options)?;
     if json {

@@ -14,7 +14,9 @@ mod commands;
 mod compare;
 mod demo;
 mod eval;
+mod formula;
 mod print;
+mod rank;
 
 use std::process::ExitCode;
 

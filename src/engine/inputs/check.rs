@@ -4,7 +4,7 @@ use super::super::{Column, Lists, Model, Request};
 use super::Inputs;
 use crate::error::{Error, Result, Status};
 use crate::features;
-use crate::spec::{Encoding, Feature, IdType, Side, Source, Spec, limits, weight_is_valid};
+use crate::spec::{Encoding, Feature, IdType, Side, Source, limits, weight_is_valid};
 
 impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
     pub fn check(model: &'m Model<'a>, request: &'r Request<'r>) -> Result<Self> {
@@ -40,9 +40,27 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         if let Some(state) = request.state {
             features::check(spec, state)?;
         }
-        check_weights(spec, request.weights)?;
+        inputs.check_weights()?;
         inputs.check_kept()?;
         Ok(inputs)
+    }
+
+    /// Weights of the fusion's terms, or of the formula in their place.
+    fn check_weights(&self) -> Result<()> {
+        #[cfg(feature = "formula")]
+        if let Some(formula) = self.formula() {
+            return formula.check_weights(self.request.weights);
+        }
+        let Some(weights) = self.request.weights else {
+            return Ok(());
+        };
+        if weights.len() != self.model.spec.fusion.len() {
+            return Err(Error::new(Status::UnknownTask));
+        }
+        match weights.iter().all(|w| weight_is_valid(*w)) {
+            true => Ok(()),
+            false => Err(Error::new(Status::BadWeight)),
+        }
     }
 
     /// The form and lengths of one column.
@@ -123,21 +141,6 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             _ => Err(Status::WrongForm),
         }
     }
-}
-
-/// Weights of the fusion's terms.
-pub(in super::super) fn check_weights(spec: &Spec<'_>, weights: Option<&[f32]>) -> Result<()> {
-    let weights = match weights {
-        None => return Ok(()),
-        Some(weights) => weights,
-    };
-    if weights.len() != spec.fusion.len() {
-        return Err(Error::new(Status::UnknownTask));
-    }
-    if !weights.iter().all(|w| weight_is_valid(*w)) {
-        return Err(Error::new(Status::BadWeight));
-    }
-    Ok(())
 }
 
 fn offsets_fit(offsets: &[u32], len: usize) -> bool {

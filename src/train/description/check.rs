@@ -66,6 +66,7 @@ impl Description {
         self.check_network()?;
         self.check_server()?;
         self.check_tasks()?;
+        self.formula()?;
         self.check_train()
     }
 

@@ -177,6 +177,9 @@ pub struct Task {
     pub huber: f64,
     /// Of the score.
     pub unit: Option<String>,
+    /// What its positives say of the candidate: a fusion should not rise with negative feedback.
+    #[serde(default)]
+    pub feedback: Feedback,
 }
 
 impl Task {
@@ -184,6 +187,17 @@ impl Task {
     pub fn label(&self) -> &Named {
         self.label.as_ref().unwrap_or(&self.name)
     }
+}
+
+/// What a task's positives say of a candidate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Feedback {
+    /// Users liked what they saw.
+    #[default]
+    Positive,
+    /// They did not: hidden, reported, skipped.
+    Negative,
 }
 
 /// How an exported score is calibrated.

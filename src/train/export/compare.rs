@@ -226,7 +226,7 @@ fn overlap(spec: &Spec<'_>, replayed: &Replayed, f32_scores: &[f64]) -> (Option<
     let top = |score: &dyn Fn(usize) -> f32, rows: core::ops::Range<usize>| {
         let fused = |row: usize| {
             let scores: Vec<f32> = (row * tasks..(row + 1) * tasks).map(score).collect();
-            fusion::fuse(spec, None, &scores)
+            fusion::fuse(spec, None, &scores, &mut [])
         };
         let fused: Vec<f32> = rows.map(fused).collect();
         let mut order = [0; TOP];

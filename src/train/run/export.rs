@@ -4,7 +4,7 @@ use std::prelude::v1::*;
 
 use super::{Prepared, Run};
 use crate::spec::Table;
-use crate::train::description::CalibrationKind;
+use crate::train::description::{CalibrationKind, Description};
 use crate::train::error::{Error, Kind, Result};
 use crate::train::log::RawLog;
 use crate::train::quantize::Lookups;
@@ -19,6 +19,8 @@ pub struct ExportOptions<'o> {
     pub max_bytes: Option<usize>,
     /// Bits of a value in every table, 4 or 8, instead of the description's.
     pub bits: Option<u8>,
+    /// A description of the same features and tasks whose fusion the file gets, instead of the run's.
+    pub fusion: Option<&'o Path>,
 }
 
 /// Exports a finished run: quantizes it, corrects its output biases on training rows, and holds the file against the
@@ -29,7 +31,10 @@ pub struct ExportOptions<'o> {
 /// Those of reading, and of [`export::export`]. A loss beyond the budget is one of
 /// [`Report::check`](export::Report::check).
 pub fn export(folder: &Path, output: &Path, options: &ExportOptions<'_>) -> Result<export::Report> {
-    let run = Run::open(folder)?;
+    let mut run = Run::open(folder)?;
+    if let Some(file) = options.fusion {
+        run.description.take_fusion(&Description::read(file)?)?;
+    }
     let (d, fit) = (&run.description, &run.fit);
     let spec = fit.spec(d)?;
     let max_bytes = options.max_bytes.or(d.toml.export.max_bytes);
@@ -66,7 +71,7 @@ pub fn export(folder: &Path, output: &Path, options: &ExportOptions<'_>) -> Resu
                 "a calibration is fitted to rows; give the log (--data), or calibration = \"none\"";
             return Err(d.mistake(&task.name, message));
         }
-        return export::without_rows(&served, max_bytes, output);
+        return export::without_rows(&served, max_bytes, d.formula()?.as_ref(), output);
     }
     let Prepared { raw, split, data } = Prepared::read(d, fit, &spec, log)?;
     served.vectors.name_ids(d, &raw, log)?;
@@ -120,6 +125,8 @@ pub fn export(folder: &Path, output: &Path, options: &ExportOptions<'_>) -> Resu
         max_bytes,
         mean_durations: limits.mean_durations,
         calibrations: d.toml.task.iter().map(|t| t.calibration).collect(),
+        formula: d.formula()?,
+        quantiles: limits.quantiles,
         ..export::Options::default()
     };
     export::export(&mut subject, &options, output)

@@ -17,7 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut scores = vec![0.0; candidates * model.spec().tasks.len()];
     columns(model.spec(), candidates, bytes, |columns| {
         let request = Request { num_candidates: candidates, columns, time: 1_700_000_000, ..Request::default() };
-        let mut output = Output { order: &mut order, fused: &mut fused, scores: &mut scores };
+        let mut output = Output { order: &mut order, fused: &mut fused, scores: &mut scores, terms: &mut [] };
         let mut scratch = Scratch { floats: &mut floats, bytes: &mut scratch };
         if model.rank(&request, &mut scratch, &mut output).is_ok() {
             assert!(output.scores.iter().chain(&*output.fused).all(|x| x.is_finite()));

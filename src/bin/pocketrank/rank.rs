@@ -1,0 +1,96 @@
+//! `pocketrank rank`: one request of a log, and why it has that order.
+
+use pocketrank::engine::Model;
+use pocketrank::fusion::formula::Formula;
+use pocketrank::train::description::Description;
+use pocketrank::train::error::{Error, Result};
+use pocketrank::train::replay;
+use serde_json::{Map, Value, json};
+
+use crate::args::Rank;
+use crate::commands::open;
+use crate::{formula, print};
+
+pub fn rank(args: &Rank, json: bool) -> Result<()> {
+    let d = Description::read(&args.model)?;
+    let bytes = std::fs::read(&args.file).map_err(|e| Error::io(&args.file, &e))?;
+    let mut model = Box::new(Model::new());
+    open(&mut model, &bytes, &args.file)?;
+    let mut apart = Vec::new();
+    if let Some(file) = &args.formula {
+        apart = std::fs::read(file).map_err(|e| Error::io(file, &e))?;
+    }
+    let apart = match &args.formula {
+        Some(file) => Some(formula::open(&model, &apart, file)?),
+        None => None,
+    };
+    let ranked = replay::rank_one(
+        &d,
+        (&model, &args.file),
+        apart.as_ref(),
+        args.log.as_deref(),
+        &args.request,
+    )?;
+    let tasks: Vec<&str> = model.spec().tasks.iter().map(|t| t.name).collect();
+    let terms = terms(&model, apart.as_ref());
+    let row = |values: &[f32], width: usize, c: usize| values[c * width..(c + 1) * width].to_vec();
+    let shown = ranked.order.iter().take(args.top).map(|c| *c as usize);
+    if json {
+        let named = |names: &[&str], values: Vec<f32>| -> Map<String, Value> {
+            let names = names.iter().map(|n| n.to_string());
+            names.zip(values.iter().map(|x| json!(x))).collect()
+        };
+        let candidates: Vec<Value> = shown
+            .map(|c| {
+                json!({
+                    "candidate": c,
+                    "line": ranked.lines[c],
+                    "fused": ranked.fused[c],
+                    "scores": named(&tasks, row(&ranked.scores, tasks.len(), c)),
+                    "terms": row(&ranked.terms, terms.len(), c),
+                })
+            })
+            .collect();
+        outln!(
+            "{}",
+            json!({"candidates": ranked.order.len(), "terms": terms, "top": candidates})
+        );
+        return Ok(());
+    }
+    let mut header = vec!["rank", "candidate", "line", "fused"];
+    if args.explain {
+        header.extend(&tasks);
+        header.extend(&terms);
+    }
+    let rows: Vec<Vec<String>> = shown
+        .enumerate()
+        .map(|(rank, c)| {
+            let mut cells = vec![
+                (rank + 1).to_string(),
+                c.to_string(),
+                ranked.lines[c].to_string(),
+                format!("{:.6}", ranked.fused[c]),
+            ];
+            if args.explain {
+                let scores = row(&ranked.scores, tasks.len(), c);
+                cells.extend(scores.iter().map(|s| format!("{s:.5}")));
+                let terms = row(&ranked.terms, terms.len(), c);
+                cells.extend(terms.iter().map(|t| format!("{t:+.5}")));
+            }
+            cells
+        })
+        .collect();
+    print::table(&header, &rows);
+    Ok(())
+}
+
+/// What each term of the fusion is called: its name, or its text in a formula.
+fn terms<'n>(model: &'n Model<'_>, apart: Option<&'n Formula<'_>>) -> Vec<&'n str> {
+    match apart {
+        Some(formula) => formula.terms().collect(),
+        None => match model.formula() {
+            Some(formula) => formula.terms().collect(),
+            None => model.spec().fusion.iter().map(|t| t.name).collect(),
+        },
+    }
+}

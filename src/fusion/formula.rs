@@ -1,0 +1,546 @@
+//! Formulas: any expression over scores, features and named weights, as a small program that the device checks and runs.
+//!
+//! ```text
+//! fused = term + term + ..., from the first on; each term is a program for a stack:
+//!   constant f32 | input u8 | weight u8 | operation | end of the term
+//! ```
+//!
+//! A program has no jumps, so it ends; its stack depth, its cost and the bounds of every value are known before it runs:
+//! [`Formula::open`] refuses one that could go past a bound, divide by 0 or make a NaN. The bytes are a section of a model
+//! file, or a file of their own that is shipped apart and bound to a model by the names of its inputs. `docs/format.md` has
+//! the layout.
+
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::TaskSet;
+use crate::error::{Error, Result, Status};
+use crate::format::Reader;
+use crate::spec::{Encoding, Side, Spec, TaskKind};
+
+mod normal;
+mod op;
+mod run;
+
+#[cfg(feature = "train")]
+pub(crate) use normal::QuantilesHead;
+pub use normal::{KNOTS, Quantiles, rank};
+pub use op::{MOST, Op, Range, settle};
+pub use run::{LANES, Lanes, run};
+
+/// Bytes of all programs of a formula.
+pub const CODE_BYTES: usize = 1024;
+/// Values on the stack.
+pub const DEPTH: usize = 16;
+/// Inputs.
+pub const INPUTS: usize = 32;
+/// Named weights.
+pub const WEIGHTS: usize = 32;
+/// Terms.
+pub const TERMS: usize = 32;
+/// Cost for one candidate, in additions; see [`Op::cost`].
+pub const COST: u32 = 1024;
+/// Bytes of the text that a formula was made of.
+pub const TEXT_BYTES: usize = 4096;
+/// Features are clamped to this magnitude: a million years in seconds.
+pub const FEATURE_MOST: f32 = (1u64 << 45) as f32;
+
+/// First bytes of a formula that is shipped apart.
+pub const MAGIC: [u8; 8] = *b"\x89PKFORM\n";
+/// Version of formulas that this library writes and reads.
+pub const VERSION: u32 = 1;
+/// Bytes before the records of a formula that is shipped apart: magic, XXH3-64 of all that follows it, version, length.
+pub const ENVELOPE_BYTES: usize = 24;
+
+/// What of a score is an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Form {
+    /// As the network has it, before calibration.
+    Raw,
+    /// As it is served.
+    Calibrated,
+    /// Its rank within the request, in (0, 1): higher scores have higher ranks, equal ones the same.
+    Rank,
+    /// Its quantile among the impressions that the exporter saw, in [0, 1].
+    Quantile,
+}
+
+/// An input by name, as the file has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Named<'a> {
+    /// The score of a task.
+    Score {
+        /// Task.
+        #[serde(borrow)]
+        task: &'a str,
+        /// Per impression: multiplied by the scores that it is conditional on.
+        entire: bool,
+        /// What of it.
+        form: Form,
+    },
+    /// The raw value of a number feature; its default if it is missing.
+    Feature {
+        /// Feature.
+        #[serde(borrow)]
+        feature: &'a str,
+    },
+}
+
+/// An input by its place in a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// See [`Named::Score`].
+    Score {
+        /// Task index.
+        task: u8,
+        /// Per impression.
+        entire: bool,
+        /// What of it.
+        form: Form,
+    },
+    /// See [`Named::Feature`].
+    Feature(u8),
+}
+
+/// A named weight.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Weight<'a> {
+    /// Unique name by which the app changes it.
+    #[serde(borrow)]
+    pub name: &'a str,
+    /// Its value unless the request has another.
+    pub value: f32,
+    /// Least value that a request may give it.
+    pub least: f32,
+    /// Greatest value.
+    pub most: f32,
+}
+
+/// One addend of the fused score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Term {
+    /// Where it begins in the formula's text, byte.
+    pub start: u16,
+    /// Where it ends.
+    pub end: u16,
+}
+
+/// How many records follow.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct FormulaHead {
+    pub text: u16,
+    pub inputs: u8,
+    pub weights: u8,
+    pub terms: u8,
+    pub code: u16,
+}
+
+/// An instruction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Code {
+    /// Puts a constant on the stack.
+    Constant(f32),
+    /// Puts an input there.
+    Input(u8),
+    /// Puts a weight there.
+    Weight(u8),
+    /// Takes its operands, puts its value.
+    Op(Op),
+    /// Ends a term, whose value is all that is on the stack.
+    End,
+}
+
+impl Code {
+    const END: u8 = 0;
+    const CONSTANT: u8 = 1;
+    const INPUT: u8 = 2;
+    const WEIGHT: u8 = 3;
+
+    /// The first instruction of `code`, and the rest; `None` at the end and for a byte that begins none.
+    #[inline]
+    pub fn next(code: &[u8]) -> Option<(Code, &[u8])> {
+        let (first, rest) = code.split_first()?;
+        Some(match *first {
+            Self::END => (Code::End, rest),
+            Self::CONSTANT => {
+                let (bytes, rest) = rest.split_first_chunk()?;
+                (Code::Constant(f32::from_le_bytes(*bytes)), rest)
+            }
+            Self::INPUT | Self::WEIGHT => {
+                let (index, rest) = rest.split_first()?;
+                match *first {
+                    Self::INPUT => (Code::Input(*index), rest),
+                    _ => (Code::Weight(*index), rest),
+                }
+            }
+            byte => (Code::Op(Op::of(byte)?), rest),
+        })
+    }
+
+    /// Appends its bytes.
+    #[cfg(feature = "std")]
+    pub fn write(self, to: &mut std::vec::Vec<u8>) {
+        match self {
+            Code::End => to.push(Self::END),
+            Code::Constant(x) => {
+                to.push(Self::CONSTANT);
+                to.extend_from_slice(&x.to_le_bytes());
+            }
+            Code::Input(i) => to.extend_from_slice(&[Self::INPUT, i]),
+            Code::Weight(i) => to.extend_from_slice(&[Self::WEIGHT, i]),
+            Code::Op(op) => to.push(op as u8),
+        }
+    }
+}
+
+/// A formula that a model can run. Borrows its bytes; some 2 kB.
+#[derive(Clone, Debug, Default)]
+pub struct Formula<'a> {
+    /// Digest of the model that its inputs are places of.
+    model: u64,
+    text: &'a str,
+    inputs: Vec<Input, INPUTS>,
+    weights: Vec<Weight<'a>, WEIGHTS>,
+    terms: Vec<Term, TERMS>,
+    code: &'a [u8],
+}
+
+/// What a formula is bound to.
+#[derive(Clone, Copy)]
+pub(crate) struct Binding<'m, 'a> {
+    pub spec: &'m Spec<'a>,
+    pub quantiles: &'m [Quantiles<'a>],
+    pub digest: u64,
+}
+
+impl<'a> Formula<'a> {
+    /// Opens a formula that is shipped apart.
+    pub(crate) fn open(bytes: &'a [u8], binding: Binding<'_, '_>) -> Result<Self> {
+        let cut = Error::at(Status::Truncated, bytes.len());
+        let (magic, rest) = bytes.split_first_chunk::<8>().ok_or(cut)?;
+        if *magic != MAGIC {
+            return Err(Error::at(Status::BadMagic, 0));
+        }
+        let (digest, rest) = rest.split_first_chunk().ok_or(cut)?;
+        let (version, after) = rest.split_first_chunk().ok_or(cut)?;
+        let (length, body) = after.split_first_chunk().ok_or(cut)?;
+        if u32::from_le_bytes(*version) != VERSION {
+            return Err(Error::at(Status::UnsupportedVersion, 16));
+        }
+        match u32::from_le_bytes(*length) as usize {
+            length if length > bytes.len() => return Err(Error::at(Status::Truncated, 20)),
+            length if length < bytes.len() => return Err(Error::at(Status::BadLength, 20)),
+            _ => {}
+        }
+        if xxh3_64(rest) != u64::from_le_bytes(*digest) {
+            return Err(Error::at(Status::BadDigest, 8));
+        }
+        Self::read(Reader::new(body, ENVELOPE_BYTES), binding)
+    }
+
+    /// Reads the records of a formula and checks all that could go wrong when it runs.
+    pub(crate) fn read(mut reader: Reader<'a>, binding: Binding<'_, '_>) -> Result<Self> {
+        let spec = binding.spec;
+        let head: FormulaHead = reader.record()?;
+        let over = Error::at(Status::OverLimit, reader.offset());
+        let (text, code) = (usize::from(head.text), usize::from(head.code));
+        if text > TEXT_BYTES || code > CODE_BYTES {
+            return Err(over);
+        }
+        let text = core::str::from_utf8(reader.bytes(text)?)
+            .map_err(|_| Error::at(Status::BadRecord, reader.offset()))?;
+        let mut formula = Formula {
+            model: binding.digest,
+            text,
+            ..Formula::default()
+        };
+        let mut ranges: Vec<Range, INPUTS> = Vec::new();
+        for _ in 0..head.inputs {
+            let here = reader.offset();
+            let named: Named<'a> = reader.record()?;
+            let found = find(named, binding).and_then(|input| Some((input, range(spec, input)?)));
+            let (input, range) = found.ok_or(Error::at(Status::FormulaInput, here))?;
+            formula.inputs.push(input).map_err(|_| over)?;
+            ranges.push(range).map_err(|_| over)?;
+        }
+        for _ in 0..head.weights {
+            let here = Error::at(Status::BadNumber, reader.offset());
+            let weight: Weight<'a> = reader.record()?;
+            let bounds = Range::new(weight.least, weight.most).ok_or(here)?;
+            if !(weight.value >= bounds.low && weight.value <= bounds.high)
+                || formula.weight(weight.name).is_some()
+            {
+                return Err(here);
+            }
+            formula.weights.push(weight).map_err(|_| over)?;
+        }
+        for _ in 0..head.terms {
+            let here = Error::at(Status::Inconsistent, reader.offset());
+            let term: Term = reader.record()?;
+            text.get(usize::from(term.start)..usize::from(term.end))
+                .ok_or(here)?;
+            formula.terms.push(term).map_err(|_| over)?;
+        }
+        let at = reader.offset();
+        formula.code = reader.bytes(code)?;
+        reader.finish()?;
+        formula
+            .check(&ranges)
+            .map_err(|(status, offset)| Error::at(status, at + offset))?;
+        Ok(formula)
+    }
+
+    /// Walks the program with bounds instead of values. What is wrong, and at which byte of the code.
+    fn check(&self, inputs: &[Range]) -> Result<Range, (Status, usize)> {
+        let mut stack = [Range::UNIT; DEPTH];
+        let (mut len, mut cost, mut terms) = (0usize, 0, 0);
+        let mut fused: Option<Range> = None;
+        let mut rest = self.code;
+        while !rest.is_empty() {
+            let at = self.code.len() - rest.len();
+            let malformed = (Status::FormulaCode, at);
+            let unbounded = (Status::FormulaRange, at);
+            let (instruction, after) = Code::next(rest).ok_or(malformed)?;
+            rest = after;
+            let value = match instruction {
+                Code::Constant(x) => Range::new(x, x).ok_or(unbounded)?,
+                Code::Input(i) => *inputs.get(usize::from(i)).ok_or(malformed)?,
+                Code::Weight(i) => {
+                    let weight = self.weights.get(usize::from(i)).ok_or(malformed)?;
+                    Range::new(weight.least, weight.most).ok_or(unbounded)?
+                }
+                Code::Op(op) => {
+                    len = len.checked_sub(op.arity()).ok_or(malformed)?;
+                    let operand = |i: usize| match i < op.arity() {
+                        true => stack.get(len + i).copied().unwrap_or(Range::UNIT),
+                        false => Range::UNIT,
+                    };
+                    cost += op.cost();
+                    Range::of(op, [operand(0), operand(1), operand(2)]).ok_or(unbounded)?
+                }
+                Code::End => {
+                    let (1, Some(term)) = (len, stack.first().copied()) else {
+                        return Err(malformed);
+                    };
+                    let sum = match fused {
+                        Some(sum) => Range::of(Op::Add, [sum, term, Range::UNIT]),
+                        None => Some(term),
+                    };
+                    fused = Some(sum.ok_or(unbounded)?);
+                    (len, terms, cost) = (0, terms + 1, cost + 1);
+                    continue;
+                }
+            };
+            cost += 1;
+            *stack.get_mut(len).ok_or(malformed)? = value;
+            len += 1;
+        }
+        let end = self.code.len();
+        if len != 0 || terms != self.terms.len() {
+            return Err((Status::FormulaCode, end));
+        }
+        if cost > COST {
+            return Err((Status::FormulaCost, end));
+        }
+        fused.ok_or((Status::FormulaCode, end))
+    }
+
+    /// The text it was made of.
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// Inputs, in the order of their indexes.
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// Weights, in the order of a request's.
+    pub fn weights(&self) -> &[Weight<'a>] {
+        &self.weights
+    }
+
+    /// The weight called `name`.
+    pub fn weight(&self, name: &str) -> Option<usize> {
+        self.weights.iter().position(|w| w.name == name)
+    }
+
+    /// Text of each addend of the fused score.
+    pub fn terms(&self) -> impl Iterator<Item = &'a str> + '_ {
+        let text = |t: &Term| self.text.get(usize::from(t.start)..usize::from(t.end));
+        self.terms.iter().map(move |t| text(t).unwrap_or_default())
+    }
+
+    /// Digest of the model that it is bound to.
+    pub fn model(&self) -> u64 {
+        self.model
+    }
+
+    /// Bytes of its programs.
+    pub fn code(&self) -> &'a [u8] {
+        self.code
+    }
+
+    /// What a candidate costs, in additions.
+    pub fn cost(&self) -> u32 {
+        let (mut cost, mut rest) = (0, self.code);
+        while let Some((instruction, after)) = Code::next(rest) {
+            rest = after;
+            cost += 1;
+            if let Code::Op(op) = instruction {
+                cost += op.cost();
+            }
+        }
+        cost
+    }
+
+    /// Scores among its inputs: each needs a column of a request's length.
+    pub(crate) fn scores(&self) -> impl Iterator<Item = (u8, bool, Form)> + '_ {
+        self.inputs.iter().filter_map(|input| match *input {
+            Input::Score { task, entire, form } => Some((task, entire, form)),
+            Input::Feature(_) => None,
+        })
+    }
+
+    /// Tasks that it reads, and those that they are given.
+    pub(crate) fn tasks(&self, spec: &Spec<'_>) -> TaskSet {
+        let mut tasks: TaskSet = 0;
+        for (task, entire, _) in self.scores() {
+            let mut at = Some(task);
+            while let Some(task) = at {
+                tasks |= 1 << task;
+                let given = spec.tasks.get(usize::from(task)).and_then(|t| t.given);
+                at = if entire { given } else { None };
+            }
+        }
+        tasks
+    }
+
+    /// Whether `weights` are as many as its own and within their bounds; those of a request.
+    ///
+    /// # Errors
+    /// [`Status::UnknownTask`], [`Status::BadWeight`].
+    pub fn check_weights(&self, weights: Option<&[f32]>) -> Result<()> {
+        let Some(weights) = weights else {
+            return Ok(());
+        };
+        if weights.len() != self.weights.len() {
+            return Err(Error::new(Status::UnknownTask));
+        }
+        let within = |(w, own): (&f32, &Weight<'_>)| *w >= own.least && *w <= own.most;
+        match weights.iter().zip(&self.weights).all(within) {
+            true => Ok(()),
+            false => Err(Error::new(Status::BadWeight)),
+        }
+    }
+
+    /// Writes weights to try on one user: each is its own (or that of `weights`) times e^(sigma z), within its bounds, where z
+    /// is standard normal and depends on `seed` (the user), `salt` (the experiment) and the weight's name alone. Log them with
+    /// the order that they made: it is they that the log tells about.
+    ///
+    /// # Errors
+    /// [`Status::BufferTooSmall`] unless `out` has one value a weight; those of [`check_weights`](Self::check_weights);
+    /// [`Status::BadWeight`] for a sigma outside [0, 4].
+    pub fn perturb(
+        &self,
+        weights: Option<&[f32]>,
+        (seed, salt): (u64, u64),
+        sigma: f32,
+        out: &mut [f32],
+    ) -> Result<()> {
+        self.check_weights(weights)?;
+        if out.len() != self.weights.len() {
+            return Err(Error::at(Status::BufferTooSmall, self.weights.len()));
+        }
+        if !(0.0..=4.0).contains(&sigma) {
+            return Err(Error::new(Status::BadWeight));
+        }
+        for (i, (to, own)) in out.iter_mut().zip(&self.weights).enumerate() {
+            let value = weights.and_then(|w| w.get(i)).copied();
+            let factor = crate::math::exp(sigma * normal(own.name, seed, salt));
+            let changed = settle(value.unwrap_or(own.value) * factor);
+            *to = crate::math::clamp(changed, own.least, own.most);
+        }
+        Ok(())
+    }
+}
+
+/// A standard normal number of a name, a user and an experiment: twelve uniform ones, less their mean (Irwin and Hall); within
+/// [-6, 6], exact sums.
+fn normal(name: &str, seed: u64, salt: u64) -> f32 {
+    let mut sum = 0i64;
+    let mut key = [0; 24];
+    for (i, part) in [xxh3_64(name.as_bytes()), seed, salt].iter().enumerate() {
+        if let Some(to) = key.get_mut(i * 8..i * 8 + 8) {
+            to.copy_from_slice(&part.to_le_bytes());
+        }
+    }
+    let mut bits = xxh3_64(&key);
+    for _ in 0..3 {
+        // Four numbers of 16 bits from each hash.
+        for shift in [0, 16, 32, 48] {
+            sum += 2 * (bits >> shift & 0xFFFF) as i64 + 1;
+        }
+        bits = xxh3_64(&bits.to_le_bytes());
+    }
+    // Each is uniform on (0, 2^17), so all of them are 12 x 2^16 on average.
+    (sum - (12 << 16)) as f32 / (1u32 << 17) as f32
+}
+
+/// The place of an input; `None` for a task, number feature or table of quantiles that the model does not have.
+fn find(named: Named<'_>, binding: Binding<'_, '_>) -> Option<Input> {
+    let spec = binding.spec;
+    Some(match named {
+        Named::Score { task, entire, form } => {
+            let task = u8::try_from(spec.task(task)?).ok()?;
+            // Of a task that is given nothing both are the same.
+            let entire = entire && spec.tasks.get(usize::from(task))?.given.is_some();
+            if form == Form::Quantile {
+                quantiles(binding.quantiles, task, entire)?;
+            }
+            Input::Score { task, entire, form }
+        }
+        Named::Feature { feature } => {
+            let index = spec.feature(feature)?;
+            match spec.features.get(index)?.encoding {
+                Encoding::Number { .. } => Input::Feature(u8::try_from(index).ok()?),
+                _ => return None,
+            }
+        }
+    })
+}
+
+/// The table of a score's quantiles.
+pub(crate) fn quantiles<'m, 'a>(
+    tables: &'m [Quantiles<'a>],
+    task: u8,
+    entire: bool,
+) -> Option<&'m Quantiles<'a>> {
+    tables.iter().find(|q| q.task == task && q.entire == entire)
+}
+
+/// Bounds of an input.
+pub(crate) fn range(spec: &Spec<'_>, input: Input) -> Option<Range> {
+    match input {
+        Input::Feature(_) => Range::new(-FEATURE_MOST, FEATURE_MOST),
+        Input::Score {
+            form: Form::Rank | Form::Quantile,
+            ..
+        } => Some(Range::UNIT),
+        Input::Score { task, .. } => {
+            let task = spec.tasks.get(usize::from(task))?;
+            match task.kind {
+                TaskKind::Binary => Some(Range::UNIT),
+                // The greatest logit of a duration is 20.
+                TaskKind::Duration => Range::new(0.0, crate::math::exp(20.0) * task.score_scale),
+            }
+        }
+    }
+}
+
+/// Whether a feature has one value a request.
+pub(crate) fn is_of_user(spec: &Spec<'_>, feature: u8) -> bool {
+    let feature = spec.features.get(usize::from(feature));
+    feature.is_some_and(|f| f.side == Side::User)
+}
