@@ -1,6 +1,6 @@
 //! Writes a small random model, or the one of the size that apps ship, and requests for it, the same on every machine:
 //! `golden MODEL.pkr REQUESTS.req COUNT [SEED|reference]`. After the first half of the requests, all of them small, come
-//! those of 1 to 500 candidates and with options.
+//! those of 1 to 500 candidates and with options. From seed 100 on a model has a formula in place of terms.
 
 use std::process::ExitCode;
 
@@ -16,7 +16,10 @@ fn main() -> ExitCode {
     let count: u64 = count.parse().unwrap_or(1);
     let model = match seed.first().map(String::as_str) {
         Some("reference") => golden::reference(),
-        seed => golden::model(seed.and_then(|s| s.parse().ok()).unwrap_or(1)),
+        seed => match seed.and_then(|s| s.parse().ok()).unwrap_or(1) {
+            seed @ 100.. => golden::with_formula(&golden::model(seed - 100), seed),
+            seed => golden::model(seed),
+        },
     };
     let requests: Vec<_> = (0..count)
         .map(|i| match i.checked_sub(count / 2) {

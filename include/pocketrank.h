@@ -189,6 +189,12 @@
 #define PKR_KEY_NUMBER 2
 
 /**
+ * A formula that was opened for a model, in memory of the caller. Immutable: any number of threads may use it. It borrows the
+ * bytes it was opened from: they must stay where they are, unchanged, until it is closed. A copy answers PKR_ERR_STALE.
+ */
+typedef struct pkr_formula pkr_formula;
+
+/**
  * An open model, in memory of the caller. Immutable: any number of threads may use it, each with its own
  * pkr_scratch. It borrows the bytes it was opened from: they must stay where they are, unchanged, until it is closed
  * and no call on it runs. It must not be moved or copied: a copy answers PKR_ERR_STALE.
@@ -288,7 +294,7 @@ typedef struct {
    */
   uint32_t num_tasks;
   /**
-   * Terms of the fusion, and so weights of a request.
+   * Terms of the fusion: weights of a request, unless the file has a formula, which has weights of its own.
    */
   uint32_t num_terms;
   /**
@@ -563,11 +569,11 @@ typedef struct {
    */
   size_t state_bytes;
   /**
-   * Weights of the fusion's terms; NULL: those of the file.
+   * Weights of the fusion's terms, or of its formula; NULL: those of the file.
    */
   const float *weights;
   /**
-   * Terms of the model, or 0 with NULL.
+   * Terms of the model, or weights of its formula; 0 with NULL.
    */
   size_t num_weights;
   /**
@@ -595,6 +601,20 @@ typedef struct {
    * `num_candidates`, or 0 with NULL.
    */
   size_t num_item_slots;
+  /**
+   * A formula that takes the place of the file's fusion; NULL: none. Needs a library with formulas.
+   */
+  const pkr_formula *formula;
+  /**
+   * Features to leave out, by index: as if their columns were missing, and, for those made of the user's past, as for a user
+   * without one. The difference is what they do to an order. NULL: none. Not together with item sums. Needs a library with
+   * formulas.
+   */
+  const uint32_t *without;
+  /**
+   * How many.
+   */
+  size_t num_without;
 } pkr_request;
 
 /**
@@ -649,6 +669,16 @@ typedef struct {
    * Lists longer than their feature's `max_len`, whose later ids were dropped.
    */
   uint32_t cut_lists;
+  /**
+   * Why: values of the fusion's terms, `[num_candidates, num_terms]` row by row. A fused score is their sum, added in their
+   * order. Those of candidates not scored are 0. NULL: not wanted.
+   */
+  float *terms;
+  /**
+   * 0, or at least `num_candidates * num_terms`; as many are written. `num_terms` of `pkr_model_info`, or of the request's
+   * formula.
+   */
+  size_t terms_len;
 } pkr_result;
 
 /**
@@ -718,6 +748,66 @@ typedef struct {
    */
   size_t num_keys;
 } pkr_event;
+
+/**
+ * A formula.
+ */
+typedef struct {
+  /**
+   * sizeof(pkr_formula_information).
+   */
+  uint32_t struct_size;
+  /**
+   * Named weights, and so weights of a request.
+   */
+  uint32_t num_weights;
+  /**
+   * Addends of the fused score.
+   */
+  uint32_t num_terms;
+  /**
+   * What a candidate costs, in additions; at most 1,024.
+   */
+  uint32_t cost;
+  /**
+   * The text that it was made of; not NUL-terminated.
+   */
+  const char *text;
+  /**
+   * Bytes of it.
+   */
+  size_t text_bytes;
+} pkr_formula_information;
+
+/**
+ * A named weight of a formula.
+ */
+typedef struct {
+  /**
+   * sizeof(pkr_weight_information).
+   */
+  uint32_t struct_size;
+  /**
+   * Its value unless a request has another.
+   */
+  float value;
+  /**
+   * Least value of a request.
+   */
+  float least;
+  /**
+   * Greatest value of a request.
+   */
+  float most;
+  /**
+   * Name; not NUL-terminated.
+   */
+  const char *name;
+  /**
+   * Bytes of it.
+   */
+  size_t name_bytes;
+} pkr_weight_information;
 
 /**
  * Done.
@@ -953,6 +1043,36 @@ typedef struct {
  * An event's time is before the state's last event by more than a clock can be wrong, or not representable.
  */
 #define PKR_ERR_BAD_TIME 604
+
+/**
+ * A formula names a task or number feature that the model does not have, or a quantile of which it has no table.
+ */
+#define PKR_ERR_FORMULA_INPUT 701
+
+/**
+ * A formula's program is malformed.
+ */
+#define PKR_ERR_FORMULA_CODE 702
+
+/**
+ * A formula's program costs more than it may.
+ */
+#define PKR_ERR_FORMULA_COST 703
+
+/**
+ * A formula's program may divide by 0, or make a NaN or a value over 2^100, for some request.
+ */
+#define PKR_ERR_FORMULA_RANGE 704
+
+/**
+ * A formula was opened for another model.
+ */
+#define PKR_ERR_FORMULA_MODEL 705
+
+/**
+ * A formula needs more than scores, and the call has nothing else.
+ */
+#define PKR_ERR_FORMULA_SCORES 706
 
 #ifdef __cplusplus
 extern "C" {
@@ -1297,21 +1417,23 @@ pkr_status pkr_score(const pkr_model *model,
                      pkr_error_detail *detail);
 
 /**
- * Fuses and orders candidates by their scores, `scores[num_candidates * num_tasks]` row by row, as `pkr_score` wrote them:
- * `order` and `fused` of `result` are those that `pkr_rank` gives; its `scores` must be NULL. `weights` as in `pkr_request`.
+ * Fuses and orders the candidates of `request` by their scores, `scores[num_scores]` = `[num_candidates, num_tasks]` row by
+ * row, as `pkr_score` wrote them: `order`, `fused` and `terms` of `result` are those that `pkr_rank` gives; its `scores` must be
+ * NULL. The request's columns are read only if a formula reads features; its `only` and item sums do not matter here.
  *
- * Threads: any, one scratch each. Lifetimes: nothing is kept. Cost: that of sorting. `detail` may be NULL.
- * Errors: PKR_ERR_CANDIDATE_COUNT; PKR_ERR_NOT_FINITE with the candidate; PKR_ERR_UNKNOWN_TASK, PKR_ERR_BAD_WEIGHT; 1xx.
+ * Threads: any, one scratch each. Lifetimes: nothing is kept. Cost: that of checking the request and of sorting. `detail` may
+ * be NULL.
+ * Errors: those of `pkr_rank`; PKR_ERR_CANDIDATE_COUNT for another number of scores; PKR_ERR_NOT_FINITE with the candidate;
+ * PKR_ERR_FORMULA_SCORES for a formula that reads scores before calibration.
  *
  * The caller promises:
  * As `pkr_rank`.
  */
 pkr_status pkr_order(const pkr_model *model,
                      pkr_scratch *scratch,
+                     const pkr_request *request,
                      const float *scores,
-                     uint32_t num_candidates,
-                     const float *weights,
-                     size_t num_weights,
+                     size_t num_scores,
                      pkr_result *result,
                      pkr_error_detail *detail);
 
@@ -1414,6 +1536,148 @@ pkr_status pkr_session_state(pkr_session *session,
  * `session` is NULL, misaligned, or leads to memory that `pkr_session_begin` was given, not freed since.
  */
 pkr_status pkr_session_close(pkr_session *session);
+
+/**
+ * Bytes of memory that `pkr_formula_open` needs, the same for every formula of one version of the library.
+ *
+ * Threads: any. Cost: none.
+ */
+size_t pkr_formula_bytes(void);
+
+/**
+ * Checks a formula that was shipped apart from its model and opens it in place, for `model` alone: with another one requests
+ * answer PKR_ERR_FORMULA_MODEL. It takes the place of the model's fusion in requests that name it.
+ *
+ * `bytes[len]` may lie at any address. `memory[memory_bytes]` must be aligned to PKR_MEMORY_ALIGNMENT and as large as
+ * `pkr_formula_bytes` says. `detail` may be NULL. On success `*out` is the handle; otherwise it is as before.
+ *
+ * Threads: any; the handle may then be shared. Lifetimes: `bytes` and `memory` are borrowed until `pkr_formula_close`; the
+ * model is not. Cost: linear in `len`, which is at most some kilobytes.
+ * Errors: 1xx; 2xx and 3xx for the bytes, with the offset in `detail`; PKR_ERR_FORMULA_INPUT for a task or feature that the
+ * model does not have; PKR_ERR_FORMULA_CODE, PKR_ERR_FORMULA_COST, PKR_ERR_FORMULA_RANGE for a program that may not run.
+ *
+ * The caller promises:
+ * Every pointer that is neither NULL nor misaligned leads to live memory of the stated size, and nobody writes to
+ * `bytes` or uses `memory` until the formula is closed.
+ */
+pkr_status pkr_formula_open(const pkr_model *model,
+                            const uint8_t *bytes,
+                            size_t len,
+                            uint8_t *memory,
+                            size_t memory_bytes,
+                            pkr_formula **out,
+                            pkr_error_detail *detail);
+
+/**
+ * Closes a formula. Its memory and bytes are the caller's again.
+ *
+ * Threads: no other call with this formula may run or follow. Cost: none.
+ * Errors: PKR_ERR_STALE if it was closed before or is a copy; PKR_ERR_NULL_POINTER, PKR_ERR_MISALIGNED.
+ *
+ * The caller promises:
+ * `formula` is NULL, misaligned, or leads to memory that `pkr_formula_open` was given, not freed since.
+ */
+pkr_status pkr_formula_close(pkr_formula *formula);
+
+/**
+ * Describes `formula`, or with NULL that of the model's file.
+ *
+ * Threads: any. Lifetimes: the text lives until the formula, or the model, is closed. Cost: linear in its program.
+ * Errors: PKR_ERR_UNKNOWN_TASK for a model that has no formula; 1xx.
+ *
+ * The caller promises:
+ * Every pointer is NULL, misaligned, or leads to live memory of its type.
+ */
+pkr_status pkr_formula_info(const pkr_model *model,
+                            const pkr_formula *formula,
+                            pkr_formula_information *out);
+
+/**
+ * Describes weight `index`, 0 to `num_weights - 1`, of `formula`, or with NULL of that of the model's file: the meaning of a
+ * request's `weights[index]`.
+ *
+ * Threads: any. Lifetimes: the name lives until the formula, or the model, is closed. Cost: none.
+ * Errors: PKR_ERR_UNKNOWN_TASK; 1xx.
+ *
+ * The caller promises:
+ * Every pointer is NULL, misaligned, or leads to live memory of its type.
+ */
+pkr_status pkr_weight_info(const pkr_model *model,
+                           const pkr_formula *formula,
+                           uint32_t index,
+                           pkr_weight_information *out);
+
+/**
+ * Index of the weight called `name[name_bytes]` of `formula`, or with NULL of that of the model's file.
+ *
+ * Threads: any. Cost: linear in the weights. Errors: PKR_ERR_UNKNOWN_TASK; 1xx.
+ *
+ * The caller promises:
+ * Every pointer is NULL, misaligned, or leads to live memory of the stated size.
+ */
+pkr_status pkr_weight_index(const pkr_model *model,
+                            const pkr_formula *formula,
+                            const uint8_t *name,
+                            size_t name_bytes,
+                            uint32_t *out);
+
+/**
+ * Text of term `index`, 0 to `num_terms - 1`, of `formula`, or with NULL of that of the model's file: what `terms` of a
+ * result is about. Not NUL-terminated.
+ *
+ * Threads: any. Lifetimes: the text lives until the formula, or the model, is closed. Cost: linear in the terms.
+ * Errors: PKR_ERR_UNKNOWN_TASK; 1xx.
+ *
+ * The caller promises:
+ * Every pointer is NULL, misaligned, or leads to live memory of its type.
+ */
+pkr_status pkr_term_text(const pkr_model *model,
+                         const pkr_formula *formula,
+                         uint32_t index,
+                         const char **text,
+                         size_t *text_bytes);
+
+/**
+ * Why: shares of the experts in every task's mixture for one candidate of `request`, `out[num_tasks * num_experts]` row by row;
+ * each row adds up to 1. Together with the `terms` of a result and with requests that leave features out this tells how an
+ * order came about.
+ *
+ * Threads: any, one scratch each. Cost: that of a request with one candidate. `detail` may be NULL.
+ * Errors: those of `pkr_rank`; PKR_ERR_CANDIDATE_COUNT for a candidate that the request does not have;
+ * PKR_ERR_BUFFER_TOO_SMALL unless `out_len` is `num_tasks * num_experts`, which `detail` then tells.
+ *
+ * The caller promises:
+ * As `pkr_rank`.
+ */
+pkr_status pkr_gates(const pkr_model *model,
+                     pkr_scratch *scratch,
+                     const pkr_request *request,
+                     uint32_t candidate,
+                     float *out,
+                     size_t out_len,
+                     pkr_error_detail *detail);
+
+/**
+ * Writes weights to try on one user, for tuning online: each weight of `formula` (with NULL, of that of the model's file), or
+ * of `weights[num_weights]`, times e^(sigma z), within its bounds, where z is standard normal and depends on `seed` (the user),
+ * `salt` (the experiment) and the weight's name alone. Pass them as a request's weights, and log them with what was shown.
+ *
+ * Threads: any. Cost: none. `weights` may be NULL.
+ * Errors: PKR_ERR_UNKNOWN_TASK for another number of weights; PKR_ERR_BAD_WEIGHT for one out of its bounds, and for a sigma
+ * outside [0, 4]; PKR_ERR_BUFFER_TOO_SMALL unless `out_len` is the number of weights; 1xx.
+ *
+ * The caller promises:
+ * Every pointer is NULL, misaligned, or leads to live memory of the stated size.
+ */
+pkr_status pkr_weights_perturb(const pkr_model *model,
+                               const pkr_formula *formula,
+                               const float *weights,
+                               size_t num_weights,
+                               uint64_t seed,
+                               uint64_t salt,
+                               float sigma,
+                               float *out,
+                               size_t out_len);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -12,6 +12,8 @@
 mod block;
 mod dense;
 #[cfg(feature = "formula")]
+mod explain;
+#[cfg(feature = "formula")]
 mod formula;
 mod fuser;
 mod inputs;

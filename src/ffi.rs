@@ -12,6 +12,8 @@
 //! `include/pocketrank.h` is generated from this module by cbindgen and kept in step by a test.
 
 mod formula;
+#[cfg(feature = "formula")]
+mod fusion;
 mod info;
 mod model;
 mod pointer;
@@ -22,7 +24,9 @@ mod session;
 mod state;
 mod status;
 
-pub use formula::*;
+pub use formula::pkr_formula;
+#[cfg(feature = "formula")]
+pub use fusion::*;
 pub use info::*;
 pub use model::*;
 pub use rank::*;

@@ -10,6 +10,7 @@ pub mod dataset;
 pub mod description;
 pub mod error;
 pub mod evaluate;
+pub mod explain;
 pub mod export;
 pub mod expression;
 pub mod files;

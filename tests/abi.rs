@@ -8,6 +8,9 @@
     unsafe_code
 )]
 
+#[cfg(feature = "formula")]
+#[path = "abi/formula.rs"]
+mod formula;
 #[path = "abi/misuse.rs"]
 mod misuse;
 #[cfg(feature = "session")]
@@ -295,8 +298,9 @@ fn layout_is_what_the_header_promises() {
     assert_eq!(size_of::<pkr_requirements>(), 8 + P);
     assert_eq!(size_of::<pkr_open_options>(), 8);
     assert_eq!(size_of::<pkr_column>(), 8 + 8 * P);
-    assert_eq!(size_of::<pkr_request>(), 24 + 12 * P);
-    assert_eq!(size_of::<pkr_result>(), 24 + 6 * P);
+    // 15 pointers, and up to the alignment of a time.
+    assert_eq!(size_of::<pkr_request>(), 32 + 14 * P);
+    assert_eq!(size_of::<pkr_result>(), 24 + 8 * P);
     assert_eq!(size_of::<pkr_key>(), 24 + 2 * P);
     assert_eq!(size_of::<pkr_event>(), 24 + 2 * P);
     assert_eq!(size_of::<pkr_feature_information>(), 40 + 2 * P);
@@ -307,7 +311,10 @@ fn layout_is_what_the_header_promises() {
     assert_eq!(offset_of!(pkr_request, time), 16);
     assert_eq!(offset_of!(pkr_request, num_weights), 24 + 5 * P);
     assert_eq!(offset_of!(pkr_request, num_item_slots), 24 + 11 * P);
+    assert_eq!(offset_of!(pkr_request, formula), 24 + 12 * P);
+    assert_eq!(offset_of!(pkr_request, num_without), 24 + 14 * P);
     assert_eq!(offset_of!(pkr_result, cut_lists), 20 + 6 * P);
+    assert_eq!(offset_of!(pkr_result, terms_len), 24 + 7 * P);
     assert_eq!(offset_of!(pkr_model_information, digest), 24);
     assert_eq!(offset_of!(pkr_model_information, isa), 32 + 3 * P);
     assert_eq!(

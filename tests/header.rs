@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCES: [&str; 7] = [
-    "status", "model", "info", "scratch", "rank", "state", "session",
+const SOURCES: [&str; 9] = [
+    "status", "model", "info", "scratch", "formula", "rank", "state", "session", "fusion",
 ];
 const FLAGS: [&str; 6] = [
     "-Wall",

@@ -2,6 +2,8 @@
 #![cfg(feature = "train")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "numerics/explain.rs"]
+mod explain;
 #[path = "numerics/formula.rs"]
 mod formula;
 #[path = "numerics/live.rs"]
@@ -494,8 +496,12 @@ fn only_the_buffers_given_are_touched() {
             ends(order.len()).all(|i| order[i] == 99)
                 && ends(scores.len()).all(|i| scores[i] == 9.25)
         );
-        // One element less is refused.
-        let (mut floats, mut bytes) = (vec![0.0; need.floats - 1], vec![0; need.bytes]);
+        // One element less is refused, beyond those for columns of a formula, which this request does not have.
+        let columns_of_a_formula = (tasks + 2) * 13;
+        let (mut floats, mut bytes) = (
+            vec![0.0; need.floats - columns_of_a_formula - 1],
+            vec![0; need.bytes],
+        );
         let mut scratch = Scratch {
             floats: &mut floats,
             bytes: &mut bytes,

@@ -68,7 +68,9 @@ static pkr_status rank_by_two(const pkr_model *model, pkr_scratch *const scratch
       result.order_len = n;
       result.fused = fused;
       result.fused_len = n;
-      status = pkr_order(model, scratches[0], scores, n, request->weights, request->num_weights, &result, NULL);
+      status = pkr_order(model, scratches[0], request, scores, n * num_tasks, &result, NULL);
+      /* A formula that reads scores before calibration is for one call. */
+      if (status == PKR_ERR_FORMULA_SCORES) status = pkr_rank(model, scratches[0], request, &result, NULL);
     }
   }
   free(all);

@@ -23,6 +23,8 @@ pub(super) trait See {
     fn affine(&mut self, isa: Isa, layer: &Affine<'_>, names: &[Layer], out: &mut [f32]);
     /// The sum of a head for row `row` of the block.
     fn head(&mut self, task: usize, row: usize, acc: i32);
+    /// The weights of a task's experts for row `row` of the block, 2^15 in all.
+    fn gate(&mut self, _task: usize, _row: usize, _weights: &[u16]) {}
     /// What has just been done.
     fn done(&mut self, _: Stage) {}
 }
@@ -353,6 +355,7 @@ impl Model<'_> {
         let stride = BLOCK * s.mixture;
         for (r, weights) in weights.iter().enumerate().take(rows) {
             let weights = weights.get(..s.experts).unwrap_or_default();
+            see.gate(task, r, weights);
             let experts = b.experts.get(r * s.mixture..).unwrap_or_default();
             kernels::mix(
                 self.isa,

@@ -106,6 +106,7 @@ impl Fuser<'_, '_, '_> {
     }
 
     /// Whether a formula reads what scores do not tell.
+    #[cfg(feature = "session")]
     pub fn reads_raw_scores(&self) -> bool {
         self.formula
             .is_some_and(|f| f.scores().any(|(_, _, form)| form == Form::Raw))

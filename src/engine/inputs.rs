@@ -8,6 +8,8 @@ use crate::error::{Error, Status};
 use crate::features::{self, Pool};
 #[cfg(feature = "formula")]
 use crate::fusion::formula::Formula;
+#[cfg(feature = "formula")]
+use crate::spec::limits;
 use crate::spec::{Encoding, Feature, IdType, Lookup, Side, Source};
 
 mod check;
@@ -21,7 +23,13 @@ pub(super) use kept::Kept;
 pub(super) struct Inputs<'r, 'm, 'a> {
     pub model: &'m Model<'a>,
     pub request: &'r Request<'r>,
+    /// A bit for each feature that is left out.
+    #[cfg(feature = "formula")]
+    without: u128,
 }
+
+#[cfg(feature = "formula")]
+const _: () = assert!(limits::FEATURES <= u128::BITS as usize);
 
 /// What filling met.
 #[derive(Default)]
@@ -55,6 +63,25 @@ enum Id {
 impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
     pub fn strict(&self) -> bool {
         self.request.strict
+    }
+
+    /// A feature's column; `None` if the app has not sent it, or if the feature is left out.
+    fn column(&self, i: usize) -> Option<&'r Column<'r>> {
+        self.request.columns.get(i).filter(|_| !self.is_left_out(i))
+    }
+
+    /// The state that a feature sees.
+    fn state(&self, i: usize) -> Option<&'r [u8]> {
+        self.request.state.filter(|_| !self.is_left_out(i))
+    }
+
+    #[cfg(feature = "formula")]
+    fn is_left_out(&self, i: usize) -> bool {
+        self.without >> i & 1 != 0
+    }
+    #[cfg(not(feature = "formula"))]
+    fn is_left_out(&self, _: usize) -> bool {
+        false
     }
 
     /// The formula that fuses scores; `None` if terms do.
@@ -142,9 +169,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
                 let mut pool = Pool::new(pooling, divisor);
                 let most = usize::from(max_len);
                 if let Source::LastIds { .. } = feature.source {
-                    for key in
-                        features::last_ids(&self.model.spec, self.request.state, i).take(most)
-                    {
+                    for key in features::last_ids(&self.model.spec, self.state(i), i).take(most) {
                         let (row, _) = self.model.lookup(table, Some(key), 0);
                         pool.add(self.model.table_row(table, row, group), None);
                     }
@@ -157,7 +182,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             Encoding::Row { .. } | Encoding::Number { .. } => {}
             Encoding::Vector { dim, grid } => {
                 let dim = usize::from(dim);
-                match self.request.columns.get(i) {
+                match self.column(i) {
                     Some(Column::Bytes(bytes)) => {
                         let bytes = bytes.get(index * dim..(index + 1) * dim);
                         features::copy(bytes.unwrap_or_default(), to);
@@ -182,6 +207,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         tally: &mut Tally,
     ) -> u32 {
         let id = match f.source {
+            Source::Cross { .. } if self.is_left_out(i) => Id::Missing,
             Source::Cross { left, right } => {
                 match (self.part_key(left, index), self.part_key(right, index)) {
                     (Some(left), Some(right)) => Id::Key(features::hash_cross(left, right)),
@@ -241,7 +267,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         pool: &mut Pool,
         tally: &mut Tally,
     ) {
-        let Some(column) = self.request.columns.get(i) else {
+        let Some(column) = self.column(i) else {
             return tally.count(Status::MissingValue, i, index);
         };
         let (count, lists) = match *column {
@@ -269,7 +295,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
 
     /// Id number `at` of an app column.
     fn id(&self, i: usize, table: u8, at: usize) -> Id {
-        match self.request.columns.get(i) {
+        match self.column(i) {
             Some(Column::Ids { ids, .. }) => match ids.get(at) {
                 None | Some(&Column::NO_ID) => Id::Missing,
                 Some(id) if self.id_type(table) == Some(IdType::Int) => {
@@ -347,6 +373,9 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             operation,
         } = feature.source
         {
+            if self.is_left_out(i) {
+                return f32::NAN;
+            }
             return operation.apply(self.raw_part(left, index), self.raw_part(right, index));
         }
         self.plain(i, feature, index)
@@ -367,12 +396,12 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             Source::KeyRate { key, .. } => self.key(key, index),
             _ => None,
         };
-        let Request { state, time, .. } = *self.request;
+        let (state, time) = (self.state(i), self.request.time);
         features::number(&self.model.spec, state, i, time, key).unwrap_or(f32::NAN)
     }
 
     fn column_number(&self, i: usize, index: usize) -> f32 {
-        match self.request.columns.get(i) {
+        match self.column(i) {
             Some(Column::Floats(x)) => x.get(index).copied().unwrap_or(f32::NAN),
             _ => f32::NAN,
         }

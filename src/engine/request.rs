@@ -77,6 +77,10 @@ pub struct Request<'r> {
     /// Candidates to score at most (a deadline that the app turns into a count); 0 is all. The rest keep their
     /// order behind the scored ones.
     pub max_candidates: usize,
+    /// Features that are left out, by index: as if the app had not sent their columns, and, for those made of the user's past,
+    /// as for a user without one. What they do to a score is then the difference. Not together with item sums.
+    #[cfg(feature = "formula")]
+    pub without: &'r [u32],
     /// Refuse missing, non-finite and unknown values instead of counting them.
     pub strict: bool,
     /// Candidates to score, by increasing index; `None` is all. Needs feature `session`.

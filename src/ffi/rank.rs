@@ -103,6 +103,12 @@ pub struct pkr_request {
     pub num_item_slots: usize,
     /// A formula that takes the place of the file's fusion; NULL: none. Needs a library with formulas.
     pub formula: *const pkr_formula,
+    /// Features to leave out, by index: as if their columns were missing, and, for those made of the user's past, as for a user
+    /// without one. The difference is what they do to an order. NULL: none. Not together with item sums. Needs a library with
+    /// formulas.
+    pub without: *const u32,
+    /// How many.
+    pub num_without: usize,
 }
 
 // SAFETY: repr(C), begins with struct_size, integers and raw pointers only.
@@ -306,6 +312,10 @@ pub(super) unsafe fn request_of<'r>(
         let formula = open_formula(inputs, asked.formula)?;
         #[cfg(not(feature = "formula"))]
         let () = formula;
+        #[cfg(not(feature = "formula"))]
+        if asked.num_without != 0 {
+            return Err(Error::new(Status::BadOption));
+        }
         Ok(Request {
             num_candidates,
             columns: columns(inputs, asked.columns, asked.num_columns, into)?,
@@ -314,6 +324,8 @@ pub(super) unsafe fn request_of<'r>(
             weights: optional(inputs, asked.weights, asked.num_weights)?,
             #[cfg(feature = "formula")]
             formula,
+            #[cfg(feature = "formula")]
+            without: optional(inputs, asked.without, asked.num_without)?.unwrap_or_default(),
             max_candidates: asked.max_candidates as usize,
             strict: asked.flags & PKR_STRICT != 0,
             only: optional(inputs, asked.only, asked.num_only)?,

@@ -268,7 +268,9 @@ impl<'a> Formula<'a> {
             let here = Error::at(Status::BadNumber, reader.offset());
             let weight: Weight<'a> = reader.record()?;
             let bounds = Range::new(weight.least, weight.most).ok_or(here)?;
-            if !(weight.value >= bounds.low && weight.value <= bounds.high)
+            let usual = |x: f32| x == 0.0 || x.is_normal();
+            if !(usual(weight.value) && usual(weight.least) && usual(weight.most))
+                || !(weight.value >= bounds.low && weight.value <= bounds.high)
                 || formula.weight(weight.name).is_some()
             {
                 return Err(here);

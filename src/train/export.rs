@@ -21,6 +21,7 @@ use std::path::Path;
 pub use budget::{Budget, TableBudget};
 pub use calibrate::retransformation;
 pub use compare::{Report, TaskReport};
+pub use fusion::quantiles;
 
 use crate::engine::{Model, OpenOptions, Output, Request, Scratch};
 use crate::format::File;

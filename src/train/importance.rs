@@ -79,7 +79,7 @@ pub fn measure(run: &Run, data: Option<&Path>, repeats: u32, seed: u64) -> Resul
 }
 
 /// Served features by group, in the order of their first.
-fn groups(d: &Description) -> Vec<(String, Vec<usize>)> {
+pub(crate) fn groups(d: &Description) -> Vec<(String, Vec<usize>)> {
     let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
     let served = d.toml.feature.iter().take(d.num_served_features());
     for (i, f) in served.enumerate() {

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::engine::{Column, Model};
 use crate::features::{self, Event, Key};
+use crate::fusion::formula::Formula;
 use crate::rerank;
 use crate::spec::{Encoding, Side, Source};
 use crate::train::description::{Description, IdKind};
@@ -65,6 +66,18 @@ impl<'m, 'a> FeedRanker<'m, 'a> {
     /// # Errors
     /// [`Kind::Description`] for another model's description, or a feature that the simulated feed does not have.
     pub fn new(d: &'m Description, model: &'m Model<'a>) -> Result<Self> {
+        Self::with(d, model, None)
+    }
+
+    /// The same, by a formula instead of the file's fusion.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn with(
+        d: &'m Description,
+        model: &'m Model<'a>,
+        formula: Option<&'m Formula<'m>>,
+    ) -> Result<Self> {
         replay::fits(d, model)?;
         let item = Item::new(0, 0, 0.0, 0.0, 60);
         let any = View {
@@ -92,7 +105,7 @@ impl<'m, 'a> FeedRanker<'m, 'a> {
         Ok(Self {
             d,
             model,
-            ranker: Ranker::new(model),
+            ranker: Ranker::with(model, formula),
             keys: features::key_features(model.spec()).collect(),
             state: vec![0; model.state_bytes()],
         })

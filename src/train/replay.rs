@@ -236,6 +236,18 @@ impl<'m, 'a> Ranker<'m, 'a> {
     /// # Errors
     /// Those of [`Model::rank`].
     pub fn rank(&mut self, request: &OwnedRequest) -> crate::error::Result<crate::engine::Summary> {
+        self.rank_without(request, &[])
+    }
+
+    /// Ranks a request as if it came without some features.
+    ///
+    /// # Errors
+    /// Those of [`Model::rank`].
+    pub fn rank_without(
+        &mut self,
+        request: &OwnedRequest,
+        without: &[u32],
+    ) -> crate::error::Result<crate::engine::Summary> {
         let n = request.num_candidates;
         self.order.resize(n, 0);
         self.fused.resize(n, 0.0);
@@ -257,9 +269,35 @@ impl<'m, 'a> Ranker<'m, 'a> {
         };
         let request = Request {
             formula: self.formula,
+            without,
             ..request.as_request(&columns)
         };
         self.model.rank(&request, &mut scratch, &mut output)
+    }
+}
+
+impl Ranker<'_, '_> {
+    /// Shares of the experts in every task's mixture for a candidate of a request, `[tasks, experts]`.
+    ///
+    /// # Errors
+    /// Those of [`Model::gates`].
+    pub fn gates(
+        &mut self,
+        request: &OwnedRequest,
+        candidate: usize,
+    ) -> crate::error::Result<Vec<f32>> {
+        let spec = self.model.spec();
+        let experts = usize::from(spec.network.num_experts);
+        let mut gates = vec![0.0; spec.tasks.len() * experts];
+        let columns = request.columns();
+        let mut scratch = Scratch {
+            floats: &mut self.floats,
+            bytes: &mut self.bytes,
+        };
+        let request = request.as_request(&columns);
+        self.model
+            .gates(&request, candidate, &mut scratch, &mut gates)?;
+        Ok(gates)
     }
 }
 
@@ -362,6 +400,8 @@ pub struct Ranked {
     pub terms: Vec<f32>,
     /// Line of the log of each candidate.
     pub lines: Vec<u64>,
+    /// The request.
+    pub request: OwnedRequest,
 }
 
 /// Ranks the request called `name` of a log, by `formula` if there is one; `file` as in [`measure`].
@@ -415,6 +455,7 @@ pub fn rank_one(
                 scores,
                 terms,
                 lines: raw.line[rows].to_vec(),
+                request: request.clone(),
             });
             Ok(())
         },

@@ -35,7 +35,7 @@ AT(pkr_column, num_list_offsets, 8 + 5 * P);
 AT(pkr_column, weights, 8 + 6 * P);
 AT(pkr_column, num_weights, 8 + 7 * P);
 
-SIZE(pkr_request, 24 + 12 * P);
+SIZE(pkr_request, 32 + 14 * P); /* up to the alignment of a time */
 AT(pkr_request, flags, 4);
 AT(pkr_request, num_candidates, 8);
 AT(pkr_request, max_candidates, 12);
@@ -52,8 +52,11 @@ AT(pkr_request, item_sums, 24 + 8 * P);
 AT(pkr_request, item_sums_bytes, 24 + 9 * P);
 AT(pkr_request, item_slots, 24 + 10 * P);
 AT(pkr_request, num_item_slots, 24 + 11 * P);
+AT(pkr_request, formula, 24 + 12 * P);
+AT(pkr_request, without, 24 + 13 * P);
+AT(pkr_request, num_without, 24 + 14 * P);
 
-SIZE(pkr_result, 24 + 6 * P);
+SIZE(pkr_result, 24 + 8 * P);
 AT(pkr_result, scored, 4);
 AT(pkr_result, order, 8);
 AT(pkr_result, order_len, 8 + P);
@@ -65,6 +68,8 @@ AT(pkr_result, missing, 8 + 6 * P);
 AT(pkr_result, not_finite, 12 + 6 * P);
 AT(pkr_result, unknown_ids, 16 + 6 * P);
 AT(pkr_result, cut_lists, 20 + 6 * P);
+AT(pkr_result, terms, 24 + 6 * P);
+AT(pkr_result, terms_len, 24 + 7 * P);
 
 SIZE(pkr_key, 24 + 2 * P);
 AT(pkr_key, feature, 4);

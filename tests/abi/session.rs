@@ -264,29 +264,32 @@ fn two_threads_share_a_request() {
     });
     let (mut order, mut fused) = ([7; N], [7.0; N]);
     let mut result = result(&mut order, &mut fused, &mut []);
-    let weights = case.values.weights;
-    let mut run = |scores: *const f32, n, weights: *const f32, num_weights| unsafe {
+    let request = case.values.request(&columns);
+    let mut run = |scores: *const f32, num_scores, num_weights| unsafe {
+        let request = pkr_request {
+            num_weights,
+            ..request
+        };
         pkr_order(
             case.opened.model,
             case.scratch,
+            &request,
             scores,
-            n,
-            weights,
-            num_weights,
+            num_scores,
             &mut result,
             null_mut(),
         )
     };
     let at = scores.as_ptr();
-    assert_eq!(run(at, 0, null(), 0), PKR_ERR_CANDIDATE_COUNT);
-    assert_eq!(run(at, N as u32 + 1, null(), 0), PKR_ERR_CANDIDATE_COUNT);
-    assert_eq!(run(null(), N as u32, null(), 0), PKR_ERR_NULL_POINTER);
-    assert_eq!(run(at, N as u32, weights.as_ptr(), 1), PKR_ERR_UNKNOWN_TASK);
+    assert_eq!(run(at, 0, 2), PKR_ERR_CANDIDATE_COUNT);
+    assert_eq!(run(at, 2 * N - 2, 2), PKR_ERR_CANDIDATE_COUNT);
+    assert_eq!(run(null(), 2 * N, 2), PKR_ERR_NULL_POINTER);
+    assert_eq!(run(at, 2 * N, 1), PKR_ERR_UNKNOWN_TASK);
     assert_eq!(
-        run([f32::NAN; 2 * N].as_ptr(), N as u32, null(), 0),
+        run([f32::NAN; 2 * N].as_ptr(), 2 * N, 2),
         PKR_ERR_NOT_FINITE
     );
-    assert_eq!(run(at, N as u32, weights.as_ptr(), 2), PKR_OK);
+    assert_eq!(run(at, 2 * N, 2), PKR_OK);
     assert_eq!((order.to_vec(), bits(&fused), bits(&scores)), case.plain);
 }
 

@@ -207,6 +207,9 @@ impl Values {
             item_sums_bytes: 0,
             item_slots: null(),
             num_item_slots: 0,
+            formula: null(),
+            without: null(),
+            num_without: 0,
         }
     }
 
@@ -279,6 +282,8 @@ pub fn result(order: &mut [u32], fused: &mut [f32], scores: &mut [f32]) -> pkr_r
         not_finite: 0,
         unknown_ids: 0,
         cut_lists: 0,
+        terms: null_mut(),
+        terms_len: 0,
     }
 }
 

@@ -19,7 +19,10 @@ fn scores(model: &Model<'_>, request: &OwnedRequest) -> Vec<f32> {
     let columns = request.columns();
     let mut scores = vec![0.0; request.num_candidates * model.spec().tasks.len()];
     with_scratch(model, request.num_candidates, |scratch| {
-        let request = request.as_request(&columns);
+        let request = Request {
+            weights: None,
+            ..request.as_request(&columns)
+        };
         model.score(&request, scratch, &mut scores).unwrap();
     });
     scores

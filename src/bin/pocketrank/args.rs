@@ -294,9 +294,13 @@ pub struct Rank {
     /// Candidates to print.
     #[arg(long, default_value_t = 10)]
     pub top: usize,
-    /// Print every task's score and every term of the fusion.
+    /// Print every task's score and every term of the fusion, and for the first candidate (or --candidate) its gates and what
+    /// each group of features does.
     #[arg(long)]
     pub explain: bool,
+    /// The candidate to explain, by its index.
+    #[arg(long, requires = "explain")]
+    pub candidate: Option<usize>,
     /// A formula in place of the file's fusion, written by `pocketrank formula`.
     #[arg(long, value_name = "FORMULA.pkf")]
     pub formula: Option<PathBuf>,

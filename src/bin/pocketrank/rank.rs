@@ -3,8 +3,9 @@
 use pocketrank::engine::Model;
 use pocketrank::fusion::formula::Formula;
 use pocketrank::train::description::Description;
-use pocketrank::train::error::{Error, Result};
-use pocketrank::train::replay;
+use pocketrank::train::error::{Error, Kind, Result};
+use pocketrank::train::explain::{self, Explanation};
+use pocketrank::train::replay::{self, Ranker};
 use serde_json::{Map, Value, json};
 
 use crate::args::Rank;
@@ -35,6 +36,10 @@ pub fn rank(args: &Rank, json: bool) -> Result<()> {
     let terms = terms(&model, apart.as_ref());
     let row = |values: &[f32], width: usize, c: usize| values[c * width..(c + 1) * width].to_vec();
     let shown = ranked.order.iter().take(args.top).map(|c| *c as usize);
+    let explanation = match args.explain {
+        true => Some(explained(args, &d, &model, apart.as_ref(), &ranked)?),
+        false => None,
+    };
     if json {
         let named = |names: &[&str], values: Vec<f32>| -> Map<String, Value> {
             let names = names.iter().map(|n| n.to_string());
@@ -53,7 +58,7 @@ pub fn rank(args: &Rank, json: bool) -> Result<()> {
             .collect();
         outln!(
             "{}",
-            json!({"candidates": ranked.order.len(), "terms": terms, "top": candidates})
+            json!({"candidates": ranked.order.len(), "terms": terms, "top": candidates, "explanation": explanation})
         );
         return Ok(());
     }
@@ -81,7 +86,71 @@ pub fn rank(args: &Rank, json: bool) -> Result<()> {
         })
         .collect();
     print::table(&header, &rows);
+    if let Some(explanation) = explanation {
+        print_explanation(&explanation, &tasks);
+    }
     Ok(())
+}
+
+fn explained(
+    args: &Rank,
+    d: &Description,
+    model: &Model<'_>,
+    formula: Option<&Formula<'_>>,
+    ranked: &replay::Ranked,
+) -> Result<Explanation> {
+    let first = ranked.order.first().map_or(0, |c| *c as usize);
+    let candidate = args.candidate.unwrap_or(first);
+    if candidate >= ranked.order.len() {
+        let message = format!(
+            "--candidate is {candidate}; the request has {} candidates, from 0",
+            ranked.order.len()
+        );
+        return Err(Error::new(Kind::Description, message));
+    }
+    let groups = explain::groups(d, model.spec());
+    let mut ranker = Ranker::with(model, formula);
+    let explained = explain::explain(
+        &mut ranker,
+        model.spec(),
+        &ranked.request,
+        candidate,
+        &groups,
+    );
+    explained.map_err(|e| {
+        let message = format!("the engine refuses the request: {:?}", e.status);
+        Error::in_file(Kind::Data, &args.file, message)
+    })
+}
+
+fn print_explanation(e: &Explanation, tasks: &[&str]) {
+    outln!(
+        "\nCandidate {}, rank {}. Experts of each task:",
+        e.candidate,
+        e.rank
+    );
+    let gates = e.tasks.iter().map(|t| {
+        let share = |g: &f32| format!("{:.0} %", 100.0 * g);
+        let shares: Vec<String> = t.gates.iter().map(share).collect();
+        vec![t.task.clone(), format!("{:.5}", t.score), shares.join("  ")]
+    });
+    print::table(&["task", "score", "experts"], &gates.collect::<Vec<_>>());
+    outln!(
+        "\nWithout a group of features: rank, and what is missing then (its score less the score without)"
+    );
+    let mut header = vec!["without", "rank", "fused"];
+    header.extend(tasks);
+    let rows = e.groups.iter().map(|g| {
+        let mut row = vec![
+            g.group.clone(),
+            g.rank.to_string(),
+            format!("{:+.5}", e.fused - g.fused),
+        ];
+        let scores = e.tasks.iter().zip(&g.scores);
+        row.extend(scores.map(|(t, without)| format!("{:+.5}", t.score - without)));
+        row
+    });
+    print::table(&header, &rows.collect::<Vec<_>>());
 }
 
 /// What each term of the fusion is called: its name, or its text in a formula.

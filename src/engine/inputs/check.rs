@@ -4,6 +4,8 @@ use super::super::{Column, Lists, Model, Request};
 use super::Inputs;
 use crate::error::{Error, Result, Status};
 use crate::features;
+#[cfg(feature = "formula")]
+use crate::spec::Spec;
 use crate::spec::{Encoding, Feature, IdType, Side, Source, limits, weight_is_valid};
 
 impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
@@ -18,7 +20,12 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
                 request.columns.len(),
             ));
         }
-        let inputs = Self { model, request };
+        let inputs = Self {
+            model,
+            request,
+            #[cfg(feature = "formula")]
+            without: left_out(spec, request)?,
+        };
         for (i, (column, feature)) in request.columns.iter().zip(&spec.features).enumerate() {
             let values = if feature.side == Side::User {
                 1
@@ -141,6 +148,23 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             _ => Err(Status::WrongForm),
         }
     }
+}
+
+/// A bit for each feature that is left out. Kept item sums have all of them.
+#[cfg(feature = "formula")]
+fn left_out(spec: &Spec<'_>, request: &Request<'_>) -> Result<u128> {
+    if !request.without.is_empty() && request.item_sums.is_some() {
+        return Err(Error::new(Status::BadOption));
+    }
+    let mut without = 0;
+    for i in request.without {
+        let i = *i as usize;
+        if i >= spec.features.len() {
+            return Err(Error::feature(Status::UnknownFeature, i));
+        }
+        without |= 1 << i;
+    }
+    Ok(without)
 }
 
 fn offsets_fit(offsets: &[u32], len: usize) -> bool {

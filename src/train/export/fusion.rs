@@ -1,7 +1,7 @@
 //! What a file has for its fusion besides the spec's terms: distributions of scores, and the formula.
 use std::prelude::v1::*;
 
-use super::{Options, Replayed, Run, open, refused_file, replay};
+use super::{Options, Run, open, refused_file, replay};
 use crate::format::{self, REQUIRED, SectionKind, Writer};
 use crate::fusion::{self, formula::QuantilesHead};
 use crate::spec::Spec;
@@ -40,7 +40,7 @@ pub(super) fn attach(run: &mut Run<'_>, options: &Options, file: Vec<u8>) -> Res
     if options.quantiles {
         let model = open(&file)?;
         let replayed = replay(&model, run.calibration)?;
-        let section = quantiles(model.spec(), &replayed).map_err(|e| refused_file(&e))?;
+        let section = quantiles(model.spec(), &replayed.scores).map_err(|e| refused_file(&e))?;
         sections.push((SectionKind::Quantiles as u16, 0, section));
     }
     with_formula(file, options.formula.as_ref(), sections)
@@ -62,7 +62,11 @@ pub(super) fn with_formula(
     }
 }
 
-fn quantiles(spec: &Spec<'_>, replayed: &Replayed) -> crate::error::Result<Writer> {
+/// The section of distributions of scores `[rows, tasks]`.
+///
+/// # Errors
+/// Those of [`Writer::record`].
+pub fn quantiles(spec: &Spec<'_>, scores: &[f32]) -> crate::error::Result<Writer> {
     let tasks = spec.tasks.len();
     let mut tables = Vec::new();
     for (t, task) in spec.tasks.iter().enumerate() {
@@ -70,7 +74,7 @@ fn quantiles(spec: &Spec<'_>, replayed: &Replayed) -> crate::error::Result<Write
             if entire && task.given.is_none() {
                 continue;
             }
-            let scores = replayed.scores.chunks_exact(tasks);
+            let scores = scores.chunks_exact(tasks);
             let of = |scores: &[f32]| match entire {
                 true => fusion::entire(spec, scores, t),
                 false => scores[t],

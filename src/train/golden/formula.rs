@@ -9,6 +9,9 @@ use crate::train::formula::{Formula, Weight};
 use crate::train::quantize::quantize;
 use crate::train::random::Key;
 
+/// Weights of a request, within the bounds of those.
+pub(super) const OTHER_WEIGHTS: [f32; 3] = [3.0, 0.5, -1.5];
+
 /// Weights of every formula; each uses some of them.
 fn weights() -> Vec<Weight> {
     let weight = |(name, value, least, most): (&str, f32, f32, f32)| Weight {

@@ -32,9 +32,11 @@ pub fn varied(model: &GoldenModel, i: u64) -> OwnedRequest {
         max_candidates: [0, candidates.div_ceil(2), candidates + 3][limit],
         strict,
         weights: (at + at / 8).is_multiple_of(2).then(|| {
-            (0..model.spec.fusion.len())
-                .map(|term| 0.5 - term as f32 / 4.0)
-                .collect()
+            let terms = 0..model.spec.fusion.len();
+            match terms.is_empty() {
+                true => super::formula::OTHER_WEIGHTS.to_vec(),
+                false => terms.map(|term| 0.5 - term as f32 / 4.0).collect(),
+            }
         }),
         ..request(model, i, candidates)
     }

@@ -303,8 +303,7 @@ impl Run {
                     let mut ordered: pkr_result = sized(c);
                     (ordered.order, ordered.order_len) = (order.as_mut_ptr(), N);
                     let scores = c.pointer(scores.as_ptr());
-                    let n = if n as usize > N { n | 1 << 16 } else { n };
-                    known(pkr_order(model, scratch, scores, n, request.weights, request.num_weights, &mut ordered, null_mut()));
+                    known(pkr_order(model, scratch, request_at, scores, c.count(N * TASKS, N * TASKS), &mut ordered, null_mut()));
                 }
             }
         }
