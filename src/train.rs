@@ -23,6 +23,7 @@ pub mod import;
 pub mod importance;
 pub mod initialize;
 pub mod inspect;
+pub mod learned;
 pub mod lint;
 pub mod log;
 pub mod loss;

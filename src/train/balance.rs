@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::train::random::Key;
 
-mod adam;
+pub(crate) mod adam;
 mod dwa;
 mod famo;
 mod gradnorm;

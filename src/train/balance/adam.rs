@@ -10,14 +10,14 @@ const EPSILON: f64 = 1e-8;
 
 /// Moments of `n` values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Adam {
+pub(crate) struct Adam {
     first: Vec<f64>,
     second: Vec<f64>,
     steps: Vec<u64>,
 }
 
 impl Adam {
-    pub(super) fn new(n: usize) -> Self {
+    pub(crate) fn new(n: usize) -> Self {
         Self {
             first: vec![0.0; n],
             second: vec![0.0; n],
@@ -27,7 +27,7 @@ impl Adam {
 
     /// What to subtract from value `i`. A gradient whose square is not finite changes nothing: it would stay in the
     /// moments for good.
-    pub(super) fn step(&mut self, i: usize, gradient: f64, lr: f64) -> f64 {
+    pub(crate) fn step(&mut self, i: usize, gradient: f64, lr: f64) -> f64 {
         if !(gradient * gradient).is_finite() {
             return 0.0;
         }
