@@ -35,6 +35,8 @@ struct Variant {
     seed: u64,
     /// On the logits of binary tasks, in the file: factor and what is added.
     logits: (f32, f32),
+    /// The model that orders candidates the same way by every task: scores alone have moved.
+    same_as: Option<usize>,
 }
 
 const KEEP: &[(&str, &str)] = &[(
@@ -48,12 +50,14 @@ const VARIANTS: [Variant; 7] = [
         edits: &[],
         seed: 1,
         logits: (1.0, 0.0),
+        same_as: None,
     },
     Variant {
         name: "another seed",
         edits: &[],
         seed: 2,
         logits: (1.0, 0.0),
+        same_as: None,
     },
     Variant {
         name: "shared bottom",
@@ -63,12 +67,14 @@ const VARIANTS: [Variant; 7] = [
         ],
         seed: 1,
         logits: (1.0, 0.0),
+        same_as: None,
     },
     Variant {
         name: "a quarter of the negatives, corrected",
         edits: KEEP,
         seed: 1,
         logits: (1.0, 0.0),
+        same_as: None,
     },
     Variant {
         name: "a quarter of the negatives, not corrected",
@@ -76,18 +82,21 @@ const VARIANTS: [Variant; 7] = [
         seed: 1,
         // ln 4
         logits: (1.0, 1.386_294_4),
+        same_as: Some(3),
     },
     Variant {
         name: "logit temperature 2",
         edits: &[],
         seed: 1,
         logits: (0.5, 0.0),
+        same_as: Some(0),
     },
     Variant {
         name: "median watch time",
         edits: &[("[export]", "[export]\nmean_durations = false")],
         seed: 1,
         logits: (1.0, 0.0),
+        same_as: Some(0),
     },
 ];
 
@@ -439,49 +448,52 @@ fn changes(first: &[f64; 4], other: &[f64; 4]) -> [f64; 3] {
 
 fn print(table: &[Row]) {
     println!(
-        "| model | fusion | watch s | likes | bait share | off the first model, % | off tuned again, % | utility / tuned again |"
+        "| model | fusion | watch s | likes | bait share | off the first model, % | off the model of the same orders, % | utility / raw tuned again |"
     );
     println!("|---|---|---|---|---|---|---|---|");
-    let first = table[0].1;
     let mut sums = [[0.0; 3]; 2];
     let mut worst = [f64::INFINITY; 3];
+    let fusions = fusions();
     for (i, frozen, again) in table {
         let percent = |change: [f64; 3]| change.map(|c| format!("{:.1}", 100.0 * c)).join(" / ");
-        for (f, fusion) in fusions().iter().enumerate() {
+        let variant = &VARIANTS[*i];
+        for (f, fusion) in fusions.iter().enumerate() {
             let m = &frozen[f];
-            // What weights tuned for this model by the same fusion would be like on the first one is what it has there.
-            let off = [changes(&first[f], m), changes(again, m)];
-            for (sums, off) in sums.iter_mut().zip(&off) {
-                sums[f] += off.iter().sum::<f64>();
-            }
+            let off = |model: usize| changes(&table[model].1[f], m);
+            sums[0][f] += off(0).iter().sum::<f64>();
+            let same = variant.same_as.map(off);
+            sums[1][f] += same.map_or(0.0, |off| off.iter().sum::<f64>());
             worst[f] = worst[f].min(m[0] / again[0]);
             println!(
                 "| {} | {} | {:.1} | {:.3} | {:.3} | {} | {} | {:.4} |",
-                VARIANTS[*i].name,
+                variant.name,
                 fusion.name,
                 m[1],
                 m[2],
                 m[3],
-                percent(off[0]),
-                percent(off[1]),
+                percent(off(0)),
+                same.map_or(String::new(), percent),
                 m[0] / again[0]
             );
         }
         println!(
             "| {} | raw, tuned again | {:.1} | {:.3} | {:.3} | {} | | 1 |",
-            VARIANTS[*i].name,
+            variant.name,
             again[1],
             again[2],
             again[3],
-            percent(changes(&first[0], again))
+            percent(changes(&table[0].1[0], again))
         );
     }
-    for (f, fusion) in fusions().iter().enumerate() {
+    let scores_alone = VARIANTS.iter().filter(|v| v.same_as.is_some()).count();
+    for (f, fusion) in fusions.iter().enumerate() {
+        let mean = |k: usize, models: usize| 100.0 * sums[k][f] / (3 * models) as f64;
         println!(
-            "{}: {:.2} times less than raw off the first model, {:.2} times off tuned again; least utility {:.4}",
+            "{}: mean change off the first model {:.2} % (raw has {:.2} times as much); where scores alone moved {:.2} %; least utility {:.4}",
             fusion.name,
+            mean(0, table.len() - 1),
             sums[0][0] / sums[0][f],
-            sums[1][0] / sums[1][f],
+            mean(1, scores_alone),
             worst[f]
         );
     }
