@@ -34,7 +34,7 @@ pub use plan::SEARCH_STEPS;
 #[cfg(feature = "rerank")]
 pub use rules::{
     DECAYS, Decay, Diversity, Exploration, FACTOR_MAX, NO_CANDIDATE, NO_KEY, POSITIONS, Part, Pin,
-    Rules, SCORE_MAX, SPACINGS, Spacing, THETA_MAX,
+    Rules, SCORE_MAX, SPACINGS, Spacing, THETA_MAX, WINDOW,
 };
 #[cfg(feature = "rerank")]
 pub use spread::RESIDUAL_MIN;

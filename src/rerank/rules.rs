@@ -9,6 +9,8 @@ pub const SPACINGS: usize = 8;
 pub const DECAYS: usize = 4;
 /// Positions of one list, at most.
 pub const POSITIONS: usize = limits::CANDIDATES;
+/// Positions of a spacing rule's window, at most.
+pub const WINDOW: u32 = 256;
 /// The greatest magnitude of a fused score, a bonus and a sigma: no sum or product of a re-ranking overflows.
 pub const SCORE_MAX: f32 = (1u128 << 100) as f32;
 /// The greatest factor of a boost.
@@ -28,7 +30,7 @@ pub struct Spacing<'r> {
     pub keys: &'r [u64],
     /// Candidates, at least 1.
     pub max: u32,
-    /// Positions, at least 1; blocked and pinned ones count.
+    /// Positions, 1..=[`WINDOW`]; blocked and pinned ones count.
     pub window: u32,
 }
 
@@ -213,7 +215,7 @@ impl Rules<'_> {
             return Err(whole(Part::Spacings));
         }
         all(Part::Spacings, self.spacings, |rule| {
-            let window = (1..=POSITIONS as u32).contains(&rule.window);
+            let window = (1..=WINDOW).contains(&rule.window);
             window && rule.max > 0 && rule.keys.len() == candidates
         })?;
         self.check_diversity(candidates)?;

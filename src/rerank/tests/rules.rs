@@ -218,7 +218,7 @@ fn what_is_out_of_bounds_is_refused_by_part_and_index() {
         [
             spacing,
             Spacing {
-                window: 4097,
+                window: WINDOW + 1,
                 ..spacing
             },
         ],
