@@ -15,6 +15,8 @@ mod info;
 mod model;
 mod pointer;
 mod rank;
+#[cfg(feature = "rerank")]
+mod rerank;
 mod scratch;
 #[cfg(feature = "session")]
 mod session;
@@ -24,6 +26,8 @@ mod status;
 pub use info::*;
 pub use model::*;
 pub use rank::*;
+#[cfg(feature = "rerank")]
+pub use rerank::*;
 pub use scratch::*;
 #[cfg(feature = "session")]
 pub use session::*;

@@ -10,6 +10,9 @@
 
 #[path = "abi/misuse.rs"]
 mod misuse;
+#[cfg(feature = "rerank")]
+#[path = "abi/rerank.rs"]
+mod rerank;
 #[cfg(feature = "session")]
 #[path = "abi/session.rs"]
 mod session;
