@@ -156,4 +156,63 @@ mod tests {
             }
         }
     }
+
+    /// Rows of every table that a feature of golden models reads, against the file's scales and zero points.
+    #[cfg(feature = "train")]
+    #[test]
+    fn rows_are_the_tables() {
+        use crate::engine::{Column, OpenOptions};
+        use crate::train::golden;
+        let mut checked = 0;
+        for seed in 0..12 {
+            let golden = golden::model(seed);
+            let mut model = std::boxed::Box::new(Model::new());
+            model
+                .open(&golden.bytes, &OpenOptions::default())
+                .expect("a golden model");
+            for (i, feature) in model.spec.features.iter().enumerate() {
+                let (Encoding::Row { table, .. }, Ok(dim)) =
+                    (feature.encoding, model.vector_dim(i))
+                else {
+                    continue;
+                };
+                if feature.source != crate::spec::Source::Column || model.spec.is_part(i) {
+                    continue;
+                }
+                let len = model.spec.tables[usize::from(table)].num_embeddings;
+                let rows: Vec<u32> = (0..40).map(|row| row % len).collect();
+                let mut columns = vec![Column::Missing; i];
+                columns.push(Column::Rows {
+                    rows: &rows,
+                    lists: None,
+                });
+                let request = Request {
+                    num_candidates: 40,
+                    columns: &columns,
+                    ..Request::default()
+                };
+                let mut out = vec![0; 40 * dim];
+                model.vectors(&request, i, &mut out).expect("a request");
+                let data = &model.tables[usize::from(table)];
+                let scale = |d: usize| {
+                    let bytes = data.scales[4 * d..4 * d + 4].try_into().expect("4 bytes");
+                    f64::from(f32::from_le_bytes(bytes))
+                };
+                let zero = |d: usize| f64::from(data.zero_points[d]);
+                let widest = (0..dim).map(|d| scale(d) * zero(d).max(127.0 - zero(d)));
+                let step = widest.fold(0.0, f64::max) / 127.0;
+                for (row, values) in rows.iter().zip(out.chunks_exact(dim)) {
+                    let mut bytes = vec![0; dim];
+                    model.table_row(table, *row, 0).write(&mut bytes);
+                    for d in 0..dim {
+                        let truth = scale(d) * (f64::from(bytes[d]) - zero(d));
+                        let got = f64::from(values[d]) * step;
+                        assert!((got - truth).abs() <= 0.501 * step, "{got} {truth}");
+                    }
+                    checked += 1;
+                }
+            }
+        }
+        assert!(checked > 100, "{checked}");
+    }
 }
