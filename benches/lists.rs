@@ -93,6 +93,14 @@ fn main() {
             },
         ),
         (
+            "spacing that no list keeps, all 200",
+            200,
+            Rules {
+                spacings: &impossible,
+                ..spaced
+            },
+        ),
+        (
             "spacing and decay, top 10",
             10,
             Rules {

@@ -9,9 +9,14 @@ use crate::math::{clamp, exp};
 /// The least propensity that is stated, 2^-24: what one draw can tell apart.
 pub const PROPENSITY_MIN: f32 = 1.0 / (1u32 << 24) as f32;
 
-/// Points of the quadrature: every eighth of a standard deviation from -6 to 6.
-const POINTS: i32 = 96;
+/// Points of the quadrature, an eighth of a standard deviation apart, from -6 to 6.
+const POINTS: usize = 96;
 const STEP: f32 = 0.125;
+
+/// The middle of a step.
+fn point(k: usize) -> f32 {
+    (k as f32 - POINTS as f32 / 2.0 + 0.5) * STEP
+}
 
 /// The finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
 fn mix(x: u64) -> u64 {
@@ -81,18 +86,22 @@ fn density(x: f32) -> f32 {
     0.398_942_3 * exp(-0.5 * x * x)
 }
 
-/// Distribution of the standard normal at `x` clamped to [-11, 11]; absolute error below 3e-7 (Abramowitz and Stegun, 26.2.17).
+/// Distribution of the standard normal at `x` clamped to [-11, 11]; absolute error below 4e-7 (Abramowitz and Stegun, 7.1.28).
+#[inline(always)]
 fn distribution(x: f32) -> f32 {
     let x = clamp(x, -11.0, 11.0);
-    let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
-    let p = [
-        1.330_274_5,
-        -1.821_255_9,
-        1.781_477_9,
-        -0.356_563_78,
-        0.319_381_54,
-    ];
-    let tail = density(x) * (p.iter().fold(0.0, |sum, c| (sum + *c) * t));
+    let y = x.abs() * core::f32::consts::FRAC_1_SQRT_2;
+    let mut p = 4.306_38e-5;
+    p = p * y + 2.765_672e-4;
+    p = p * y + 1.520_143e-4;
+    p = p * y + 9.270_527e-3;
+    p = p * y + 4.228_201_2e-2;
+    p = p * y + 7.052_308e-2;
+    p = p * y + 1.0;
+    p = p * p;
+    p = p * p;
+    p = p * p;
+    let tail = 0.5 / (p * p);
     if x > 0.0 { 1.0 - tail } else { tail }
 }
 
@@ -109,37 +118,47 @@ impl Draw {
         rival.mean + 6.0 * rival.deviation < self.mean - 6.0 * self.deviation
     }
 
-    /// Probability that a rival's draw is below `x`; a rival much sharper than the grid of `self` is a ramp one step wide, which
-    /// the grid adds up to the same.
-    fn beats(self, x: f32, rival: Draw) -> f32 {
-        let ahead = cut(x - rival.mean);
-        if rival.deviation < 0.5 * STEP * self.deviation {
-            return clamp(0.5 + ahead / (STEP * self.deviation), 0.0, 1.0);
-        }
-        match rival.deviation > 0.0 {
-            true => distribution(ahead / rival.deviation),
-            // Neither has chance in it, and this one was chosen.
-            false => 1.0,
+    /// Multiplies, at each point of the density of `self`, by the probability that a rival is below. Element by element.
+    fn beat(self, rival: Draw, below: &mut [f32; POINTS]) {
+        // Far outside of what `distribution` tells apart, and no further.
+        let places = |unit: f32| clamp(cut(self.mean - rival.mean) / unit, -1e6, 1e6);
+        if rival.deviation < 0.25 * STEP * self.deviation {
+            // Too sharp for the points: a ramp as wide as their distance, which they add up to the same.
+            let ahead = places(STEP * self.deviation) + 0.5;
+            for (k, below) in below.iter_mut().enumerate() {
+                *below = cut(*below * clamp(ahead + point(k) / STEP, 0.0, 1.0));
+            }
+        } else {
+            let ahead = cut(places(rival.deviation));
+            let slope = cut(self.deviation / rival.deviation);
+            for (k, below) in below.iter_mut().enumerate() {
+                *below = cut(*below * distribution(ahead + slope * point(k)));
+            }
         }
     }
 }
 
 /// Probability that `chosen` has the greatest draw, `rivals` being the others: the integral of its density times the
-/// probabilities that each of them is below, by the trapezoidal rule on a fixed grid.
-pub(super) fn probability(chosen: Draw, rivals: impl Iterator<Item = Draw> + Clone) -> f32 {
+/// probabilities that each of them is below, by the midpoint rule on a fixed grid. The error is below 0.005, but up to 0.03
+/// for a candidate with many rivals within an eighth of its deviation whose own are less than a thirtieth of it.
+pub(super) fn probability(chosen: Draw, rivals: impl Iterator<Item = Draw>) -> f32 {
     let rivals = rivals.filter(|rival| !chosen.is_beyond(*rival));
-    let all_below = |x: f32| {
-        rivals
-            .clone()
-            .fold(1.0, |p, rival| cut(p * chosen.beats(x, rival)))
-    };
     let p = match chosen.deviation > 0.0 {
-        false => all_below(chosen.mean),
-        true => (0..=POINTS).fold(0.0, |sum, point| {
-            let z = (point - POINTS / 2) as f32 * STEP;
-            let weight = STEP * density(z);
-            cut(sum + cut(weight * all_below(cut(chosen.mean + chosen.deviation * z))))
-        }),
+        // Of rivals without chance none is better than what was chosen.
+        false => rivals
+            .filter(|rival| rival.deviation > 0.0)
+            .fold(1.0, |p, rival| {
+                let ahead = cut(chosen.mean - rival.mean) / rival.deviation;
+                cut(p * distribution(ahead))
+            }),
+        true => {
+            let mut below = [1.0; POINTS];
+            rivals.for_each(|rival| chosen.beat(rival, &mut below));
+            let parts = below.iter().enumerate();
+            parts.fold(0.0, |sum, (k, below)| {
+                cut(sum + cut(STEP * density(point(k)) * *below))
+            })
+        }
     };
     clamp(p, PROPENSITY_MIN, 1.0)
 }

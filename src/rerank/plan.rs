@@ -257,6 +257,10 @@ impl<'p> Plan<'p> {
 
     /// Fills the free positions of `trial` from `from` on, by depth-first search.
     fn search(&mut self, from: usize) -> bool {
+        let free = (from..self.end).filter(|p| self.is_free(*p)).count() as u32;
+        let left = self.left.iter().take(self.num_classes);
+        // How many stay without a position; the same all the way, since each step takes one of both.
+        let spare = left.sum::<u32>().saturating_sub(free);
         let mut position = from;
         set(self.tried, position, NO_CLASS);
         let found = loop {
@@ -267,7 +271,7 @@ impl<'p> Plan<'p> {
                 break false;
             }
             if self.is_free(position) {
-                match self.next(position) {
+                match self.next(position, spare) {
                     Some(class) => {
                         set(self.tried, position, class);
                         set(self.trial, position, at(self.first, class as usize));
@@ -309,22 +313,42 @@ impl<'p> Plan<'p> {
     }
 
     /// The class to try at `position` after the one tried last: of those that may stand there the one with most candidates left,
-    /// the first of equals.
-    fn next(&mut self, position: usize) -> Option<u32> {
+    /// the first of equals. None if a class has more that need a position than its rules have room for.
+    fn next(&mut self, position: usize, spare: u32) -> Option<u32> {
         let last = at(self.tried, position);
         let before = match last {
             NO_CLASS => (u32::MAX, 0),
             class => (at(self.left, class as usize), class),
         };
+        let room = self.room(position).saturating_add(spare);
         let mut best = (0, NO_CLASS);
+        self.steps += self.num_classes as u64;
         for class in 0..self.num_classes as u32 {
             let left = at(self.left, class as usize);
+            if left > room && left > self.room_of(class, position).saturating_add(spare) {
+                return None;
+            }
             let is_later = left < before.0 || (left == before.0 && class > before.1);
             if left > best.0 && is_later && self.holds(class, position) {
                 best = (left, class);
             }
         }
-        self.steps += self.num_classes as u64;
         (best.1 != NO_CLASS).then_some(best.1)
+    }
+
+    /// How many of a key the strictest rule has room for from `position` on.
+    fn room(&self, position: usize) -> u32 {
+        let rules = self.rules.iter().take(self.kept);
+        let rooms = rules.map(|rule| rule.room(self.end - position));
+        rooms.min().unwrap_or(u32::MAX)
+    }
+
+    /// And that of the rules that a class has a key of.
+    fn room_of(&self, class: u32, position: usize) -> u32 {
+        let first = at(self.first, class as usize);
+        let rules = self.rules.iter().take(self.kept);
+        let keyed = rules.filter(|rule| rule.key(first).is_some());
+        let rooms = keyed.map(|rule| rule.room(self.end - position));
+        rooms.min().unwrap_or(u32::MAX)
     }
 }

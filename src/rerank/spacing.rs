@@ -3,7 +3,14 @@
 use super::rules::{NO_KEY, Spacing};
 
 impl Spacing<'_> {
-    fn key(&self, candidate: u32) -> Option<u64> {
+    /// How many candidates of a key so many positions have room for.
+    pub(super) fn room(&self, positions: usize) -> u32 {
+        let windows = positions.div_ceil(self.window.max(1) as usize) as u32;
+        windows.saturating_mul(self.max)
+    }
+
+    /// The key of a candidate, if the rule is about it.
+    pub(super) fn key(&self, candidate: u32) -> Option<u64> {
         let key = self.keys.get(candidate as usize).copied();
         key.filter(|key| *key != NO_KEY)
     }

@@ -1,7 +1,7 @@
 //! Propensities against frequencies over seeds.
 
 use super::*;
-use crate::rerank::chance::{bits, normal};
+use crate::rerank::chance::{Draw, bits, normal, probability};
 
 const SEEDS: u64 = 20_000;
 
@@ -149,4 +149,37 @@ fn normal_draws_have_the_moments_of_a_normal_distribution() {
     }
     let most = draws.iter().fold(0.0f64, |most, x| most.max(x.abs()));
     assert!(most > 4.0 && most < 5.5, "{most}");
+}
+
+/// Against a grid a hundred times finer, in f64.
+#[test]
+fn probabilities_are_those_of_a_finer_quadrature() {
+    let mut random = Random(12);
+    let phi = |x: f64| 0.5 * libm::erfc(-x / core::f64::consts::SQRT_2);
+    let mut worst = 0.0f64;
+    for _ in 0..400 {
+        let rivals = 1 + random.below(60) as usize;
+        let mut draw = || Draw {
+            mean: random.unit() * 4.0 - 2.0,
+            deviation: [0.02, 0.3, 1.0, 3.0][random.below(4) as usize] * (0.5 + random.unit()),
+        };
+        let chosen = draw();
+        let rivals: Vec<Draw> = (0..rivals).map(|_| draw()).collect();
+        let (mean, deviation) = (f64::from(chosen.mean), f64::from(chosen.deviation));
+        let truth: f64 = (-60_00..60_00)
+            .map(|k| {
+                let z = f64::from(k) / 1000.0 + 0.0005;
+                let x = mean + deviation * z;
+                let below = rivals
+                    .iter()
+                    .map(|r| phi((x - f64::from(r.mean)) / f64::from(r.deviation)));
+                libm::exp(-0.5 * z * z) / libm::sqrt(2.0 * core::f64::consts::PI) / 1000.0
+                    * below.product::<f64>()
+            })
+            .sum();
+        let got = f64::from(probability(chosen, rivals.iter().copied()));
+        worst = worst.max((got - truth).abs());
+    }
+    println!("worst {worst}");
+    assert!(worst < 0.005, "{worst}");
 }
