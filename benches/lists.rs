@@ -60,12 +60,20 @@ fn main() {
     let mut random = Random(9);
     let authors: Vec<u64> = (0..N).map(|_| random.below(60)).collect();
     let few: Vec<u64> = (0..N).map(|_| random.below(3) * random.below(3)).collect();
+    // The worse half is of one author, who has to come in before for all to find room.
+    let mut sorted = fused.clone();
+    sorted.sort_by(f32::total_cmp);
+    let is_late = |i: usize| fused[i] < sorted[N / 2 - 5];
+    let late: Vec<u64> = (0..N)
+        .map(|i| if is_late(i) { 0 } else { 1 + i as u64 })
+        .collect();
     let vectors: Vec<i8> = (0..N * DIM)
         .map(|_| (random.below(255) as i32 - 127) as i8)
         .collect();
     let sigma: Vec<f32> = fused.iter().map(|x| 0.05 * x.abs()).collect();
     let spacings = [Spacing::gap(&authors, 4)];
-    let tight = [Spacing::gap(&few, 3)];
+    let tight = [Spacing::gap(&late, 2)];
+    let impossible = [Spacing::gap(&few, 3)];
     let decays = [Decay {
         keys: &authors,
         factor: 0.5,

@@ -97,9 +97,12 @@ impl<'l> List<'l> {
     /// The best candidate behind which what is left can be arranged, of those that break the fewest other rules.
     fn planned(&mut self, position: usize, plan: &mut Plan<'_>, steps: &mut u64) -> Option<u32> {
         self.marks.fill(OPEN);
+        plan.begin(position);
         for rules in levels(self.rules.spacings, plan.kept) {
             while let Some(best) = self.best(0, |c| {
-                self.mark(plan.class(c)) == OPEN && self.holds(rules, c, position, steps)
+                let class = plan.class(c);
+                let may = self.mark(class) == OPEN && !plan.excludes(class);
+                may && self.holds(rules, c, position, steps)
             }) {
                 let class = plan.class(best);
                 if plan.allows(class, position) {
@@ -116,7 +119,11 @@ impl<'l> List<'l> {
     /// there are any.
     fn allow(&mut self, position: usize, mut plan: Option<&mut Plan<'_>>) {
         self.marks.fill(OPEN);
-        let kept = plan.as_ref().map_or(0, |plan| plan.kept);
+        let mut kept = 0;
+        if let Some(plan) = plan.as_deref_mut() {
+            plan.begin(position);
+            kept = plan.kept;
+        }
         for rules in levels(self.rules.spacings, kept) {
             let (mut any, mut any_scored) = (false, false);
             for candidate in 0..self.flags.len() as u32 {

@@ -65,7 +65,7 @@ pub struct ScratchLen {
 }
 
 /// Scratch of any rules for so many candidates and positions, with vectors of `dim` values (0: without): for 200 candidates,
-/// 10 positions and 16 values 24 kB.
+/// 10 positions and 16 values 21 kB.
 pub fn scratch_len(candidates: usize, positions: usize, dim: usize) -> ScratchLen {
     ScratchLen {
         floats: candidates * (5 + DECAYS + num_rows(positions, dim)),

@@ -34,6 +34,8 @@ pub(super) struct Plan<'p> {
     /// A candidate of each class.
     first: &'p mut [u32],
     num_classes: usize,
+    /// The class that the next position must have, since there is no room for it behind; [`NO_CLASS`] if there is none.
+    forced: u32,
     /// Positions before this one can be filled: there are candidates enough.
     end: usize,
     /// Looks of all searches.
@@ -106,18 +108,15 @@ impl<'p> Plan<'p> {
             left,
             first,
             num_classes: 0,
+            forced: NO_CLASS,
             end,
             steps: 0,
             limit: 0,
         };
         plan.classify(table, is_open);
         copy(seats, plan.trial);
-        loop {
-            // Without rules any order does, and the search takes the first that it meets.
-            plan.limit = match plan.kept {
-                0 => u64::MAX,
-                _ => plan.steps + SEARCH_STEPS,
-            };
+        while plan.kept > 0 {
+            plan.limit = plan.steps + SEARCH_STEPS;
             if plan.search(0) {
                 break;
             }
@@ -184,8 +183,32 @@ impl<'p> Plan<'p> {
         all_hold(rules, self.trial, candidate, places, &mut self.steps)
     }
 
-    /// Whether what is left can be arranged behind a candidate of `class` at `position`; the trial is then such a plan.
+    /// Before anything is asked about a free position.
+    pub fn begin(&mut self, position: usize) {
+        self.forced = NO_CLASS;
+        if self.kept > 0 {
+            let spare = self.spare(position);
+            let classes = 0..self.num_classes as u32;
+            self.steps += self.num_classes as u64;
+            let mut forced = classes.filter(|class| self.is_too_many(*class, position + 1, spare));
+            self.forced = forced.next().unwrap_or(NO_CLASS);
+        }
+    }
+
+    /// Whether a class cannot stand at the position, by its number alone.
+    pub fn excludes(&self, class: u32) -> bool {
+        self.forced != NO_CLASS && self.forced != class
+    }
+
+    /// Whether what is left can be arranged behind a candidate of `class` at `position`; the trial is then such a plan. Without
+    /// a rule to keep anything goes, and there is no plan.
     pub fn allows(&mut self, class: u32, position: usize) -> bool {
+        if self.kept == 0 {
+            return true;
+        }
+        if self.excludes(class) {
+            return false;
+        }
         copy(self.list, self.trial);
         let planned = self.class(at(self.list, position));
         planned == class
@@ -257,10 +280,8 @@ impl<'p> Plan<'p> {
 
     /// Fills the free positions of `trial` from `from` on, by depth-first search.
     fn search(&mut self, from: usize) -> bool {
-        let free = (from..self.end).filter(|p| self.is_free(*p)).count() as u32;
-        let left = self.left.iter().take(self.num_classes);
-        // How many stay without a position; the same all the way, since each step takes one of both.
-        let spare = left.sum::<u32>().saturating_sub(free);
+        // The same all the way, since each step takes one of both.
+        let spare = self.spare(from);
         let mut position = from;
         set(self.tried, position, NO_CLASS);
         let found = loop {
@@ -320,12 +341,11 @@ impl<'p> Plan<'p> {
             NO_CLASS => (u32::MAX, 0),
             class => (at(self.left, class as usize), class),
         };
-        let room = self.room(position).saturating_add(spare);
         let mut best = (0, NO_CLASS);
         self.steps += self.num_classes as u64;
         for class in 0..self.num_classes as u32 {
             let left = at(self.left, class as usize);
-            if left > room && left > self.room_of(class, position).saturating_add(spare) {
+            if self.is_too_many(class, position, spare) {
                 return None;
             }
             let is_later = left < before.0 || (left == before.0 && class > before.1);
@@ -336,19 +356,22 @@ impl<'p> Plan<'p> {
         (best.1 != NO_CLASS).then_some(best.1)
     }
 
-    /// How many of a key the strictest rule has room for from `position` on.
-    fn room(&self, position: usize) -> u32 {
-        let rules = self.rules.iter().take(self.kept);
-        let rooms = rules.map(|rule| rule.room(self.end - position));
-        rooms.min().unwrap_or(u32::MAX)
+    /// How many candidates stay without one of the positions from `from` on.
+    fn spare(&self, from: usize) -> u32 {
+        let free = (from..self.end).filter(|p| self.is_free(*p)).count() as u32;
+        let left = self.left.iter().take(self.num_classes);
+        left.sum::<u32>().saturating_sub(free)
     }
 
-    /// And that of the rules that a class has a key of.
-    fn room_of(&self, class: u32, position: usize) -> u32 {
+    /// Whether more of a class need a position than its rules have room for from `position` on.
+    fn is_too_many(&self, class: u32, position: usize, spare: u32) -> bool {
+        let left = at(self.left, class as usize);
+        if left <= spare {
+            return false;
+        }
         let first = at(self.first, class as usize);
-        let rules = self.rules.iter().take(self.kept);
-        let keyed = rules.filter(|rule| rule.key(first).is_some());
-        let rooms = keyed.map(|rule| rule.room(self.end - position));
-        rooms.min().unwrap_or(u32::MAX)
+        let mut rules = self.rules.iter().take(self.kept);
+        let room = |rule: &Spacing<'_>| rule.room(self.end.saturating_sub(position));
+        rules.any(|rule| rule.key(first).is_some() && left - spare > room(rule))
     }
 }
