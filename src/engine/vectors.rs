@@ -166,7 +166,7 @@ mod tests {
         let mut checked = 0;
         for seed in 0..12 {
             let golden = golden::model(seed);
-            let mut model = std::boxed::Box::new(Model::new());
+            let mut model = Box::new(Model::new());
             model
                 .open(&golden.bytes, &OpenOptions::default())
                 .expect("a golden model");
