@@ -1025,6 +1025,12 @@ typedef struct {
 #define PKR_ERR_BAD_INDEX 513
 
 /**
+ * A rule of a re-ranking is out of its bounds, of another number of candidates, or contradicts another: `feature` of the
+ * detail is one of PKR_RULES_*, `candidate` the index of the element.
+ */
+#define PKR_ERR_BAD_RULE 514
+
+/**
  * The state belongs to another layout: reset it.
  */
 #define PKR_ERR_STATE_LAYOUT 601

@@ -27,6 +27,8 @@ mod request;
 mod session;
 #[cfg(feature = "std")]
 mod trace;
+#[cfg(feature = "rerank")]
+mod vectors;
 
 pub use block::Stage;
 #[cfg(feature = "session")]

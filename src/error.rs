@@ -109,6 +109,9 @@ pub enum Status {
     StaleSums = 512,
     /// An index of a candidate or slot is past the last one, or candidates do not increase.
     BadIndex = 513,
+    /// A rule of a re-ranking is out of its bounds, of another number of candidates, or contradicts another; which part of the
+    /// rules is the detail's feature, which element of it the candidate.
+    BadRule = 514,
 
     /// The state belongs to another layout: reset it.
     StateLayout = 601,
@@ -179,7 +182,7 @@ impl Error {
         }
     }
     /// `status` of `candidate`.
-    #[cfg(feature = "session")]
+    #[cfg(any(feature = "session", feature = "rerank"))]
     pub const fn candidate(status: Status, candidate: usize) -> Self {
         Self::cell(status, Self::NOWHERE as usize, candidate)
     }

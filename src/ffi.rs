@@ -18,6 +18,8 @@ mod info;
 mod model;
 mod pointer;
 mod rank;
+#[cfg(feature = "rerank")]
+mod rerank;
 mod scratch;
 #[cfg(feature = "session")]
 mod session;
@@ -30,6 +32,8 @@ pub use fusion::*;
 pub use info::*;
 pub use model::*;
 pub use rank::*;
+#[cfg(feature = "rerank")]
+pub use rerank::*;
 pub use scratch::*;
 #[cfg(feature = "session")]
 pub use session::*;

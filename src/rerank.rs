@@ -1,4 +1,43 @@
-//! From fused scores to an order.
+//! From fused scores to an order, or to a list under rules: feature `rerank`.
+//!
+//! ```text
+//! fused scores -> boosts -> decays -> diversity -> objective -> the best that spacing rules allow, position by position
+//!                             ^          ^                            |
+//!                             +----------+------ what is in the list -+
+//! ```
+
+#[cfg(feature = "rerank")]
+mod chance;
+#[cfg(feature = "rerank")]
+mod choose;
+#[cfg(feature = "rerank")]
+mod list;
+#[cfg(feature = "rerank")]
+mod plan;
+#[cfg(feature = "rerank")]
+mod rules;
+#[cfg(feature = "rerank")]
+mod spacing;
+#[cfg(feature = "rerank")]
+mod spread;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "rerank")]
+mod values;
+
+#[cfg(feature = "rerank")]
+pub use chance::PROPENSITY_MIN;
+#[cfg(feature = "rerank")]
+pub use list::{Report, Scratch, ScratchLen, Slot, rerank, scratch_len};
+#[cfg(feature = "rerank")]
+pub use plan::SEARCH_STEPS;
+#[cfg(feature = "rerank")]
+pub use rules::{
+    DECAYS, Decay, Diversity, Exploration, FACTOR_MAX, NO_CANDIDATE, NO_KEY, POSITIONS, Part, Pin,
+    Rules, SCORE_MAX, SPACINGS, Spacing, THETA_MAX, WINDOW,
+};
+#[cfg(feature = "rerank")]
+pub use spread::RESIDUAL_MIN;
 
 /// Writes the `order.len()` best candidates, best first: higher score first, equal scores by lower index, which is
 /// the server's order. Scores must not be NaN. O(n log k), in place.
@@ -55,41 +94,5 @@ fn sift_down(fused: &[f32], heap: &mut [u32], mut at: usize, len: usize) {
 fn swap(heap: &mut [u32], a: usize, b: usize) {
     if let Ok([x, y]) = heap.get_disjoint_mut([a, b]) {
         core::mem::swap(x, y);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::prelude::v1::*;
-
-    #[test]
-    fn top_k_equals_a_stable_sort() {
-        let mut seed = 7u64;
-        for n in 0..70 {
-            for levels in [1, 3, 1000] {
-                let fused: Vec<f32> = (0..n)
-                    .map(|_| {
-                        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
-                        match (seed >> 33) % levels {
-                            0 => f32::NEG_INFINITY,
-                            1 => -0.0,
-                            v => v as f32 - 5.0,
-                        }
-                    })
-                    .collect();
-                let mut sorted: Vec<u32> = (0..n).collect();
-                sorted.sort_by(|a, b| {
-                    fused[*b as usize]
-                        .partial_cmp(&fused[*a as usize])
-                        .expect("no NaN")
-                });
-                for k in 0..=n as usize {
-                    let mut order = vec![9; k];
-                    top_k(&fused, &mut order);
-                    assert_eq!(order, sorted[..k], "n {n} k {k}");
-                }
-            }
-        }
     }
 }

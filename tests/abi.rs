@@ -13,6 +13,9 @@
 mod formula;
 #[path = "abi/misuse.rs"]
 mod misuse;
+#[cfg(feature = "rerank")]
+#[path = "abi/rerank.rs"]
+mod rerank;
 #[cfg(feature = "session")]
 #[path = "abi/session.rs"]
 mod session;

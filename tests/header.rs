@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCES: [&str; 9] = [
-    "status", "model", "info", "scratch", "formula", "rank", "state", "session", "fusion",
+const SOURCES: [&str; 10] = [
+    "status", "model", "info", "scratch", "formula", "rank", "state", "session", "fusion", "rerank",
 ];
 const FLAGS: [&str; 6] = [
     "-Wall",
@@ -96,10 +96,14 @@ fn compile(compiler: &str, standard: &str, file: &Path) -> Option<Result<(), Str
 fn compilers_accept_the_header_without_a_warning() {
     let layout = root().join("tests/abi/layout.c");
     let only_header = root().join("tests/abi/header.c");
-    let [example, threads, session] =
-        ["rank", "threads", "session"].map(|name| root().join(format!("examples/c/{name}.c")));
+    let [example, threads, session, rerank] = ["rank", "threads", "session", "rerank"]
+        .map(|name| root().join(format!("examples/c/{name}.c")));
     let cases: [(&str, &str, &[&Path]); 6] = [
-        ("gcc", "c99", &[&only_header, &example, &threads, &session]),
+        (
+            "gcc",
+            "c99",
+            &[&only_header, &example, &threads, &session, &rerank],
+        ),
         ("gcc", "c11", &[&layout, &example]),
         ("g++", "c++17", &[&layout]),
         ("clang", "c99", &[&only_header, &example]),

@@ -8,6 +8,7 @@ use std::alloc::System;
 
 use pocketrank::engine::{Model, OpenOptions, Output, Scratch};
 use pocketrank::features::{Event, Key};
+use pocketrank::rerank::{self, Decay, Diversity, Exploration, Rules, Slot, Spacing};
 use pocketrank::train::golden;
 
 thread_local! {
@@ -101,5 +102,68 @@ fn open_state_and_rank_allocate_nothing() {
             allocations(|| assert!(other.open(&cut, &OpenOptions::default()).is_err())),
             0
         );
+    }
+}
+
+#[test]
+fn lists_under_rules_allocate_nothing() {
+    const N: usize = 60;
+    let keys: Vec<u64> = (0..N as u64).map(|i| i * i % 7).collect();
+    let fused: Vec<f32> = (0..N).map(|i| (i * 29 % 60) as f32 - 30.0).collect();
+    let vectors: Vec<i8> = (0..N * 8).map(|i| (i * 37 % 255) as u8 as i8).collect();
+    let sigma = vec![0.5; N];
+    let spacings = [Spacing::gap(&keys, 4), Spacing::gap(&keys, 9)];
+    let decays = [Decay {
+        keys: &keys,
+        factor: 0.5,
+        floor: 0.1,
+    }];
+    let need = rerank::scratch_len(N, 40, 8);
+    let (mut floats, mut words) = (vec![0.0; need.floats], vec![0; need.words]);
+    let mut slots = vec![Slot::default(); 40];
+    for exploration in [
+        Exploration::None,
+        Exploration::Thompson {
+            seed: 1,
+            sigma: &sigma,
+        },
+    ] {
+        for diversity in [
+            Diversity::Mmr { lambda: 0.5 },
+            Diversity::Dpp { theta: 1.0 },
+        ] {
+            let rules = Rules {
+                spacings: &spacings,
+                decays: &decays,
+                diversity,
+                vectors: &vectors,
+                dim: 8,
+                exploration,
+                ..Rules::default()
+            };
+            let made = allocations(|| {
+                let mut scratch = rerank::Scratch {
+                    floats: &mut floats,
+                    words: &mut words,
+                };
+                rerank::rerank(&rules, &fused, &mut scratch, &mut slots).unwrap();
+            });
+            assert_eq!(made, 0);
+        }
+    }
+    let golden = golden::model(3);
+    let request = golden::request(&golden, 3, 30);
+    let columns = request.columns();
+    let mut model = Box::new(Model::new());
+    model.open(&golden.bytes, &OpenOptions::default()).unwrap();
+    for feature in 0..golden.spec.features.len() {
+        if let Ok(dim) = model.vector_dim(feature) {
+            let mut out = vec![0; 30 * dim];
+            let request = request.as_request(&columns);
+            let made = allocations(|| {
+                model.vectors(&request, feature, &mut out).unwrap();
+            });
+            assert_eq!(made, 0);
+        }
     }
 }

@@ -196,6 +196,29 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         }
     }
 
+    /// The bytes of a candidate's row of a table, pooled list or vector, of the first group.
+    #[cfg(feature = "rerank")]
+    pub fn embedding(&self, i: usize, index: usize, to: &mut [u8], tally: &mut Tally) {
+        let Some(feature) = self.model.spec.features.get(i) else {
+            return;
+        };
+        let (table, row) = match feature.encoding {
+            Encoding::Row { table, default_row } => {
+                let row = self.row(i, feature, table, default_row, index, tally);
+                (table, row)
+            }
+            Encoding::Number {
+                buckets: Some(table),
+                ..
+            } => {
+                let raw = self.number(i, feature, index, tally);
+                (table, self.bucket_row(i, raw))
+            }
+            _ => return self.fill_feature(i, feature, index, 0, to, tally),
+        };
+        self.model.table_row(table, row, 0).write(to);
+    }
+
     /// The row of an `id` or `cross` feature.
     fn row(
         &self,

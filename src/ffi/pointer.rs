@@ -15,6 +15,9 @@ pub(super) unsafe trait Plain: Copy {}
 // SAFETY: every bit pattern of these primitives is a value.
 unsafe impl Plain for u8 {}
 // SAFETY: as above.
+#[cfg(feature = "rerank")]
+unsafe impl Plain for i8 {}
+// SAFETY: as above.
 unsafe impl Plain for u32 {}
 // SAFETY: as above.
 unsafe impl Plain for u64 {}

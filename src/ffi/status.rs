@@ -95,6 +95,9 @@ pub const PKR_ERR_VECTOR_BYTE: pkr_status = 511;
 pub const PKR_ERR_STALE_SUMS: pkr_status = 512;
 /// An index of a candidate or slot is past the last one, or candidates do not increase.
 pub const PKR_ERR_BAD_INDEX: pkr_status = 513;
+/// A rule of a re-ranking is out of its bounds, of another number of candidates, or contradicts another: `feature` of the
+/// detail is one of PKR_RULES_*, `candidate` the index of the element.
+pub const PKR_ERR_BAD_RULE: pkr_status = 514;
 /// The state belongs to another layout: reset it.
 pub const PKR_ERR_STATE_LAYOUT: pkr_status = 601;
 /// The state's checksum does not match: reset it.
@@ -168,6 +171,7 @@ names!(
     PKR_ERR_VECTOR_BYTE
     PKR_ERR_STALE_SUMS
     PKR_ERR_BAD_INDEX
+    PKR_ERR_BAD_RULE
     PKR_ERR_STATE_LAYOUT
     PKR_ERR_STATE_CORRUPT
     PKR_ERR_UNKNOWN_LABEL

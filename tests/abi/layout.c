@@ -108,3 +108,50 @@ AT(pkr_term_information, weight, 12);
 AT(pkr_term_information, name, 16);
 SIZE(pkr_label_information, 8 + 2 * P);
 AT(pkr_label_information, name, 8);
+
+SIZE(pkr_spacing, 16 + 2 * P);
+AT(pkr_spacing, max, 4);
+AT(pkr_spacing, window, 8);
+AT(pkr_spacing, keys, 16);
+AT(pkr_spacing, num_keys, 16 + P);
+
+SIZE(pkr_decay, 16 + 2 * P);
+AT(pkr_decay, factor, 4);
+AT(pkr_decay, floor, 8);
+AT(pkr_decay, keys, 16);
+
+SIZE(pkr_pin, 8);
+AT(pkr_pin, candidate, 4);
+
+SIZE(pkr_rules, 32 + 18 * P);
+AT(pkr_rules, weight, 8);
+AT(pkr_rules, dim, 12);
+AT(pkr_rules, epsilon, 20);
+AT(pkr_rules, seed, 24);
+AT(pkr_rules, factors, 32);
+AT(pkr_rules, bonuses, 32 + 2 * P);
+AT(pkr_rules, decays, 32 + 4 * P);
+AT(pkr_rules, spacings, 32 + 6 * P);
+AT(pkr_rules, pins, 32 + 8 * P);
+AT(pkr_rules, blocked, 32 + 10 * P);
+AT(pkr_rules, hidden, 32 + 12 * P);
+AT(pkr_rules, vectors, 32 + 14 * P);
+AT(pkr_rules, sigma, 32 + 16 * P);
+AT(pkr_rules, num_sigma, 32 + 17 * P);
+
+SIZE(pkr_slot, 28);
+AT(pkr_slot, relaxed, 4);
+AT(pkr_slot, score, 8);
+AT(pkr_slot, propensity, 12);
+AT(pkr_slot, boost, 16);
+AT(pkr_slot, decay, 20);
+AT(pkr_slot, similarity, 24);
+
+SIZE(pkr_list, 32 + 2 * P);
+AT(pkr_list, slot_bytes, 4);
+AT(pkr_list, slots, 8);
+AT(pkr_list, num_slots, 8 + P);
+AT(pkr_list, placed, 8 + 2 * P);
+AT(pkr_list, relaxed, 12 + 2 * P);
+AT(pkr_list, kept, 16 + 2 * P);
+AT(pkr_list, steps, 24 + 2 * P);
