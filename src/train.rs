@@ -47,6 +47,7 @@ pub mod store;
 pub mod stream;
 pub mod trainer;
 pub mod truth;
+pub mod tune;
 pub mod vocabulary;
 pub mod warm;
 
