@@ -15,6 +15,7 @@ mod compare;
 mod demo;
 mod eval;
 mod print;
+mod tune;
 
 use std::process::ExitCode;
 
