@@ -50,6 +50,7 @@ pub mod store;
 pub mod stream;
 pub mod trainer;
 pub mod truth;
+pub mod tune;
 pub mod vocabulary;
 pub mod warm;
 

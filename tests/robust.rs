@@ -31,5 +31,7 @@ mod slices;
 #[cfg(unix)]
 #[path = "robust/starts.rs"]
 mod starts;
+#[path = "robust/tune.rs"]
+mod tune;
 #[path = "robust/warm.rs"]
 mod warm;

@@ -27,7 +27,7 @@ mod edit;
 pub mod experiment;
 pub mod gather;
 mod page;
-mod plots;
+pub(crate) mod plots;
 pub mod result;
 pub mod statistics;
 

@@ -38,6 +38,8 @@ pub enum Command {
     Importance(Importance),
     /// Quantize a run into a file, reopen it, replay it, and refuse it past its budget.
     Export(Export),
+    /// Find the fusion's weights on a log: the most of a reward while others stay where they must.
+    Tune(Tune),
     /// Say what a file holds.
     Inspect(Inspect),
     /// Rank one request of a log with an exported file.
@@ -249,6 +251,70 @@ fn bits(text: &str) -> Result<u8, String> {
         "8" => Ok(8),
         _ => Err("4 or 8".into()),
     }
+}
+
+#[derive(Args)]
+pub struct Tune {
+    /// Exported file.
+    #[arg(value_name = "FILE.pkr")]
+    pub file: PathBuf,
+    /// Model description: names the log's columns.
+    #[arg(value_name = "MODEL.toml")]
+    pub model: PathBuf,
+    /// Log file, or the folder of the description's files.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Folder for weights.toml, report.json and front.svg.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// A weighted sum of labels and log columns, as "watch_seconds + 20 * like"; what is missing counts 0.
+    #[arg(long, value_name = "REWARD")]
+    pub maximise: String,
+    /// A reward and the bound that it must keep, as "like >= current" or "complete >= 0.3". May be given more than once.
+    #[arg(long, value_name = "CONSTRAINT")]
+    pub subject_to: Vec<String>,
+    /// Reward of the front's other axis; that of the first constraint if not given.
+    #[arg(long, value_name = "REWARD")]
+    pub pareto: Option<String>,
+    /// Requests whose rows were shown in uniformly random order: an expression over log columns. Without it, the logged
+    /// rows are ordered again, which is no causal estimate.
+    #[arg(long, value_name = "EXPRESSION")]
+    pub random: Option<String>,
+    /// Column of the position, 0 or 1 on top; features of it are scored at the top. Without it, rows of a request stand as shown.
+    #[arg(long, value_name = "COLUMN")]
+    pub position: Option<String>,
+    /// Which requests: the description's validation part, or all.
+    #[arg(long, default_value = "validation", value_parser = ["validation", "all"])]
+    pub rows: String,
+    /// What is ordered: the rows of a request, or all rows of a user.
+    #[arg(long, default_value = "request", value_parser = ["request", "user"])]
+    pub lists: String,
+    /// Share of the requests, the last ones, that the search does not see and the report is about.
+    #[arg(long, default_value_t = 0.3)]
+    pub held_out: f64,
+    /// Weights to start from and to hold against, in the order of the terms; the file's if not given.
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
+    pub current: Option<Vec<f32>>,
+    /// Standard errors that the search takes off the gain, and by which it keeps constraints.
+    #[arg(long, default_value_t = 1.0)]
+    pub margin: f64,
+    /// Largest count of a row in a list in random order, in multiples of the mean.
+    #[arg(long, default_value_t = 10.0)]
+    pub clip: f64,
+    /// Searches, the first from the current weights, the others from anywhere.
+    #[arg(long, default_value_t = 3, value_parser = starts)]
+    pub starts: usize,
+    /// Of the search and the intervals.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Threads; 0 is one a core. The result does not depend on it.
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+}
+
+fn starts(text: &str) -> Result<usize, String> {
+    let starts = text.parse().ok().filter(|n| (1..=100).contains(n));
+    starts.ok_or_else(|| "1 to 100".into())
 }
 
 #[derive(Args)]

@@ -36,6 +36,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Simulate(args) => simulate(args, cli.json),
         Command::Importance(args) => importance(args, cli.json),
         Command::Export(args) => export(args, cli.json),
+        Command::Tune(args) => crate::tune::tune(args, cli.json),
         Command::Inspect(args) => inspect(args, cli.json),
         Command::Bench(args) => time(args, cli.json),
         Command::Demo(args) => crate::demo::demo(args, cli.json),

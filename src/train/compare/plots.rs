@@ -23,9 +23,9 @@ const COLORS: [RGBColor; 8] = [
     RGBColor(110, 110, 110),
     RGBColor(150, 130, 20),
 ];
-const INK: RGBColor = RGBColor(40, 40, 40);
-const GRID: RGBColor = RGBColor(225, 225, 225);
-const FONT: (&str, i32) = ("sans-serif", 18);
+pub(crate) const INK: RGBColor = RGBColor(40, 40, 40);
+pub(crate) const GRID: RGBColor = RGBColor(225, 225, 225);
+pub(crate) const FONT: (&str, i32) = ("sans-serif", 18);
 /// Width of every plot, and height of those that are no rows.
 const SIZE: (u32, u32) = (460, 300);
 /// Height of one row, and room for row names.
@@ -40,7 +40,7 @@ const NAME_GAP: i32 = 8;
 const _: () = assert!(NAME_CHARS as i32 * NAME_FONT.1 * 62 / 100 + NAME_GAP <= ROW.1 as i32);
 
 /// The colours, then the same ones darker.
-fn color(i: usize) -> RGBColor {
+pub(crate) fn color(i: usize) -> RGBColor {
     let RGBColor(r, g, b) = COLORS[i % COLORS.len()];
     let darker = |x: u8| (f64::from(x) * 0.55) as u8;
     if (i / COLORS.len()).is_multiple_of(2) {
@@ -70,7 +70,7 @@ pub struct Line {
 }
 
 /// The least range that holds all `values`, with a little room.
-fn range(values: impl Iterator<Item = f64>) -> Option<core::ops::Range<f64>> {
+pub(crate) fn range(values: impl Iterator<Item = f64>) -> Option<core::ops::Range<f64>> {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for v in values.filter(|v| v.is_finite()) {
         (low, high) = (low.min(v), high.max(v));
@@ -82,7 +82,7 @@ fn range(values: impl Iterator<Item = f64>) -> Option<core::ops::Range<f64>> {
 }
 
 /// A number on an axis whose range is `width`: as many decimals as tell its ticks apart.
-fn tick(width: f64) -> impl Fn(&f64) -> String {
+pub(crate) fn tick(width: f64) -> impl Fn(&f64) -> String {
     let decimals = (1.0 - libm::floor(libm::log10(width.max(1e-9)))).clamp(0.0, 6.0) as usize;
     move |v: &f64| {
         let text = format!("{v:.decimals$}");
@@ -95,7 +95,7 @@ fn tick(width: f64) -> impl Fn(&f64) -> String {
 }
 
 /// Draws into a string; `label` is what the plot says to those who do not see it.
-fn drawn(
+pub(crate) fn drawn(
     size: (u32, u32),
     label: &str,
     draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), String>,
