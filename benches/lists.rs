@@ -39,6 +39,7 @@ fn rank(model: &Model<'_>, request: &Request<'_>, memory: &mut (Vec<f32>, Vec<u8
         order: &mut order,
         fused: &mut fused,
         scores: &mut [],
+        terms: &mut [],
     };
     let ranked = model.rank(black_box(request), &mut scratch, &mut output);
     black_box(ranked.expect("a valid request"));

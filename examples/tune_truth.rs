@@ -68,7 +68,7 @@ fn measure(file: &Path, description: &Path, log: &Path, seed: u64) -> Result<(),
     })?;
     let fresh = fresh_requests(&d, &model, &feed, seed + 600)?;
     let all: Vec<f32> = fresh.iter().flat_map(|f| f.scores.clone()).collect();
-    let terms = Terms::new(model.spec(), &all);
+    let terms = Terms::new(model.spec(), &all, model.spec().tasks.len());
     let defaults: Vec<f32> = terms.weights().iter().map(|w| w.default as f32).collect();
     println!("{} fresh requests", fresh.len());
 

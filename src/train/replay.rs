@@ -153,6 +153,8 @@ pub struct Scored {
     pub scores: Vec<f32>,
     /// Fused score of each row.
     pub fused: Vec<f32>,
+    /// Values of the fusion's terms, `[rows, terms]`.
+    pub terms: Vec<f32>,
 }
 
 /// Scores the requests that `wanted` picks.
@@ -161,12 +163,26 @@ pub struct Scored {
 /// [`Kind::Data`] for a request that the engine refuses.
 pub fn score(
     d: &Description,
+    model: (&Model<'_>, &Vectors),
+    raw: &RawLog,
+    wanted: &dyn Fn(usize) -> bool,
+) -> Result<Scored> {
+    score_by(d, model, None, raw, wanted)
+}
+
+/// The same, by a formula instead of the file's fusion.
+///
+/// # Errors
+/// Those of [`score`].
+pub fn score_by(
+    d: &Description,
     (model, vectors): (&Model<'_>, &Vectors),
+    formula: Option<&Formula<'_>>,
     raw: &RawLog,
     wanted: &dyn Fn(usize) -> bool,
 ) -> Result<Scored> {
     let mut scored = Scored::default();
-    let mut ranker = Ranker::new(model);
+    let mut ranker = Ranker::with(model, formula);
     for_each_request(
         d,
         (model.spec(), vectors),
@@ -184,6 +200,7 @@ pub fn score(
             scored.rows.extend(rows.map(|r| r as u32));
             scored.scores.extend_from_slice(&ranker.scores);
             scored.fused.extend_from_slice(&ranker.fused);
+            scored.terms.extend_from_slice(&ranker.terms);
             Ok(())
         },
     )?;

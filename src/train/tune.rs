@@ -10,9 +10,11 @@ use std::path::Path;
 use std::prelude::v1::*;
 
 use crate::engine::Model;
+use crate::fusion::formula::Formula;
 use crate::train::description::Description;
 use crate::train::error::{Error, Kind, Result};
 
+pub mod formula;
 pub mod fuser;
 mod goals;
 pub mod interval;
@@ -24,6 +26,7 @@ pub mod reward;
 pub mod sample;
 pub mod search;
 
+use formula::{Inputs, Learned, OfFormula};
 use fuser::{Fuser, Terms};
 use goals::Goals;
 use interval::bootstrap;
@@ -63,6 +66,10 @@ pub struct Options<'o> {
     pub held_out: f64,
     /// Weights that constraints and differences start from; the file's if absent.
     pub current: Option<&'o [f32]>,
+    /// A formula whose weights are tuned; that of the file, or its terms, if absent.
+    pub formula: Option<&'o Formula<'o>>,
+    /// Hidden units of a fusion that is learned from the same lists and held against the tuned one.
+    pub learn: Option<usize>,
     /// Standard errors that are taken off the gain, and by which a constraint must be kept.
     pub margin: f64,
     /// Counts above this are cut.
@@ -86,6 +93,8 @@ impl Default for Options<'_> {
             by_user: false,
             held_out: 0.3,
             current: None,
+            formula: None,
+            learn: None,
             margin: 1.0,
             clip: 10.0,
             starts: 3,
@@ -107,10 +116,23 @@ pub fn tune(
     goals::check(options)?;
     let goals = Goals::parse(options)?;
     let rewards: Vec<&Reward> = goals.rewards.iter().collect();
-    let lists = read::lists(d, (model, file), options, &rewards)?;
-    let terms = Terms::new(model.spec(), lists.parts[0].scores());
+    let formula = options
+        .formula
+        .or(model.formula().map(|f| f as &Formula<'_>));
+    let inputs = Inputs::new(d, model, formula, options.learn.is_some())?;
+    let lists = read::lists(d, (model, file), options, &rewards, &inputs)?;
     let tasks: Vec<&str> = model.spec().tasks.iter().map(|t| t.name).collect();
-    found(&terms, &tasks, &lists, &goals, options)
+    let width = tasks.len() + inputs.width();
+    match formula {
+        Some(formula) => {
+            let fuser = OfFormula::new(formula, tasks.len(), width);
+            found(&fuser, &tasks, &inputs, &lists, &goals, options)
+        }
+        None => {
+            let fuser = Terms::new(model.spec(), lists.parts[0].scores(), width);
+            found(&fuser, &tasks, &inputs, &lists, &goals, options)
+        }
+    }
 }
 
 /// How rows count, how positions are examined, and what that is called.
@@ -133,11 +155,13 @@ fn placement(parts: &[Sample; 2], options: &Options<'_>) -> (Placement, Vec<f64>
 enum Order {
     Weights(Vec<f32>),
     Task(usize),
+    Learned(Learned),
 }
 
 fn found(
     fuser: &dyn Fuser,
     tasks: &[&str],
+    inputs: &Inputs,
     lists: &read::Lists,
     goals: &Goals,
     options: &Options<'_>,
@@ -180,6 +204,12 @@ fn found(
         ("tuned", Order::Weights(best.weights)),
         ("equal weights", Order::Weights(equal.collect())),
     ];
+    let mut learned_text = None;
+    if let Some(units) = options.learn {
+        let learned = learned(searched, &examination, inputs, (units, options.seed));
+        learned_text = Some(learned.text.clone());
+        orders.push(("learned", Order::Learned(learned)));
+    }
     let alone = tasks.iter().enumerate();
     orders.extend(alone.map(|(t, name)| (*name, Order::Task(t))));
     let named = orders.len();
@@ -192,6 +222,10 @@ fn found(
     let values = |sample: &Sample, order: &Order| match order {
         Order::Weights(weights) => sample.values(&placement, fuser, weights),
         Order::Task(task) => sample.values_of_task(&placement, *task),
+        Order::Learned(learned) => {
+            let value = |row: &[f32]| learned.network.value(row);
+            sample.values_of(&placement, inputs.learned.len(), &value)
+        }
     };
     let held: Vec<Values> = orders
         .iter()
@@ -217,7 +251,7 @@ fn found(
                 searched: (0..goals.rewards.len()).map(|r| values.mean(r)).collect(),
                 weights: match order {
                     Order::Weights(weights) => Some(weights),
-                    Order::Task(_) => None,
+                    Order::Task(_) | Order::Learned(_) => None,
                 },
                 measured,
             }
@@ -238,10 +272,27 @@ fn found(
         front_reward: goals.against.map(|a| a.0),
         front,
         description,
+        learned: learned_text,
         plot: None,
     };
     report.plot = plot::front(&report)?;
     Ok(report)
+}
+
+/// A fusion learned from the lists that are searched.
+fn learned(
+    sample: &Sample,
+    examination: &[f64],
+    inputs: &Inputs,
+    (units, seed): (usize, u64),
+) -> Learned {
+    let (values, utilities) = sample.learnable(inputs.learned.len(), examination);
+    let lists = crate::train::learned::Lists {
+        offsets: sample.offsets(),
+        inputs: &values,
+        utilities: &utilities,
+    };
+    formula::learn(&lists, &inputs.learned, units, seed)
 }
 
 /// The weights that constraints and differences start from.

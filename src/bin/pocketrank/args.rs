@@ -295,6 +295,12 @@ pub struct Tune {
     /// Weights to start from and to hold against, in the order of the terms; the file's if not given.
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
     pub current: Option<Vec<f32>>,
+    /// A formula to tune instead of the file's fusion, written by `pocketrank formula`.
+    #[arg(long, value_name = "FORMULA.pkf")]
+    pub formula: Option<PathBuf>,
+    /// Learn a monotone network of so many units over the tasks' quantiles as well, and hold it against the tuned weights.
+    #[arg(long, value_name = "UNITS", value_parser = units)]
+    pub learn: Option<usize>,
     /// Standard errors that the search takes off the gain, and by which it keeps constraints.
     #[arg(long, default_value_t = 1.0)]
     pub margin: f64,
@@ -310,6 +316,11 @@ pub struct Tune {
     /// Threads; 0 is one a core. The result does not depend on it.
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
+}
+
+fn units(text: &str) -> Result<usize, String> {
+    let units = text.parse().ok().filter(|n| (1..=8).contains(n));
+    units.ok_or_else(|| "1 to 8".into())
 }
 
 fn starts(text: &str) -> Result<usize, String> {

@@ -10,13 +10,21 @@ use pocketrank::train::tune::{self, Options, Policy, Report};
 
 use crate::args::Tune;
 use crate::commands::open;
-use crate::print;
+use crate::{formula, print};
 
 pub fn tune(args: &Tune, json: bool) -> Result<()> {
     let d = Description::read(&args.model)?;
     let bytes = std::fs::read(&args.file).map_err(|e| Error::io(&args.file, &e))?;
     let mut model = Box::new(Model::new());
     open(&mut model, &bytes, &args.file)?;
+    let apart = match &args.formula {
+        Some(file) => std::fs::read(file).map_err(|e| Error::io(file, &e))?,
+        None => Vec::new(),
+    };
+    let apart = match &args.formula {
+        Some(file) => Some(formula::open(&model, &apart, file)?),
+        None => None,
+    };
     let options = Options {
         data: args.data.as_deref(),
         maximise: &args.maximise,
@@ -28,6 +36,8 @@ pub fn tune(args: &Tune, json: bool) -> Result<()> {
         by_user: args.lists == "user",
         held_out: args.held_out,
         current: args.current.as_deref(),
+        formula: apart.as_ref(),
+        learn: args.learn,
         margin: args.margin,
         clip: args.clip,
         starts: args.starts,

@@ -58,7 +58,7 @@ pub trait Fuser: Sync {
     /// The weights, in the order that [`Fuser::fuse`] takes them.
     fn weights(&self) -> &[Weight];
 
-    /// Fused scores of one request's candidates from their task scores `[candidates, tasks]`. Higher is better; never NaN.
+    /// Fused scores of one request's candidates from their values `[candidates, width]`, task scores first. Higher is better; never NaN.
     fn fuse(&self, weights: &[f32], scores: &[f32], fused: &mut [f32]);
 
     /// The weights as text that a description takes.
@@ -73,15 +73,17 @@ const WEIGHT_MAX: f64 = 1e6;
 /// The file's `[[fusion.term]]`s. A term keeps the sign of its weight; a weight of 0 is taken as positive.
 pub struct Terms<'m, 'a> {
     spec: &'m Spec<'a>,
+    /// Values of a row, task scores first.
+    width: usize,
     weights: Vec<Weight>,
 }
 
 impl<'m, 'a> Terms<'m, 'a> {
-    /// Of a file, with ranges from `scores` `[rows, tasks]` of some rows: an order does not change when all weights are
+    /// Of a file, with ranges from `scores` `[rows, width]` of some rows, task scores first: an order does not change when all weights are
     /// multiplied by a number, so the first term with a weight is the measure, and each other's range is 1/1000 to 1000 times
     /// the weight with which it adds as much as the measure in the mean of the rows.
-    pub fn new(spec: &'m Spec<'a>, scores: &[f32]) -> Self {
-        let rows = || scores.chunks_exact(spec.tasks.len().max(1));
+    pub fn new(spec: &'m Spec<'a>, scores: &[f32], width: usize) -> Self {
+        let rows = || scores.chunks_exact(width.max(1));
         let mean = |term: usize| {
             let mut only = vec![0.0; spec.fusion.len()];
             only[term] = 1.0;
@@ -111,6 +113,7 @@ impl<'m, 'a> Terms<'m, 'a> {
         });
         Self {
             spec,
+            width,
             weights: weights.collect(),
         }
     }
@@ -122,7 +125,7 @@ impl Fuser for Terms<'_, '_> {
     }
 
     fn fuse(&self, weights: &[f32], scores: &[f32], fused: &mut [f32]) {
-        let rows = scores.chunks_exact(self.spec.tasks.len());
+        let rows = scores.chunks_exact(self.width);
         for (fused, row) in fused.iter_mut().zip(rows) {
             *fused = fusion::fuse(self.spec, Some(weights), row, &mut []);
         }

@@ -6,6 +6,7 @@ use std::prelude::v1::*;
 use toml::Spanned;
 
 use super::Options;
+use super::formula::Inputs;
 use super::reward::Reward;
 use super::sample::Sample;
 use crate::engine::Model;
@@ -94,6 +95,7 @@ pub fn lists(
     (model, file): (&Model<'_>, &Path),
     options: &Options<'_>,
     rewards: &[&Reward],
+    inputs: &Inputs,
 ) -> Result<Lists> {
     replay::fits(d, model)?;
     let vectors = Vectors::open(d, model, file)?;
@@ -135,7 +137,18 @@ pub fn lists(
             wanted[*request as usize] &= *value > 0.0;
         }
     }
-    let scored = replay::score(d, (model, &vectors), &raw, &|r| wanted[r])?;
+    let width = inputs.width();
+    let opened = match width {
+        0 => None,
+        _ => Some(model.open_formula(&inputs.file).map_err(|e| {
+            Error::new(
+                Kind::Description,
+                format!("the fusion's inputs: {:?}", e.status),
+            )
+        })?),
+    };
+    let by = opened.as_ref();
+    let scored = replay::score_by(d, (model, &vectors), by, &raw, &|r| wanted[r])?;
     let reward = |reward: &Reward, row: usize| -> f64 {
         let parts = reward.parts.iter().map(|(factor, name)| {
             let value = raw.labels[columns[name.as_str()]].values[row];
@@ -171,7 +184,7 @@ pub fn lists(
     }
     let tasks = model.spec().tasks.len();
     let mut read = Lists {
-        parts: [(); 2].map(|()| Sample::new(tasks, rewards.len())),
+        parts: [(); 2].map(|()| Sample::new(tasks + width, rewards.len())),
         single: 0,
     };
     for ((held, _), mut list) in lists {
@@ -186,7 +199,11 @@ pub fn lists(
         read.parts[usize::from(held)].push(list.into_iter().map(|i| {
             let row = scored.rows[i] as usize;
             let of_row = rewards.iter().map(|r| reward(r, row)).collect();
-            (&scored.scores[i * tasks..(i + 1) * tasks], of_row)
+            let mut values = scored.scores[i * tasks..(i + 1) * tasks].to_vec();
+            if width > 0 {
+                values.extend_from_slice(&scored.terms[i * width..(i + 1) * width]);
+            }
+            (values, of_row)
         }));
     }
     Ok(read)

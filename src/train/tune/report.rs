@@ -23,9 +23,9 @@ pub struct Part {
 /// Weights, or the order by one task, as measured on the lists that were not searched.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Policy {
-    /// "current", "tuned", "equal weights" or a task.
+    /// "current", "tuned", "equal weights", "learned" or a task.
     pub name: String,
-    /// None for a task.
+    /// None for a task and for what was learned.
     pub weights: Option<Vec<f32>>,
     /// Means on the lists that were searched.
     pub searched: Vec<f64>,
@@ -74,12 +74,14 @@ pub struct Report {
     pub front: Vec<Policy>,
     /// The tuned weights as text that a description takes.
     pub description: String,
+    /// The learned fusion's formula.
+    pub learned: Option<String>,
     /// The front as SVG.
     #[serde(skip)]
     pub plot: Option<String>,
 }
 
-/// Writes `weights.toml`, `report.json` and, with a front, `front.svg` into a folder.
+/// Writes `weights.toml`, `report.json` and, where there are such, `learned.toml` and `front.svg` into a folder.
 ///
 /// # Errors
 /// [`Kind::Io`].
@@ -98,6 +100,12 @@ pub fn write(report: &Report, out: &Path) -> Result<()> {
     write_atomically(&out.join("weights.toml"), text.as_bytes())?;
     let json = serde_json::to_string_pretty(report).unwrap_or_default();
     write_atomically(&out.join("report.json"), (json + "\n").as_bytes())?;
+    if let Some(formula) = &report.learned {
+        let text = format!(
+            "# The fusion that pocketrank tune learned.\n\n[fusion]\nformula = {formula:?}\n"
+        );
+        write_atomically(&out.join("learned.toml"), text.as_bytes())?;
+    }
     if let Some(plot) = &report.plot {
         write_atomically(&out.join("front.svg"), plot.as_bytes())?;
     }

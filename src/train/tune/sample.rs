@@ -14,11 +14,11 @@ const CHUNK: usize = 256;
 /// Lists of a log. A row takes 4 bytes a task and 8 a reward.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    tasks: usize,
+    width: usize,
     num_rewards: usize,
     /// Number of lists + 1.
     offsets: Vec<usize>,
-    /// `[rows, tasks]`, rows of a list in the order shown.
+    /// `[rows, width]`, task scores first; rows of a list in the order shown.
     scores: Vec<f32>,
     /// `[rows, rewards]`.
     rewards: Vec<f64>,
@@ -36,9 +36,9 @@ pub struct Values {
 
 impl Sample {
     /// Without a list yet.
-    pub fn new(tasks: usize, num_rewards: usize) -> Self {
+    pub fn new(width: usize, num_rewards: usize) -> Self {
         Self {
-            tasks,
+            width,
             num_rewards,
             offsets: vec![0],
             scores: Vec::new(),
@@ -47,10 +47,10 @@ impl Sample {
     }
 
     /// Adds a list: scores and rewards of its rows, in the order shown.
-    pub fn push<'r>(&mut self, rows: impl Iterator<Item = (&'r [f32], Vec<f64>)>) {
+    pub fn push<S: AsRef<[f32]>>(&mut self, rows: impl Iterator<Item = (S, Vec<f64>)>) {
         let mut end = self.rows();
         for (scores, rewards) in rows {
-            self.scores.extend_from_slice(scores);
+            self.scores.extend_from_slice(scores.as_ref());
             self.rewards.extend_from_slice(&rewards);
             end += 1;
         }
@@ -72,7 +72,7 @@ impl Sample {
         self.offsets.windows(2).map(|w| w[1] - w[0])
     }
 
-    /// `[rows, tasks]`.
+    /// `[rows, width]`.
     pub fn scores(&self) -> &[f32] {
         &self.scores
     }
@@ -100,10 +100,44 @@ impl Sample {
     /// What the order by one task's score alone gets.
     pub fn values_of_task(&self, placement: &Placement, task: usize) -> Values {
         self.values_by(placement, &|scores, fused| {
-            for (fused, row) in fused.iter_mut().zip(scores.chunks_exact(self.tasks)) {
+            for (fused, row) in fused.iter_mut().zip(scores.chunks_exact(self.width)) {
                 *fused = row[task];
             }
         })
+    }
+
+    /// What the order by a function of the last values of a row gets.
+    pub fn values_of(
+        &self,
+        placement: &Placement,
+        last: usize,
+        value: &(dyn Fn(&[f32]) -> f64 + Sync),
+    ) -> Values {
+        self.values_by(placement, &|rows, fused| {
+            for (fused, row) in fused.iter_mut().zip(rows.chunks_exact(self.width)) {
+                *fused = value(&row[self.width - last..]) as f32;
+            }
+        })
+    }
+
+    /// The last values of every row, and its first reward over the examination of where it was shown.
+    pub fn learnable(&self, last: usize, examination: &[f64]) -> (Vec<f32>, Vec<f64>) {
+        let rows = self.scores.chunks_exact(self.width);
+        let inputs = rows.flat_map(|row| row[self.width - last..].iter().copied());
+        let lists = self.offsets.windows(2);
+        let utilities = lists.flat_map(|list| {
+            (list[0]..list[1]).enumerate().map(|(position, row)| {
+                // A position that hardly anyone looks at tells as little as one that a tenth does.
+                let examined = examination.get(position).copied().unwrap_or(1.0).max(0.1);
+                self.rewards[row * self.num_rewards] / examined
+            })
+        });
+        (inputs.collect(), utilities.collect())
+    }
+
+    /// Number of lists + 1 offsets into the rows.
+    pub fn offsets(&self) -> &[usize] {
+        &self.offsets
     }
 
     /// On rayon's current threads; the bits do not depend on them.
@@ -123,7 +157,7 @@ impl Sample {
                     let (start, end) = (self.offsets[list], self.offsets[list + 1]);
                     fused.resize(end - start, 0.0);
                     order.resize(end - start, 0);
-                    fuse(&self.scores[start * self.tasks..end * self.tasks], fused);
+                    fuse(&self.scores[start * self.width..end * self.width], fused);
                     rerank::top_k(fused, order);
                     for (count, row) in placement.of(end - start).iter().zip(&*order) {
                         let at = (start + *row as usize) * self.num_rewards;

@@ -146,7 +146,12 @@ fn tuned(lists: &read::Lists, constraints: &[&str], options: Options<'_>) -> Res
         ..options
     };
     let goals = Goals::parse(&options)?;
-    found(&Linear::new(2), &["u", "c"], lists, &goals, &options)
+    let none = formula::Inputs {
+        file: Vec::new(),
+        of_formula: 0,
+        learned: Vec::new(),
+    };
+    found(&Linear::new(2), &["u", "c"], &none, lists, &goals, &options)
 }
 
 fn randomised() -> Options<'static> {
