@@ -1,7 +1,7 @@
 //! The fusion's weights from a log: those that maximise a reward of its rows while others stay where they must.
 //!
 //! The file scores every row once. From there weights cost an order a list: the rows of a list are ordered by their fused
-//! scores and count by the rank they get ([`placement`]), so the value of weights is a mean of rewards. [`search`] finds the
+//! scores and count by the rank they get ([`mod@placement`]), so the value of weights is a mean of rewards. [`search`] finds the
 //! weights on the first part of the log's lists; everything that is reported is measured on the rest, which the search has not
 //! seen, with intervals over lists ([`interval`]).
 //!
