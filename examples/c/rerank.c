@@ -56,8 +56,8 @@ static int is_sound(const candidates *c, uint32_t n, const pkr_list *list) {
   int broken = 0;
   for (i = 0; i < POSITIONS; i++) {
     uint32_t own = list->slots[i].candidate;
-    if (i == 1 ? own != PKR_NO_CANDIDATE : own >= n && i < n) return 0;
     if (own == PKR_NO_CANDIDATE) continue;
+    if (own >= n || i == 1) return 0;
     if (!(list->slots[i].propensity > 0.0f && list->slots[i].propensity <= 1.0f)) return 0;
     for (j = i, same = 0; j < POSITIONS && j < i + 4; j++) {
       uint32_t other = list->slots[j].candidate;
@@ -67,6 +67,7 @@ static int is_sound(const candidates *c, uint32_t n, const pkr_list *list) {
     }
     broken |= same > 2;
   }
+  if (list->placed != (n < POSITIONS ? n : POSITIONS - 1)) return 0;
   return list->slots[2].candidate == n - 1 && broken == (list->relaxed != 0);
 }
 

@@ -148,12 +148,12 @@ mod tests {
         for bytes in [[0, 0, 0, 0], [127; 4], [100, 20, 64, 127], [3, 99, 1, 77]] {
             let mut values = [0; 4];
             scale.write(&bytes, &mut values);
-            for d in 0..4 {
+            (0..4).for_each(|d| {
                 let truth =
                     f64::from(scales[d]) * (f64::from(bytes[d]) - f64::from(zero_points[d]));
                 let step = 50.0 / 127.0;
                 assert!((f64::from(values[d]) * step - truth).abs() <= 0.5001 * step);
-            }
+            });
         }
     }
 

@@ -295,7 +295,7 @@ pub unsafe extern "C" fn pkr_rerank_bytes(
 ///
 /// # Safety
 /// As [`Inputs::structure`], for `len` structs at `from` and what `read` does with them.
-unsafe fn structures<'n, 'r, T: Versioned, U: Copy>(
+unsafe fn structures<'n, T: Versioned, U: Copy>(
     inputs: Inputs<'_>,
     (from, len): (*const T, usize),
     part: Part,

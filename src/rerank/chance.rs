@@ -39,7 +39,7 @@ pub(super) fn uniform(bits: u64) -> f32 {
 
 /// Of 0..count, which must not be 0.
 pub(super) fn below(bits: u64, count: u32) -> u32 {
-    ((bits >> 32) * u64::from(count) >> 32) as u32
+    (((bits >> 32) * u64::from(count)) >> 32) as u32
 }
 
 /// A standard normal number of 24 bits; within 5.5.
@@ -77,7 +77,7 @@ const TAIL: [f32; 9] = [
     0.005_739_507_7,
     -0.007_622_461_3,
     0.009_438_870_5,
-    1.001_674_1,
+    1.001_674,
     2.832_976_8,
 ];
 
@@ -95,7 +95,7 @@ fn distribution(x: f32) -> f32 {
     p = p * y + 2.765_672e-4;
     p = p * y + 1.520_143e-4;
     p = p * y + 9.270_527e-3;
-    p = p * y + 4.228_201_2e-2;
+    p = p * y + 4.228_201e-2;
     p = p * y + 7.052_308e-2;
     p = p * y + 1.0;
     p = p * p;

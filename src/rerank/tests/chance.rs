@@ -166,7 +166,7 @@ fn probabilities_are_those_of_a_finer_quadrature() {
         let chosen = draw();
         let rivals: Vec<Draw> = (0..rivals).map(|_| draw()).collect();
         let (mean, deviation) = (f64::from(chosen.mean), f64::from(chosen.deviation));
-        let truth: f64 = (-60_00..60_00)
+        let truth: f64 = (-6_000..6_000)
             .map(|k| {
                 let z = f64::from(k) / 1000.0 + 0.0005;
                 let x = mean + deviation * z;

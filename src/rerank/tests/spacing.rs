@@ -106,7 +106,7 @@ impl Case {
 
     fn completes(
         &self,
-        list: &mut Vec<u32>,
+        list: &mut [u32],
         at: usize,
         open: &[u32],
         rules: usize,
