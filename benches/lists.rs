@@ -1,16 +1,19 @@
 //! Lists under rules beside the scoring that comes before: `cargo bench --features train --bench lists`.
 //!
 //! The model is `golden::reference` with 200 candidates, on the best instruction set of this CPU. Rounds take all cases in turns;
-//! a case's time is the least of all rounds, and its ratio that to the time of scoring and top 10 in the same run.
+//! a case's time is the least of all rounds, and its ratio that to the time of scoring and top 10 in the same run. Formulas score and
+//! order as well, so theirs are about 1; the other cases come on top.
 #![allow(missing_docs)]
 
 use core::hint::black_box;
 use std::time::Instant;
 
 use pocketrank::engine::{Model, OpenOptions, Output, Request, Scratch};
+use pocketrank::format::{self, SectionKind};
 use pocketrank::rerank::{self, Decay, Diversity, Exploration, Rules, Slot, Spacing};
 use pocketrank::spec::Side;
-use pocketrank::train::golden;
+use pocketrank::train::formula::{Formula, Weight};
+use pocketrank::train::{export, golden};
 
 const N: usize = 200;
 const DIM: usize = 16;
@@ -46,10 +49,43 @@ fn rank(model: &Model<'_>, request: &Request<'_>, memory: &mut (Vec<f32>, Vec<u8
     fused
 }
 
+/// The file with distributions of scores, which formulas read; what they are does not matter here.
+fn with_quantiles(reference: &golden::GoldenModel) -> Vec<u8> {
+    let mut random = Random(5);
+    let scores = (0..1000 * reference.spec.tasks.len()).map(|_| random.below(1000) as f32 / 1000.0);
+    let section = export::quantiles(&reference.spec, &scores.collect::<Vec<_>>());
+    let section = section.expect("scores of every task");
+    let sections = vec![(SectionKind::Quantiles as u16, 0, section)];
+    format::append(&reference.bytes, sections).expect("a valid file")
+}
+
+/// A formula of the first four tasks, whose pattern has `{}` in the place of a task.
+fn formula(model: &Model<'_>, pattern: &str) -> Vec<u8> {
+    let tasks = model.spec().tasks.iter().take(4);
+    let terms: Vec<String> = tasks.map(|t| pattern.replace("{}", t.name)).collect();
+    let weight = Weight {
+        name: "w".into(),
+        value: 1.0,
+        least: 0.0,
+        most: 10.0,
+    };
+    let compiled = Formula::compile(&terms.join(" + "), model.spec(), &[weight]);
+    let file = compiled.expect("it has bounds").file();
+    file.expect("names are short")
+}
+
+const FORMULAS: [(&str, &str); 4] = [
+    ("formula, four weighted terms", "w * entire({})"),
+    ("formula, four powers", "w * entire({}) ^ 0.7"),
+    ("formula, four quantiles", "w * quantile({}) ^ 2"),
+    ("formula, four ranks", "w * rank({})"),
+];
+
 fn main() {
     let reference = golden::reference();
+    let file = with_quantiles(&reference);
     let mut model = Box::new(Model::new());
-    let opened = model.open(&reference.bytes, &OpenOptions::default());
+    let opened = model.open(&file, &OpenOptions::default());
     opened.expect("a valid file");
     let owned = golden::request(&reference, 1, N);
     let columns = owned.columns();
@@ -172,6 +208,11 @@ fn main() {
     let item = item.expect("the reference model has item embeddings");
     let mut embeddings = vec![0; N * model.vector_dim(item).expect("it has vectors")];
 
+    let formulas = FORMULAS.map(|(_, pattern)| formula(&model, pattern));
+    let formulas = formulas
+        .each_ref()
+        .map(|f| model.open_formula(f).expect("it fits the model"));
+    let mut by_formula = [f64::INFINITY; FORMULAS.len()];
     let (mut scoring, mut writing) = (f64::INFINITY, f64::INFINITY);
     let mut times = vec![f64::INFINITY; cases.len()];
     let time = |least: &mut f64, run: &mut dyn FnMut()| {
@@ -183,6 +224,14 @@ fn main() {
         time(&mut scoring, &mut || {
             drop(rank(&model, &request, &mut memory))
         });
+        for (formula, least) in formulas.iter().zip(&mut by_formula) {
+            let request = Request {
+                formula: Some(formula),
+                weights: None,
+                ..request
+            };
+            time(least, &mut || drop(rank(&model, &request, &mut memory)));
+        }
         time(&mut writing, &mut || {
             let written = model.vectors(black_box(&request), item, &mut embeddings);
             black_box(written.expect("a valid request"));
@@ -205,6 +254,9 @@ fn main() {
         format!("scoring, {}", model.isa().name()),
         1.0
     );
+    for ((name, _), least) in FORMULAS.iter().zip(&by_formula) {
+        println!("{name:38} {least:9.1} {:7.3}", least / scoring);
+    }
     let name = format!("vectors of {}", model.spec().features[item].name);
     println!("{name:38} {writing:9.1} {:7.3}", writing / scoring);
     for ((name, ..), least) in cases.iter().zip(&times) {

@@ -189,6 +189,91 @@
 #define PKR_KEY_NUMBER 2
 
 /**
+ * A key that no other candidate shares.
+ */
+#define PKR_NO_KEY 18446744073709551615ull
+
+/**
+ * The candidate of an empty slot.
+ */
+#define PKR_NO_CANDIDATE 4294967295
+
+/**
+ * By score alone.
+ */
+#define PKR_DIVERSITY_NONE 0
+
+/**
+ * Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998); `weight` is lambda, within [0, 1].
+ */
+#define PKR_DIVERSITY_MMR 1
+
+/**
+ * The greedy list of a determinantal point process (Chen, Zhang and Zhou, NeurIPS 2018); `weight` is theta, within [0, 1024].
+ */
+#define PKR_DIVERSITY_DPP 2
+
+/**
+ * No chance.
+ */
+#define PKR_EXPLORATION_NONE 0
+
+/**
+ * Any candidate that the rules allow with probability `epsilon`, else the best.
+ */
+#define PKR_EXPLORATION_EPSILON 1
+
+/**
+ * The best of draws: to each fused score a normal number of deviation `sigma` is added.
+ */
+#define PKR_EXPLORATION_THOMPSON 2
+
+/**
+ * `feature` of a detail of PKR_ERR_BAD_RULE: `factors`; `candidate` is the candidate.
+ */
+#define PKR_RULES_FACTORS 0
+
+/**
+ * `bonuses`; `candidate` is the candidate.
+ */
+#define PKR_RULES_BONUSES 1
+
+/**
+ * `decays`; `candidate` is the index of the decay.
+ */
+#define PKR_RULES_DECAYS 2
+
+/**
+ * `spacings`; `candidate` is the index of the rule.
+ */
+#define PKR_RULES_SPACINGS 3
+
+/**
+ * `pins`; `candidate` is the index of the pin.
+ */
+#define PKR_RULES_PINS 4
+
+/**
+ * `blocked`; `candidate` is the index in it.
+ */
+#define PKR_RULES_BLOCKED 5
+
+/**
+ * `hidden`; `candidate` is the index in it.
+ */
+#define PKR_RULES_HIDDEN 6
+
+/**
+ * `diversity`, `weight`, `vectors` and `dim`.
+ */
+#define PKR_RULES_DIVERSITY 7
+
+/**
+ * `exploration`, `epsilon` and `sigma`; `candidate` is the candidate of a sigma.
+ */
+#define PKR_RULES_EXPLORATION 8
+
+/**
  * A formula that was opened for a model, in memory of the caller. Immutable: any number of threads may use it. It borrows the
  * bytes it was opened from: they must stay where they are, unchanged, until it is closed. A copy answers PKR_ERR_STALE.
  */
@@ -808,6 +893,264 @@ typedef struct {
    */
   size_t name_bytes;
 } pkr_weight_information;
+
+/**
+ * Less for each candidate whose key is in the list already: behind n of them the distance above the least score counts
+ * (1 - floor) * factor^n + floor of what it is.
+ */
+typedef struct {
+  /**
+   * sizeof(pkr_decay).
+   */
+  uint32_t struct_size;
+  /**
+   * Within (0, 1].
+   */
+  float factor;
+  /**
+   * Within [0, 1].
+   */
+  float floor;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * A key of each candidate; PKR_NO_KEY does not decay.
+   */
+  const uint64_t *keys;
+  /**
+   * As many as candidates.
+   */
+  size_t num_keys;
+} pkr_decay;
+
+/**
+ * At most `max` candidates of one key in any `window` positions that follow each other. A gap of g positions between
+ * candidates of a key is `max` 1 in a window of g.
+ */
+typedef struct {
+  /**
+   * sizeof(pkr_spacing).
+   */
+  uint32_t struct_size;
+  /**
+   * Candidates, at least 1.
+   */
+  uint32_t max;
+  /**
+   * Positions, 1 to 256; blocked and pinned ones count.
+   */
+  uint32_t window;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * A key of each candidate; PKR_NO_KEY is under no rule.
+   */
+  const uint64_t *keys;
+  /**
+   * As many as candidates.
+   */
+  size_t num_keys;
+} pkr_spacing;
+
+/**
+ * A candidate that has a position whatever the rules are. Two numbers in every version.
+ */
+typedef struct {
+  /**
+   * Its position, from 0 on.
+   */
+  uint32_t position;
+  /**
+   * The candidate.
+   */
+  uint32_t candidate;
+} pkr_pin;
+
+/**
+ * The rules of one list. All 0 but `struct_size`: none, and the order is that of `pkr_rank`. NULL with a count of 0 is nothing.
+ */
+typedef struct {
+  /**
+   * sizeof(pkr_rules).
+   */
+  uint32_t struct_size;
+  /**
+   * PKR_DIVERSITY_*.
+   */
+  uint32_t diversity;
+  /**
+   * Weight of relevance beside similarity.
+   */
+  float weight;
+  /**
+   * Values of a vector, at most 256; 0 without vectors.
+   */
+  uint32_t dim;
+  /**
+   * PKR_EXPLORATION_*.
+   */
+  uint32_t exploration;
+  /**
+   * Within [0, 1].
+   */
+  float epsilon;
+  /**
+   * Of chance: the same seed gives the same list.
+   */
+  uint64_t seed;
+  /**
+   * By candidate, within [0, 1024]: multiplies the distance of its fused score above that of the least scored candidate.
+   */
+  const float *factors;
+  /**
+   * As many as candidates, or 0.
+   */
+  size_t num_factors;
+  /**
+   * By candidate: added after that, in units of fused scores.
+   */
+  const float *bonuses;
+  /**
+   * As many as candidates, or 0.
+   */
+  size_t num_bonuses;
+  /**
+   * Decays. Together they multiply.
+   */
+  const pkr_decay *decays;
+  /**
+   * At most 4.
+   */
+  size_t num_decays;
+  /**
+   * Spacing rules, the most important first: if they cannot all be kept, the last is given up first.
+   */
+  const pkr_spacing *spacings;
+  /**
+   * At most 8.
+   */
+  size_t num_spacings;
+  /**
+   * Candidates with a position. They count in windows and decays.
+   */
+  const pkr_pin *pins;
+  /**
+   * Pins.
+   */
+  size_t num_pins;
+  /**
+   * Positions that stay empty, for what the app puts there itself.
+   */
+  const uint32_t *blocked;
+  /**
+   * Positions.
+   */
+  size_t num_blocked;
+  /**
+   * Candidates that get no position.
+   */
+  const uint32_t *hidden;
+  /**
+   * Candidates.
+   */
+  size_t num_hidden;
+  /**
+   * Vectors on one scale, `dim` a candidate, as `pkr_vectors` writes them.
+   */
+  const int8_t *vectors;
+  /**
+   * `dim` times candidates.
+   */
+  size_t num_vector_values;
+  /**
+   * Standard deviation of each candidate's fused score.
+   */
+  const float *sigma;
+  /**
+   * As many as candidates for PKR_EXPLORATION_THOMPSON.
+   */
+  size_t num_sigma;
+} pkr_rules;
+
+/**
+ * What stands at one position, and why. Its size is in `slot_bytes` of the result.
+ */
+typedef struct {
+  /**
+   * Index of the candidate; PKR_NO_CANDIDATE for a blocked position and where there are no candidates left.
+   */
+  uint32_t candidate;
+  /**
+   * Bit i: spacing rule i is broken here, since otherwise no list would have been possible.
+   */
+  uint32_t relaxed;
+  /**
+   * What the candidate was compared by: its fused score after boosts and decays; with diversity the objective of that.
+   */
+  float score;
+  /**
+   * Probability that this candidate was taken here, given the slots before; 1 without exploration.
+   */
+  float propensity;
+  /**
+   * What boosts have added to its fused score.
+   */
+  float boost;
+  /**
+   * What decays have multiplied its distance above the least score by.
+   */
+  float decay;
+  /**
+   * How similar it is to the slots before: the greatest cosine (MMR), or the share of its variance that they explain (DPP).
+   */
+  float similarity;
+} pkr_slot;
+
+/**
+ * Where a list goes, and what happened. The first four are the caller's; the rest is written on success.
+ */
+typedef struct {
+  /**
+   * sizeof(pkr_list).
+   */
+  uint32_t struct_size;
+  /**
+   * sizeof(pkr_slot).
+   */
+  uint32_t slot_bytes;
+  /**
+   * Positions.
+   */
+  pkr_slot *slots;
+  /**
+   * How many, 1 to 4,096.
+   */
+  size_t num_slots;
+  /**
+   * Slots with a candidate.
+   */
+  uint32_t placed;
+  /**
+   * All slots' `relaxed`.
+   */
+  uint32_t relaxed;
+  /**
+   * Spacing rules that are kept wherever no pin breaks them: so many from the first on.
+   */
+  uint32_t kept;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * Looks that it took to keep them.
+   */
+  uint64_t steps;
+} pkr_list;
 
 /**
  * Done.
@@ -1684,6 +2027,64 @@ pkr_status pkr_weights_perturb(const pkr_model *model,
                                float sigma,
                                float *out,
                                size_t out_len);
+
+/**
+ * Tells how many bytes of memory `pkr_rerank` needs for so many candidates and positions, with vectors of `dim` values (0:
+ * without), whatever the rules are.
+ *
+ * Threads: any. Cost: none. Errors: PKR_ERR_CANDIDATE_COUNT, PKR_ERR_BAD_RULE for `dim`; 1xx.
+ *
+ * The caller promises:
+ * `out` is NULL, misaligned, or leads to live memory of its type.
+ */
+pkr_status pkr_rerank_bytes(uint32_t num_candidates,
+                            uint32_t num_positions,
+                            uint32_t dim,
+                            size_t *out);
+
+/**
+ * Makes a list of `list->num_slots` positions: the best by `fused[num_candidates]` under `rules`. Candidates with a fused score
+ * of negative infinity were not scored: they come last, by index. Spacing rules are broken only where nothing else can be
+ * shown to be possible, the last rule first; slots say which. It ends after a bounded number of looks whatever the rules are.
+ *
+ * `memory[memory_bytes]`, aligned to PKR_MEMORY_ALIGNMENT, is at least what `pkr_rerank_bytes` says. Its contents never
+ * influence a result, and the same arguments give the same bits on every CPU.
+ *
+ * Threads: any. Lifetimes: nothing is kept. Cost: candidates times positions. `detail` may be NULL.
+ * Errors: PKR_ERR_BAD_RULE with PKR_RULES_* and an index in `detail`; PKR_ERR_NOT_FINITE for a fused score that is NaN, positive
+ * infinity or beyond 2^100, with its candidate; PKR_ERR_CANDIDATE_COUNT; 1xx.
+ *
+ * The caller promises:
+ * Every pointer that is neither NULL nor misaligned leads to live memory of the stated size; during the call nobody writes to
+ * inputs or uses outputs and memory.
+ */
+pkr_status pkr_rerank(const pkr_rules *rules,
+                      const float *fused,
+                      uint32_t num_candidates,
+                      uint8_t *memory,
+                      size_t memory_bytes,
+                      pkr_list *list,
+                      pkr_error_detail *detail);
+
+/**
+ * Writes what feature `feature` is to the network for every candidate of the request as int8 on one scale, `dim` of
+ * `pkr_feature_info` values each: rows of its table, pooled lists, vectors. `num_values` is exactly `dim` times candidates. They
+ * are the `vectors` of `pkr_rules`, and depend on model and columns alone, so they may be kept.
+ *
+ * Threads: any, one scratch each. Lifetimes: nothing is kept. Cost: linear in the candidates. `detail` may be NULL.
+ * Errors: those of `pkr_rank`; PKR_ERR_UNKNOWN_FEATURE; PKR_ERR_WRONG_FORM for a feature of the user's side and for a number
+ * without buckets; PKR_ERR_BUFFER_TOO_SMALL for another `num_values`.
+ *
+ * The caller promises:
+ * As `pkr_rank`.
+ */
+pkr_status pkr_vectors(const pkr_model *model,
+                       pkr_scratch *scratch,
+                       const pkr_request *request,
+                       uint32_t feature,
+                       int8_t *values,
+                       size_t num_values,
+                       pkr_error_detail *detail);
 
 #ifdef __cplusplus
 }  // extern "C"
