@@ -1766,8 +1766,8 @@ pkr_status pkr_score(const pkr_model *model,
                      pkr_error_detail *detail);
 
 /**
- * Fuses and orders the candidates of `request` by their scores, `scores[num_scores]` = `[num_candidates, num_tasks]` row by
- * row, as `pkr_score` wrote them: `order`, `fused` and `terms` of `result` are those that `pkr_rank` gives; its `scores` must be
+ * Fuses and orders the candidates of `request` by their scores, `scores[num_scores]` = `[num_candidates, num_tasks]` (of the
+ * first `max_candidates`, if there is a limit) row by row, as `pkr_score` wrote them: `order`, `fused` and `terms` of `result` are those that `pkr_rank` gives; its `scores` must be
  * NULL. The request's columns are read only if a formula reads features; its `only` and item sums do not matter here.
  *
  * Threads: any, one scratch each. Lifetimes: nothing is kept. Cost: that of checking the request and of sorting. `detail` may

@@ -65,9 +65,8 @@ static pkr_status rank_by_two(const pkr_model *model, pkr_scratch *const scratch
     if (status == PKR_OK) {
       pkr_result result = empty_result();
       result.order = order;
-      result.order_len = n;
+      result.order_len = result.fused_len = request->num_candidates;
       result.fused = fused;
-      result.fused_len = n;
       status = pkr_order(model, scratches[0], request, scores, n * num_tasks, &result, NULL);
       /* A formula that reads scores before calibration is for one call. */
       if (status == PKR_ERR_FORMULA_SCORES) status = pkr_rank(model, scratches[0], request, &result, NULL);
@@ -115,8 +114,8 @@ int main(int argc, char **argv) {
     status = pkr_rank(model, scratches[0], &request, &one, NULL);
     if (n != 0 && n <= info.candidates_max) {
       by_two = rank_by_two(model, scratches, &request, scored, info.num_tasks, orders + n, fused + n);
-      if (by_two != status || (status == PKR_OK && (memcmp(orders, orders + n, scored * sizeof *orders) != 0 ||
-                                                    memcmp(fused, fused + n, scored * sizeof *fused) != 0))) {
+      if (by_two != status || (status == PKR_OK && (memcmp(orders, orders + n, n * sizeof *orders) != 0 ||
+                                                    memcmp(fused, fused + n, n * sizeof *fused) != 0))) {
         fprintf(stderr, "threads: request %lu differs\n", (unsigned long)k);
         return 1;
       }

@@ -222,7 +222,7 @@ impl Fuser<'_, '_, '_> {
         let Some(f) = self.inputs.model.spec.features.get(i) else {
             return 0.0;
         };
-        let raw = self.inputs.raw(i, f, index);
+        let raw = self.inputs.raw_of(i, f, index);
         let raw = match f.encoding {
             Encoding::Number { default, .. } if raw.is_nan() => default,
             _ => raw,

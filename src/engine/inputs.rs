@@ -8,8 +8,6 @@ use crate::error::{Error, Status};
 use crate::features::{self, Pool};
 #[cfg(feature = "formula")]
 use crate::fusion::formula::Formula;
-#[cfg(feature = "formula")]
-use crate::spec::limits;
 use crate::spec::{Encoding, Feature, IdType, Lookup, Side, Source};
 
 mod check;
@@ -23,13 +21,7 @@ pub(super) use kept::Kept;
 pub(super) struct Inputs<'r, 'm, 'a> {
     pub model: &'m Model<'a>,
     pub request: &'r Request<'r>,
-    /// A bit for each feature that is left out.
-    #[cfg(feature = "formula")]
-    without: u128,
 }
-
-#[cfg(feature = "formula")]
-const _: () = assert!(limits::FEATURES <= u128::BITS as usize);
 
 /// What filling met.
 #[derive(Default)]
@@ -65,23 +57,28 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         self.request.strict
     }
 
-    /// A feature's column; `None` if the app has not sent it, or if the feature is left out.
-    fn column(&self, i: usize) -> Option<&'r Column<'r>> {
-        self.request.columns.get(i).filter(|_| !self.is_left_out(i))
-    }
-
-    /// The state that a feature sees.
-    fn state(&self, i: usize) -> Option<&'r [u8]> {
-        self.request.state.filter(|_| !self.is_left_out(i))
-    }
-
-    #[cfg(feature = "formula")]
-    fn is_left_out(&self, i: usize) -> bool {
-        self.without >> i & 1 != 0
-    }
-    #[cfg(not(feature = "formula"))]
-    fn is_left_out(&self, _: usize) -> bool {
-        false
+    /// Runs `read` on the inputs that feature `i` sees: without columns and the user's past if it is left out. Asked once a
+    /// block, so that values cost nothing.
+    fn seen_by<R>(&self, i: usize, read: impl FnOnce(&Inputs<'_, 'm, 'a>) -> R) -> R {
+        #[cfg(feature = "formula")]
+        if self
+            .request
+            .without
+            .iter()
+            .any(|without| *without as usize == i)
+        {
+            let request = Request {
+                columns: &[],
+                state: None,
+                ..*self.request
+            };
+            return read(&Inputs {
+                model: self.model,
+                request: &request,
+            });
+        }
+        let _ = i;
+        read(self)
     }
 
     /// The formula that fuses scores; `None` if terms do.
@@ -127,19 +124,30 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
                 rows,
                 group,
             };
-            if len == 0 || self.fill_rows(&block, (to, stride), tally) {
-                at += len;
-                continue;
-            }
-            for r in 0..rows {
-                let here = bytes.get_mut(r * stride + at..r * stride + at + len);
-                let index = match side {
-                    Side::User => 0,
-                    _ => self.candidate(position + r),
-                };
-                self.fill_feature(i, feature, index, group, here.unwrap_or_default(), tally);
+            if len > 0 {
+                self.seen_by(i, |inputs| {
+                    inputs.fill_block(&block, (to, stride, len), tally)
+                });
             }
             at += len;
+        }
+    }
+
+    /// Writes a block's bytes of one feature, `len` a row, from the beginning of `to` on, `stride` apart.
+    fn fill_block(
+        &self,
+        block: &rows::Block<'_, '_>,
+        (to, stride, len): (&mut [u8], usize, usize),
+        tally: &mut Tally,
+    ) {
+        if self.fill_rows(block, (&mut *to, stride), tally) {
+            return;
+        }
+        for r in 0..block.rows {
+            let here = to.get_mut(r * stride..r * stride + len);
+            let (i, feature, group) = (block.i, block.feature, block.group);
+            let index = self.index_of(block, r);
+            self.fill_feature(i, feature, index, group, here.unwrap_or_default(), tally);
         }
     }
 
@@ -169,7 +177,9 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
                 let mut pool = Pool::new(pooling, divisor);
                 let most = usize::from(max_len);
                 if let Source::LastIds { .. } = feature.source {
-                    for key in features::last_ids(&self.model.spec, self.state(i), i).take(most) {
+                    for key in
+                        features::last_ids(&self.model.spec, self.request.state, i).take(most)
+                    {
                         let (row, _) = self.model.lookup(table, Some(key), 0);
                         pool.add(self.model.table_row(table, row, group), None);
                     }
@@ -182,7 +192,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             Encoding::Row { .. } | Encoding::Number { .. } => {}
             Encoding::Vector { dim, grid } => {
                 let dim = usize::from(dim);
-                match self.column(i) {
+                match self.request.columns.get(i) {
                     Some(Column::Bytes(bytes)) => {
                         let bytes = bytes.get(index * dim..(index + 1) * dim);
                         features::copy(bytes.unwrap_or_default(), to);
@@ -220,6 +230,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
     }
 
     /// The row of an `id` or `cross` feature.
+    #[inline(always)]
     fn row(
         &self,
         i: usize,
@@ -230,7 +241,6 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         tally: &mut Tally,
     ) -> u32 {
         let id = match f.source {
-            Source::Cross { .. } if self.is_left_out(i) => Id::Missing,
             Source::Cross { left, right } => {
                 match (self.part_key(left, index), self.part_key(right, index)) {
                     (Some(left), Some(right)) => Id::Key(features::hash_cross(left, right)),
@@ -290,7 +300,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         pool: &mut Pool,
         tally: &mut Tally,
     ) {
-        let Some(column) = self.column(i) else {
+        let Some(column) = self.request.columns.get(i) else {
             return tally.count(Status::MissingValue, i, index);
         };
         let (count, lists) = match *column {
@@ -318,7 +328,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
 
     /// Id number `at` of an app column.
     fn id(&self, i: usize, table: u8, at: usize) -> Id {
-        match self.column(i) {
+        match self.request.columns.get(i) {
             Some(Column::Ids { ids, .. }) => match ids.get(at) {
                 None | Some(&Column::NO_ID) => Id::Missing,
                 Some(id) if self.id_type(table) == Some(IdType::Int) => {
@@ -344,21 +354,24 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
     /// The hashed id by which column `i` keys rates; a number's is that of its bucket.
     fn key(&self, i: u8, index: usize) -> Option<u64> {
         let (i, feature, index) = self.part(i, index)?;
-        match feature.encoding {
-            Encoding::Row { table, .. } => match self.id(i, table, index) {
+        self.seen_by(i, |inputs| match feature.encoding {
+            Encoding::Row { table, .. } => match inputs.id(i, table, index) {
                 Id::Key(key) => Some(key),
                 _ => None,
             },
-            Encoding::Number { .. } => Some(self.bucket_key(i, self.column_number(i, index))),
+            Encoding::Number { .. } => Some(inputs.bucket_key(i, inputs.column_number(i, index))),
             _ => None,
-        }
+        })
     }
 
     /// The hashed id by which feature `i` is part of a cross: as [`key`](Self::key), and of any number.
     fn part_key(&self, i: u8, index: usize) -> Option<u64> {
         let (at, feature, index) = self.part(i, index)?;
         match feature.encoding {
-            Encoding::Number { .. } => Some(self.bucket_key(at, self.raw(at, feature, index))),
+            Encoding::Number { .. } => {
+                let raw = self.raw_of(at, feature, index);
+                Some(self.bucket_key(at, raw))
+            }
             _ => self.key(i, index),
         }
     }
@@ -376,6 +389,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
     }
 
     /// Raw value of a `number` feature, which is counted; NaN if missing.
+    #[inline(always)]
     fn number(&self, i: usize, feature: &Feature<'_>, index: usize, tally: &mut Tally) -> f32 {
         let raw = self.raw(i, feature, index);
         if feature.source == Source::Column {
@@ -389,16 +403,13 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
     }
 
     /// Raw value of any number; NaN if missing.
-    pub(super) fn raw(&self, i: usize, feature: &Feature<'_>, index: usize) -> f32 {
+    fn raw(&self, i: usize, feature: &Feature<'_>, index: usize) -> f32 {
         if let Source::Combine {
             left,
             right,
             operation,
         } = feature.source
         {
-            if self.is_left_out(i) {
-                return f32::NAN;
-            }
             return operation.apply(self.raw_part(left, index), self.raw_part(right, index));
         }
         self.plain(i, feature, index)
@@ -408,8 +419,13 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
     fn raw_part(&self, i: u8, index: usize) -> f32 {
         let part = self.part(i, index);
         part.map_or(f32::NAN, |(i, feature, index)| {
-            self.plain(i, feature, index)
+            self.seen_by(i, |inputs| inputs.plain(i, feature, index))
         })
+    }
+
+    /// Raw value of any number that another feature or a formula is made of; NaN if missing.
+    pub(super) fn raw_of(&self, i: usize, feature: &Feature<'_>, index: usize) -> f32 {
+        self.seen_by(i, |inputs| inputs.raw(i, feature, index))
     }
 
     /// Raw value of a number that is not combined; NaN if missing.
@@ -419,12 +435,12 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             Source::KeyRate { key, .. } => self.key(key, index),
             _ => None,
         };
-        let (state, time) = (self.state(i), self.request.time);
+        let Request { state, time, .. } = *self.request;
         features::number(&self.model.spec, state, i, time, key).unwrap_or(f32::NAN)
     }
 
     fn column_number(&self, i: usize, index: usize) -> f32 {
-        match self.column(i) {
+        match self.request.columns.get(i) {
             Some(Column::Floats(x)) => x.get(index).copied().unwrap_or(f32::NAN),
             _ => f32::NAN,
         }

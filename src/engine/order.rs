@@ -8,12 +8,12 @@ use crate::fusion;
 
 impl Model<'_> {
     /// Fuses and orders candidates by their scores `[candidates, tasks]`, as [`rank`](Self::rank) does with its own: the last
-    /// step of a request of which threads [`score`](Self::score) parts. Columns of `request` are read only if a formula reads
-    /// features; which candidates a thread was asked to score, and item sums, do not matter here. `scratch` is one of those.
+    /// step of a request of which threads [`score`](Self::score) parts. Rows are those of all candidates, or of the first
+    /// [`max_candidates`](Request::max_candidates). Columns of `request` are read only if a formula reads features; which
+    /// candidates a thread was asked to score, and item sums, do not matter here. `scratch` is one of those.
     ///
     /// # Errors
-    /// Those of [`rank`](Self::rank); [`Status::CandidateCount`] for scores that are not as many rows as the request has
-    /// candidates; [`Status::NotFinite`] for a score that is NaN or infinite, with its candidate;
+    /// Those of [`rank`](Self::rank); [`Status::CandidateCount`] for another number of rows; [`Status::NotFinite`] for a score that is NaN or infinite, with its candidate;
     /// [`Status::FormulaScores`] for a formula that reads scores before calibration; [`Status::BufferTooSmall`] for an output
     /// that asks for scores.
     pub fn order(
@@ -29,13 +29,12 @@ impl Model<'_> {
         }
         let request = Request {
             only: None,
-            max_candidates: 0,
             item_sums: None,
             ..*request
         };
         let candidates = request.num_candidates;
         let inputs = Inputs::check(self, &request)?;
-        if candidates * tasks != scores.len() {
+        if inputs.scored() * tasks != scores.len() {
             return Err(Error::new(Status::CandidateCount));
         }
         if let Some(at) = scores.iter().position(|score| !score.is_finite()) {
@@ -55,6 +54,8 @@ impl Model<'_> {
         if fuser.reads_raw_scores() {
             return Err(Error::new(Status::FormulaScores));
         }
+        fused.fill(f32::NEG_INFINITY);
+        output.terms.fill(0.0);
         for (candidate, (fused, scores)) in
             fused.iter_mut().zip(scores.chunks_exact(tasks)).enumerate()
         {

@@ -89,8 +89,8 @@ pub unsafe extern "C" fn pkr_score(
     }
 }
 
-/// Fuses and orders the candidates of `request` by their scores, `scores[num_scores]` = `[num_candidates, num_tasks]` row by
-/// row, as `pkr_score` wrote them: `order`, `fused` and `terms` of `result` are those that `pkr_rank` gives; its `scores` must be
+/// Fuses and orders the candidates of `request` by their scores, `scores[num_scores]` = `[num_candidates, num_tasks]` (of the
+/// first `max_candidates`, if there is a limit) row by row, as `pkr_score` wrote them: `order`, `fused` and `terms` of `result` are those that `pkr_rank` gives; its `scores` must be
 /// NULL. The request's columns are read only if a formula reads features; its `only` and item sums do not matter here.
 ///
 /// Threads: any, one scratch each. Lifetimes: nothing is kept. Cost: that of checking the request and of sorting. `detail` may
@@ -126,7 +126,7 @@ pub unsafe extern "C" fn pkr_order(
                     let scores = inputs.slice(scores, num_scores)?;
                     model.order(request, scores, scratch, output)?;
                     Ok(Summary {
-                        scored: request.num_candidates as u32,
+                        scored: (scores.len() / model.spec().tasks.len().max(1)) as u32,
                         ..Summary::default()
                     })
                 },

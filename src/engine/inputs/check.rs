@@ -20,12 +20,9 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
                 request.columns.len(),
             ));
         }
-        let inputs = Self {
-            model,
-            request,
-            #[cfg(feature = "formula")]
-            without: left_out(spec, request)?,
-        };
+        let inputs = Self { model, request };
+        #[cfg(feature = "formula")]
+        check_left_out(spec, request)?;
         for (i, (column, feature)) in request.columns.iter().zip(&spec.features).enumerate() {
             let values = if feature.side == Side::User {
                 1
@@ -150,21 +147,17 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
     }
 }
 
-/// A bit for each feature that is left out. Kept item sums have all of them.
+/// Features that are left out exist. Kept item sums have all of them.
 #[cfg(feature = "formula")]
-fn left_out(spec: &Spec<'_>, request: &Request<'_>) -> Result<u128> {
+fn check_left_out(spec: &Spec<'_>, request: &Request<'_>) -> Result<()> {
     if !request.without.is_empty() && request.item_sums.is_some() {
         return Err(Error::new(Status::BadOption));
     }
-    let mut without = 0;
-    for i in request.without {
-        let i = *i as usize;
-        if i >= spec.features.len() {
-            return Err(Error::feature(Status::UnknownFeature, i));
-        }
-        without |= 1 << i;
+    let unknown = |i: &&u32| **i as usize >= spec.features.len();
+    match request.without.iter().find(unknown) {
+        Some(i) => Err(Error::feature(Status::UnknownFeature, *i as usize)),
+        None => Ok(()),
     }
-    Ok(without)
 }
 
 fn offsets_fit(offsets: &[u32], len: usize) -> bool {

@@ -19,7 +19,7 @@ pub(super) struct Block<'f, 's> {
 
 impl Inputs<'_, '_, '_> {
     /// The candidate of a row; 0 for the user's.
-    fn index_of(&self, b: &Block<'_, '_>, row: usize) -> usize {
+    pub(super) fn index_of(&self, b: &Block<'_, '_>, row: usize) -> usize {
         match b.feature.side {
             Side::User => 0,
             _ => self.candidate(b.position + row),
@@ -78,7 +78,7 @@ impl Inputs<'_, '_, '_> {
     #[inline]
     fn known_row(&self, b: &Block<'_, '_>, table: u8, index: usize) -> Option<u32> {
         let (Source::Column, Some(Column::Rows { rows, .. })) =
-            (b.feature.source, self.column(b.i))
+            (b.feature.source, self.request.columns.get(b.i))
         else {
             return None;
         };
@@ -115,7 +115,7 @@ impl Inputs<'_, '_, '_> {
         );
         let is_packed = spec.is_packed();
         // The next block's rows; other ones if candidates are left out, which does no harm.
-        if let Some(Column::Rows { rows, .. }) = self.column(b.i) {
+        if let Some(Column::Rows { rows, .. }) = self.request.columns.get(b.i) {
             for row in rows.iter().skip(b.position + b.rows).take(BLOCK) {
                 let begin = (*row as usize).wrapping_mul(groups).wrapping_add(b.group);
                 let begin = begin.wrapping_mul(len);

@@ -143,11 +143,11 @@ impl Op {
             Op::Or => truth(x != 0.0 || y != 0.0),
             Op::Neg => -x,
             Op::Abs => x.abs(),
-            Op::Exp => math::exp_inline(x),
+            Op::Exp => math::exp(x),
             Op::Log => libm::logf(x),
             Op::Log1p => libm::log1pf(x),
             Op::Sqrt => libm::sqrtf(x),
-            Op::Sigmoid => 1.0 / (1.0 + math::exp_inline(-math::clamp(x, -30.0, 30.0))),
+            Op::Sigmoid => math::sigmoid(x),
             Op::Logit => {
                 let p = math::clamp(x, ODDS_LEAST, 1.0 - ODDS_LEAST);
                 libm::logf(p / (1.0 - p))
@@ -176,7 +176,7 @@ fn pow(x: f32, y: f32) -> f32 {
     if x == 0.0 {
         return if y == 0.0 { 1.0 } else { 0.0 };
     }
-    math::exp_inline(y * libm::logf(x))
+    math::exp(y * libm::logf(x))
 }
 
 /// Bounds of a value, both finite and settled.
