@@ -327,11 +327,15 @@ fn engine_and_script_agree(
                 json!({"time": time, "label": label, "value": value.to_bits(), "keys": keys}),
             );
         }
-        let weights: Option<Vec<f32>> = (random.below(3) == 0).then(|| {
-            spec.fusion
-                .iter()
-                .map(|_| random.float(-2.0, 2.0))
-                .collect()
+        let weights: Option<Vec<f32>> = (random.below(3) == 0).then(|| match model.formula() {
+            Some(formula) => {
+                let weights = formula.weights().iter();
+                weights.map(|w| random.float(w.least, w.most)).collect()
+            }
+            None => {
+                let terms = spec.fusion.iter();
+                terms.map(|_| random.float(-2.0, 2.0)).collect()
+            }
         });
         let views: Vec<Column<'_>> = columns.iter().map(Owned::column).collect();
         let request = Request {
@@ -522,6 +526,15 @@ fn exported_models_equal_the_oracle() {
     for seed in 0..12 {
         let golden = pocketrank::train::golden::model(seed);
         engine_and_oracle_agree(&format!("golden {seed}"), &golden.bytes, 25, 3);
+    }
+}
+
+#[test]
+fn formulas_equal_the_oracle() {
+    for seed in 0..24 {
+        let golden = pocketrank::train::golden::model(seed);
+        let golden = pocketrank::train::golden::with_formula(&golden, seed);
+        engine_and_oracle_agree(&format!("formula {seed}"), &golden.bytes, 12, 3);
     }
 }
 

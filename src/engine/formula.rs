@@ -83,6 +83,8 @@ impl Fuser<'_, '_, '_> {
         };
         let spec = &self.inputs.model.spec;
         let mut raws = [0.0; limits::TASKS];
+        // A link costs more than what is done here besides.
+        let logits = if self.reads_raw_scores() { logits } else { &[] };
         for (((raw, task), score), logit) in
             raws.iter_mut().zip(&spec.tasks).zip(scores).zip(logits)
         {
@@ -106,7 +108,6 @@ impl Fuser<'_, '_, '_> {
     }
 
     /// Whether a formula reads what scores do not tell.
-    #[cfg(feature = "session")]
     pub fn reads_raw_scores(&self) -> bool {
         self.formula
             .is_some_and(|f| f.scores().any(|(_, _, form)| form == Form::Raw))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An independent reader of pocketrank models, from docs/format.md and docs/numerics.md; Python standard library only.
+"""An independent reader of pocketrank models, from docs/format.md, docs/numerics.md and docs/fusion.md; Python standard library only.
 
     score.py MODEL REQUESTS.jsonl    one JSON line per request: order, score bits, i32 sums of every layer
     score.py --check FOLDER          for each file, by name: the status with which it is refused, or "Ok"
@@ -20,6 +20,7 @@ import pathlib
 import struct
 import sys
 from array import array
+from math import sqrt
 from operator import mul
 
 M64 = (1 << 64) - 1
@@ -221,6 +222,20 @@ def log1p(x):
     d = float(k)
     total = f32(f32(s * f32(h + r)) + f32(f32(d * LO) + c))
     return f32(f32(f32(total - h) + f) + f32(d * HI))
+
+
+def log(x):
+    """ln x of a normal x; the same series as log1p."""
+    shifted = bits(x) + (0x3F800000 - 0x3F3504F3)
+    k = float((shifted >> 23) - 127)
+    f = f32(from_bits((shifted & 0x007FFFFF) + 0x3F3504F3) - 1.0)
+    s = f32(f / f32(2.0 + f))
+    z = f32(s * s)
+    w = f32(z * z)
+    r = f32(f32(z * f32(L1 + f32(w * L3))) + f32(w * f32(L2 + f32(w * L4))))
+    h = f32(f32(0.5 * f) * f)
+    total = f32(f32(s * f32(h + r)) + f32(k * LO))
+    return f32(f32(f32(total - h) + f) + f32(k * HI))
 
 
 # The file
@@ -620,6 +635,114 @@ class Vocabulary:
         need(len(self.rows) == keys, "BadVocabulary")
 
 
+def settle(x):
+    return 0.0 if abs(x) < 2.0**-60 else x
+
+
+ODDS = f32(1e-6)
+
+
+def power(x, y):
+    return float(y == 0.0) if x == 0.0 else exp(f32(y * log(x)))
+
+
+def odds(x):
+    p = clamp(x, ODDS, f32(1.0 - ODDS))
+    return log(f32(p / f32(1.0 - p)))
+
+
+# By opcode: values that it takes, and what it makes of them.
+OPERATIONS = {
+    16: (2, lambda x, y: f32(x + y)),
+    17: (2, lambda x, y: f32(x - y)),
+    18: (2, lambda x, y: f32(x * y)),
+    19: (2, lambda x, y: f32(x / y)),
+    20: (2, min),
+    21: (2, max),
+    22: (2, power),
+    23: (2, lambda x, y: float(x < y)),
+    24: (2, lambda x, y: float(x <= y)),
+    25: (2, lambda x, y: float(x == y)),
+    26: (2, lambda x, y: float(x != 0.0 and y != 0.0)),
+    27: (2, lambda x, y: float(x != 0.0 or y != 0.0)),
+    32: (1, lambda x: -x),
+    33: (1, abs),
+    34: (1, exp),
+    35: (1, log),
+    36: (1, log1p),
+    37: (1, lambda x: f32(sqrt(x))),
+    38: (1, sigmoid),
+    39: (1, odds),
+    40: (1, lambda x: float(x == 0.0)),
+    48: (3, lambda x, y, z: y if x != 0.0 else z),
+}
+
+
+class Formula:
+    """The terms of a fusion, over the candidates of a request."""
+
+    def __init__(self, model, r):
+        self.model = model
+        head = r.record(("text", r.u16), ("inputs", r.u8), ("weights", r.u8), ("terms", r.u8), ("code", r.u16))
+        self.text = r.take(head["text"]).decode("utf-8")
+        form = lambda: r.enum(*(((name,)) for name in ("raw", "calibrated", "rank", "quantile")))["is"]
+        named = (
+            ("score", ("task", r.str), ("entire", r.bool), ("form", form)),
+            ("feature", ("feature", r.str)),
+        )
+        self.inputs = [r.record(("input", lambda: r.enum(*named)))["input"] for _ in range(head["inputs"])]
+        weight = (("name", r.str), ("value", r.f32), ("least", r.f32), ("most", r.f32))
+        self.weights = [r.record(*weight)["value"] for _ in range(head["weights"])]
+        self.terms = [r.record(("start", r.u16), ("end", r.u16)) for _ in range(head["terms"])]
+        self.code = r.take(head["code"])
+        r.finish()
+
+    def columns(self, request, raws, scores):
+        """Every input of every candidate that was scored."""
+        spec = self.model.spec
+        names = {kind: [x["name"] for x in spec[kind]] for kind in ("tasks", "features")}
+        for given in self.inputs:
+            if given["is"] == "feature":
+                i = names["features"].index(given["feature"])
+                values = [request.raw_number(i, candidate) for candidate in range(len(scores))]
+                default = spec["features"][i]["encoding"]["default"]
+                values = [clamp(default if x is None else x, -(2.0**45), 2.0**45) for x in values]
+                yield [settle(x) for x in values]
+                continue
+            task = names["tasks"].index(given["task"])
+            entire = given["entire"] and spec["tasks"][task]["given"] is not None
+            rows = raws if given["form"] == "raw" else scores
+            values = [settle(per_impression(spec, row, task) if entire else row[task]) for row in rows]
+            if given["form"] == "rank":
+                below = [sum(y < x for y in values) + sum(y <= x for y in values) for x in values]
+                values = [f32(n / (2 * len(values))) for n in below]
+            if given["form"] == "quantile":
+                values = [interpolate(self.model.quantiles[task, entire], x) for x in values]
+            yield [settle(x) for x in values]
+
+    def fuse(self, row, weights):
+        stack, terms, at = [], [], 0
+        while at < len(self.code):
+            byte = self.code[at]
+            at += 1
+            if byte == 0:
+                terms.append(stack.pop())
+            elif byte == 1:
+                stack.append(settle(F32.unpack_from(self.code, at)[0]))
+                at += 4
+            elif byte in (2, 3):
+                stack.append(settle((row if byte == 2 else weights)[self.code[at]]))
+                at += 1
+            else:
+                arity, operation = OPERATIONS[byte]
+                operands, stack = stack[-arity:], stack[:-arity]
+                stack.append(settle(operation(*operands)))
+        total = terms[0]
+        for value in terms[1:]:
+            total = settle(f32(total + value))
+        return total
+
+
 class Model:
     def __init__(self, file):
         need(len(file) >= 8, "Truncated")
@@ -641,19 +764,32 @@ class Model:
             need(offset == up(end, 64) <= length and not any(file[end:offset]) and flags <= 1, "BadDirectory")
             end = offset + size
             need(end <= length, "BadDirectory")
-            if 1 <= kind <= 4 and version == 1:
+            if kind in (1, 2, 3, 4, 16, 17) and version == 1:
                 need(kind not in sections, "BadDirectory")
                 sections[kind] = (offset, end)
             else:
                 need(flags == 0, "UnknownSection")
         need(end == length, "BadLength")
-        need(len(sections) == 4, "MissingSection")
+        need(all(kind in sections for kind in (1, 2, 3, 4)), "MissingSection")
         self.sha256_holds = hashlib.sha256(file[16:24] + file[56:]).digest() == file[24:56]
         self.spec = read_spec(Reader(file, *sections[1]))
         check_spec(self.spec)
         self.read_lookups(Reader(file, *sections[2]))
         self.read_embeddings(Reader(file, *sections[3]))
         self.read_layers(Reader(file, *sections[4]))
+        self.quantiles, self.formula = {}, None
+        if 17 in sections:
+            self.read_quantiles(Reader(file, *sections[17]))
+        if 16 in sections:
+            self.formula = Formula(self, Reader(file, *sections[16]))
+            need(not self.spec["terms"], "Inconsistent")
+
+    def read_quantiles(self, r):
+        for _ in range(r.record(("count", r.u16))["count"]):
+            head = r.record(("task", r.u8), ("entire", r.bool), ("knots", r.u16))
+            knots = struct.unpack(f"<{2 * head['knots']}f", r.take(8 * head["knots"]))
+            self.quantiles[head["task"], head["entire"]] = list(zip(knots[: head["knots"]], knots[head["knots"] :]))
+        r.finish()
 
     def read_lookups(self, r):
         tables, features = self.spec["tables"], self.spec["features"]
@@ -1206,7 +1342,7 @@ def quantize(row):
 
 
 def score(model, request, candidate):
-    """Scores of a candidate, its input bytes per group and side and the i32 sums of every layer."""
+    """Scores of a candidate, its input bytes per group and side, the i32 sums of every layer, and scores before calibration."""
     spec = model.spec
     network, tasks = spec["network"], spec["tasks"]
     inputs, sums = {}, {}
@@ -1273,7 +1409,9 @@ def score(model, request, candidate):
             logits[t] = a[0]
         return logits[t]
 
-    return [link(task, model.curves[t], logit(t)) for t, task in enumerate(tasks)], inputs, sums
+    scores = [link(task, model.curves[t], logit(t)) for t, task in enumerate(tasks)]
+    raws = [s if task["kind"] == "duration" else sigmoid(logit(t)) for t, (task, s) in enumerate(zip(tasks, scores))]
+    return scores, inputs, sums, raws
 
 
 def dot_product(query, key):
@@ -1324,22 +1462,21 @@ def softmax(logits):
     return weights
 
 
+def per_impression(spec, scores, task):
+    value = scores[task]
+    while (given := spec["tasks"][task]["given"]) is not None:
+        task = given
+        value = f32(value * scores[task])
+        if value < 2.0**-60:
+            return 0.0
+    return value
+
+
 def fuse(spec, scores, weights):
-    least = 2.0**-60
-
-    def entire(task):
-        value = scores[task]
-        while (given := spec["tasks"][task]["given"]) is not None:
-            task = given
-            value = f32(value * scores[task])
-            if value < least:
-                return 0.0
-        return value
-
     total = 0.0
     for i, term in enumerate(spec["terms"]):
-        value = entire(term["task"]) if term["entire"] else scores[term["task"]]
-        value = 0.0 if value < least else value
+        value = per_impression(spec, scores, term["task"]) if term["entire"] else scores[term["task"]]
+        value = settle(value)
         weight = from_bits(weights[i]) if weights is not None else term["weight"]
         total = f32(total + f32(weight * value))
     return total
@@ -1351,12 +1488,20 @@ def rank(model, line):
     scored = min(n, line["max_candidates"] or n)
     out = {"scores": [], "sums": [], "inputs": [], "fused": []}
     fused = [float("-inf")] * n
+    all_scores, raws = [], []
     for candidate in range(scored):
-        scores, inputs, sums = score(model, request, candidate)
-        fused[candidate] = fuse(model.spec, scores, line["weights"])
+        scores, inputs, sums, raw = score(model, request, candidate)
+        all_scores.append(scores)
+        raws.append(raw)
+        if model.formula is None:
+            fused[candidate] = fuse(model.spec, scores, line["weights"])
         out["scores"].append([bits(s) for s in scores])
         out["inputs"].append({name: data.hex() for name, data in inputs.items()})
         out["sums"].append(sums)
+    if model.formula is not None:
+        weights = model.formula.weights if line["weights"] is None else [from_bits(w) for w in line["weights"]]
+        for candidate, row in enumerate(zip(*model.formula.columns(request, raws, all_scores))):
+            fused[candidate] = model.formula.fuse(row, weights)
     out["fused"] = [bits(x) for x in fused]
     out["order"] = sorted(range(n), key=lambda c: (-fused[c], c))
     out["state"] = request.state.bytes().hex()
