@@ -2,7 +2,7 @@
 //! `fusion_shift FOLDER [ROWS]` trains the models there (those that are there already are taken), tunes weights on the first one,
 //! and writes the table to standard output and the plot to `FOLDER/fusion-shift.svg`. docs/fusion.md tells about it.
 
-use std::error::Error;
+use core::error::Error;
 use std::path::{Path, PathBuf};
 
 use plotters::prelude::*;

@@ -86,6 +86,9 @@ pub(crate) struct Dense<'a> {
     pub quads: bool,
 }
 
+/// Sees the position, scores and logits of each candidate.
+type Done<'d> = &'d mut dyn FnMut(usize, &[f32], &[f32]);
+
 /// Sides of which a candidate has a row.
 const ROW_SIDES: [Side; 3] = [Side::Item, Side::Candidate, Side::Cross];
 
@@ -417,7 +420,7 @@ impl<'a> Model<'a> {
         live: TaskSet,
         tally: &mut Tally,
         see: &mut impl See,
-        done: &mut dyn FnMut(usize, &[f32], &[f32]),
+        done: Done<'_>,
     ) {
         self.user_sums(b, see);
         see.done(Stage::User);

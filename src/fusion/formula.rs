@@ -269,10 +269,9 @@ impl<'a> Formula<'a> {
             let weight: Weight<'a> = reader.record()?;
             let bounds = Range::new(weight.least, weight.most).ok_or(here)?;
             let usual = |x: f32| x == 0.0 || x.is_normal();
-            if !(usual(weight.value) && usual(weight.least) && usual(weight.most))
-                || !(weight.value >= bounds.low && weight.value <= bounds.high)
-                || formula.weight(weight.name).is_some()
-            {
+            let within = weight.value >= bounds.low && weight.value <= bounds.high;
+            let all_usual = usual(weight.value) && usual(weight.least) && usual(weight.most);
+            if !within || !all_usual || formula.weight(weight.name).is_some() {
                 return Err(here);
             }
             formula.weights.push(weight).map_err(|_| over)?;

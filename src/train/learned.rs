@@ -65,7 +65,7 @@ impl Network {
     /// Units that each begin with other inputs and places.
     fn new(signs: &[f64], options: &Options) -> Self {
         let width = signs.len() + 2;
-        let key = Key::new(options.seed).at(0x6c65_6172_6e65_64);
+        let key = Key::new(options.seed).at(0x006c_6561_726e_6564);
         let draw = |i: usize| key.at(i as u64).uniform();
         let mut parameters = vec![0.0; options.units * width];
         for (k, unit) in parameters.chunks_exact_mut(width).enumerate() {

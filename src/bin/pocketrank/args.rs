@@ -39,7 +39,7 @@ pub enum Command {
     /// Quantize a run into a file, reopen it, replay it, and refuse it past its budget.
     Export(Export),
     /// Find the fusion's weights on a log: the most of a reward while others stay where they must.
-    Tune(Tune),
+    Tune(Box<Tune>),
     /// Say what a file holds.
     Inspect(Inspect),
     /// Rank one request of a log with an exported file.

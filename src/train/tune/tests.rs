@@ -146,7 +146,7 @@ fn tuned(lists: &read::Lists, constraints: &[&str], options: Options<'_>) -> Res
         ..options
     };
     let goals = Goals::parse(&options)?;
-    let none = formula::Inputs {
+    let none = Inputs {
         file: Vec::new(),
         of_formula: 0,
         learned: Vec::new(),
