@@ -16,6 +16,8 @@ mod degenerate;
 #[cfg(target_os = "linux")]
 #[path = "robust/faults.rs"]
 mod faults;
+#[path = "robust/formula.rs"]
+mod formula;
 #[cfg(target_os = "linux")]
 #[path = "robust/kill.rs"]
 mod kill;

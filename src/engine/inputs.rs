@@ -67,8 +67,14 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             .iter()
             .any(|without| *without as usize == i)
         {
+            // What is made of the user's past is that of a user without one, who has keys like any other.
+            let source = self.model.spec.features.get(i).map(|f| f.source);
+            let columns = match source {
+                Some(Source::Column | Source::Cross { .. } | Source::Combine { .. }) => &[],
+                _ => self.request.columns,
+            };
             let request = Request {
-                columns: &[],
+                columns,
                 state: None,
                 ..*self.request
             };

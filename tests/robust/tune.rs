@@ -10,7 +10,7 @@ use crate::program::{Place, done, export, program, refused, train};
 const UTILITY: &str = "watch_seconds + 20 * like";
 
 /// A feed with a run and its file.
-fn feed() -> Place {
+pub fn feed() -> Place {
     let place = Place::empty();
     let root = place.root();
     let mut simulate = program(["simulate", "--rows", "30000", "--seed", "5", "--out"]);
