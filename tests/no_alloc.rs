@@ -46,8 +46,11 @@ fn open_state_and_rank_allocate_nothing() {
         allocations(|| drop(core::hint::black_box(Box::new(1)))) > 0,
         "the counter counts"
     );
-    for seed in 0..12 {
-        let golden = golden::model(seed);
+    for seed in 0..24 {
+        let mut golden = golden::model(seed % 12);
+        if seed >= 12 {
+            golden = golden::with_formula(&golden, seed);
+        }
         let request = golden::request(&golden, seed, 30);
         let columns = request.columns();
         let mut model = Box::new(Model::new());
@@ -74,6 +77,7 @@ fn open_state_and_rank_allocate_nothing() {
         let (mut floats, mut bytes) = (vec![0.0; need.floats], vec![0; need.bytes]);
         let (mut order, mut fused) = (vec![0; 30], vec![0.0; 30]);
         let mut scores = vec![0.0; 30 * golden.spec.tasks.len()];
+        let mut terms = vec![0.0; 30 * model.num_terms()];
         for strict in [false, true] {
             let request = pocketrank::engine::Request {
                 strict,
@@ -88,7 +92,7 @@ fn open_state_and_rank_allocate_nothing() {
                     order: &mut order,
                     fused: &mut fused,
                     scores: &mut scores,
-                    terms: &mut [],
+                    terms: &mut terms,
                 };
                 let answer = model.rank(&request, &mut scratch, &mut output);
                 assert!(strict || answer.is_ok());
