@@ -121,7 +121,7 @@ pub struct Model<'a> {
     quantiles: Vec<Quantiles<'a>, { 2 * limits::TASKS }>,
     /// The fusion, if it is a formula.
     #[cfg(feature = "formula")]
-    formula: Option<Formula<'a>>,
+    formula: Formula<'a>,
 }
 
 /// How to open a model.
@@ -184,7 +184,7 @@ impl<'a> Model<'a> {
         #[cfg(feature = "formula")]
         {
             self.quantiles.clear();
-            self.formula = None;
+            self.formula.clear();
         }
     }
 
@@ -209,19 +209,15 @@ impl<'a> Model<'a> {
     pub fn scratch_len(&self, candidates_max: usize) -> ScratchLen {
         let need = self.sizes.scratch_len(candidates_max);
         #[cfg(feature = "formula")]
-        let need = formula::with_columns(
-            need,
-            self.spec.tasks.len(),
-            self.formula.as_ref(),
-            candidates_max,
-        );
+        let need =
+            formula::with_columns(need, self.spec.tasks.len(), self.formula(), candidates_max);
         need
     }
 
     /// Terms of the fusion; a formula's addends.
     pub fn num_terms(&self) -> usize {
         #[cfg(feature = "formula")]
-        if let Some(formula) = &self.formula {
+        if let Some(formula) = self.formula() {
             return formula.terms().count();
         }
         self.spec.fusion.len()

@@ -42,20 +42,27 @@ impl<'a> Model<'a> {
     ///
     /// [`Status::FormulaInput`]: crate::error::Status::FormulaInput
     pub fn open_formula<'f>(&self, bytes: &'f [u8]) -> Result<Formula<'f>> {
-        Formula::open(bytes, self.binding())
+        let mut formula = Formula::default();
+        self.open_formula_into(bytes, &mut formula)?;
+        Ok(formula)
     }
 
-    pub(super) fn binding(&self) -> Binding<'_, 'a> {
-        Binding {
+    /// The same into a place of the caller's: a formula has some 2 kB.
+    ///
+    /// # Errors
+    /// Those of [`open_formula`](Self::open_formula); no request takes `formula` then.
+    pub fn open_formula_into<'f>(&self, bytes: &'f [u8], formula: &mut Formula<'f>) -> Result<()> {
+        let binding = Binding {
             spec: &self.spec,
             quantiles: &self.quantiles,
             digest: self.digest,
-        }
+        };
+        formula.open(bytes, binding)
     }
 
     /// The fusion, if the file has a formula.
     pub fn formula(&self) -> Option<&Formula<'a>> {
-        self.formula.as_ref()
+        Some(&self.formula).filter(|formula| formula.is_some())
     }
 
     /// Distributions of scores that the file has.

@@ -94,7 +94,9 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         'm: 'r,
         'a: 'r,
     {
-        self.request.formula.or(self.model.formula.as_ref())
+        self.request
+            .formula
+            .or(self.model.formula().map(|f| f as _))
     }
 
     fn id_type(&self, table: u8) -> Option<IdType> {

@@ -8,7 +8,7 @@ use crate::error::{Error, Result, Status};
 use crate::features::{self, Vocabulary};
 use crate::format::{File, Reader, SectionKind};
 #[cfg(feature = "formula")]
-use crate::fusion::formula::{Formula, Quantiles};
+use crate::fusion::formula::{Binding, Quantiles};
 use crate::kernels::quads_fit;
 use crate::spec::{
     Dtype, Layer, Network, Side, Spec, Tensor, TensorSection, biases_are_valid,
@@ -59,11 +59,22 @@ impl<'a> Model<'a> {
         }
         if let Some(reader) = file.optional(SectionKind::Formula) {
             let here = Error::at(Status::Inconsistent, reader.offset());
-            let formula = Formula::read(reader, self.binding())?;
-            if !self.spec.fusion.is_empty() {
+            let Model {
+                spec,
+                quantiles,
+                formula,
+                digest,
+                ..
+            } = self;
+            let binding = Binding {
+                spec,
+                quantiles,
+                digest: *digest,
+            };
+            formula.read(reader, binding)?;
+            if !spec.fusion.is_empty() {
                 return Err(here);
             }
-            self.formula = Some(formula);
         }
         Ok(())
     }

@@ -60,7 +60,9 @@ pub unsafe extern "C" fn pkr_formula_open(
             let bytes: &'static [u8] = inputs.slice(bytes, len)?;
             let model = open_model(inputs, model)?.model();
             addr_of_mut!((*handle).0.magic).write(0);
-            addr_of_mut!((*handle).0.formula).write(model.open_formula(bytes)?);
+            // Written where it will live, as a model is.
+            addr_of_mut!((*handle).0.formula).write(Formula::default());
+            model.open_formula_into(bytes, &mut *addr_of_mut!((*handle).0.formula))?;
             addr_of_mut!((*handle).0.bytes).write(span);
             addr_of_mut!((*handle).0.address).write(handle.addr());
             addr_of_mut!((*handle).0.magic).write(MAGIC);

@@ -216,7 +216,7 @@ pub(crate) struct Binding<'m, 'a> {
 
 impl<'a> Formula<'a> {
     /// Opens a formula that is shipped apart.
-    pub(crate) fn open(bytes: &'a [u8], binding: Binding<'_, '_>) -> Result<Self> {
+    pub(crate) fn open(&mut self, bytes: &'a [u8], binding: Binding<'_, '_>) -> Result<()> {
         let cut = Error::at(Status::Truncated, bytes.len());
         let (magic, rest) = bytes.split_first_chunk::<8>().ok_or(cut)?;
         if *magic != MAGIC {
@@ -236,11 +236,33 @@ impl<'a> Formula<'a> {
         if xxh3_64(rest) != u64::from_le_bytes(*digest) {
             return Err(Error::at(Status::BadDigest, 8));
         }
-        Self::read(Reader::new(body, ENVELOPE_BYTES), binding)
+        self.read(Reader::new(body, ENVELOPE_BYTES), binding)
     }
 
-    /// Reads the records of a formula and checks all that could go wrong when it runs.
-    pub(crate) fn read(mut reader: Reader<'a>, binding: Binding<'_, '_>) -> Result<Self> {
+    /// Makes it that of no model: it has no terms.
+    pub(crate) fn clear(&mut self) {
+        (self.model, self.text, self.code) = (0, "", &[]);
+        self.inputs.clear();
+        self.weights.clear();
+        self.terms.clear();
+    }
+
+    /// Whether it has been read: a formula has a term.
+    pub(crate) fn is_some(&self) -> bool {
+        !self.terms.is_empty()
+    }
+
+    /// Reads the records of a formula, in place, and checks all that could go wrong when it runs.
+    pub(crate) fn read(&mut self, reader: Reader<'a>, binding: Binding<'_, '_>) -> Result<()> {
+        self.clear();
+        let read = self.read_records(reader, binding);
+        if read.is_err() {
+            self.clear();
+        }
+        read
+    }
+
+    fn read_records(&mut self, mut reader: Reader<'a>, binding: Binding<'_, '_>) -> Result<()> {
         let spec = binding.spec;
         let head: FormulaHead = reader.record()?;
         let over = Error::at(Status::OverLimit, reader.offset());
@@ -250,18 +272,14 @@ impl<'a> Formula<'a> {
         }
         let text = core::str::from_utf8(reader.bytes(text)?)
             .map_err(|_| Error::at(Status::BadRecord, reader.offset()))?;
-        let mut formula = Formula {
-            model: binding.digest,
-            text,
-            ..Formula::default()
-        };
+        (self.model, self.text) = (binding.digest, text);
         let mut ranges: Vec<Range, INPUTS> = Vec::new();
         for _ in 0..head.inputs {
             let here = reader.offset();
             let named: Named<'a> = reader.record()?;
             let found = find(named, binding).and_then(|input| Some((input, range(spec, input)?)));
             let (input, range) = found.ok_or(Error::at(Status::FormulaInput, here))?;
-            formula.inputs.push(input).map_err(|_| over)?;
+            self.inputs.push(input).map_err(|_| over)?;
             ranges.push(range).map_err(|_| over)?;
         }
         for _ in 0..head.weights {
@@ -271,25 +289,24 @@ impl<'a> Formula<'a> {
             let usual = |x: f32| x == 0.0 || x.is_normal();
             let within = weight.value >= bounds.low && weight.value <= bounds.high;
             let all_usual = usual(weight.value) && usual(weight.least) && usual(weight.most);
-            if !within || !all_usual || formula.weight(weight.name).is_some() {
+            if !within || !all_usual || self.weight(weight.name).is_some() {
                 return Err(here);
             }
-            formula.weights.push(weight).map_err(|_| over)?;
+            self.weights.push(weight).map_err(|_| over)?;
         }
         for _ in 0..head.terms {
             let here = Error::at(Status::Inconsistent, reader.offset());
             let term: Term = reader.record()?;
             text.get(usize::from(term.start)..usize::from(term.end))
                 .ok_or(here)?;
-            formula.terms.push(term).map_err(|_| over)?;
+            self.terms.push(term).map_err(|_| over)?;
         }
         let at = reader.offset();
-        formula.code = reader.bytes(code)?;
+        self.code = reader.bytes(code)?;
         reader.finish()?;
-        formula
-            .check(&ranges)
+        self.check(&ranges)
             .map_err(|(status, offset)| Error::at(status, at + offset))?;
-        Ok(formula)
+        Ok(())
     }
 
     /// Walks the program with bounds instead of values. What is wrong, and at which byte of the code.
