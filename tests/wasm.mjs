@@ -84,9 +84,9 @@ for (let i = 0; i < file.readUInt32LE(8); i++) {
   const state = part(stateBytes, 1);
   const weights = part(numWeights, 4);
   const request = structure(flags, n, most, u32(head), u32(head + 4), columns, numColumns, state, stateBytes, weights, numWeights,
-    0, 0, 0, 0, 0, 0);
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   const [order, fused, scores] = [n, n, n * numTasks].map((len) => allocate(4 * len));
-  const result = structure(0, order, n, fused, n, scores, n * numTasks, 0, 0, 0, 0);
+  const result = structure(0, order, n, fused, n, scores, n * numTasks, 0, 0, 0, 0, 0, 0);
   const status = pkr.pkr_rank(model, scratch, request, result, 0);
   const ok = status === 0;
   const counters = ["missing", "not_finite", "unknown_ids", "cut_lists"];

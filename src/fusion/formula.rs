@@ -489,10 +489,10 @@ impl<'a> Formula<'a> {
 fn normal(name: &str, seed: u64, salt: u64) -> f32 {
     let mut sum = 0i64;
     let mut key = [0; 24];
-    for (i, part) in [xxh3_64(name.as_bytes()), seed, salt].iter().enumerate() {
-        if let Some(to) = key.get_mut(i * 8..i * 8 + 8) {
-            to.copy_from_slice(&part.to_le_bytes());
-        }
+    let parts = [xxh3_64(name.as_bytes()), seed, salt];
+    let bytes = parts.iter().flat_map(|part| part.to_le_bytes());
+    for (to, byte) in key.iter_mut().zip(bytes) {
+        *to = byte;
     }
     let mut bits = xxh3_64(&key);
     for _ in 0..3 {

@@ -115,7 +115,10 @@ fn are_valid(knots: &[u8]) -> bool {
 ///
 /// By radix, 8 bits at a time: the bits of floats that are not negative have the order of the floats.
 pub fn rank(scores: &mut [f32], sorted: &mut [f32], spare: &mut [f32]) {
-    sorted.copy_from_slice(scores);
+    // Not `copy_from_slice`, whose panic a compiler for wasm leaves in.
+    for (to, from) in sorted.iter_mut().zip(&*scores) {
+        *to = *from;
+    }
     let (mut from, mut to) = (&mut *sorted, spare);
     for shift in [0, 8, 16, 24] {
         let digit = |x: f32| (x.to_bits() >> shift & 255) as u8;
