@@ -20,6 +20,8 @@ mod inputs;
 #[cfg(feature = "session")]
 mod item_sums;
 pub(crate) mod load;
+#[cfg(any(feature = "formula", feature = "std"))]
+mod one;
 #[cfg(feature = "session")]
 mod order;
 mod request;

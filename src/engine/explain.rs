@@ -3,13 +3,13 @@
 //! The other answers are outputs of [`Model::rank`]: task scores, terms of the fusion, and, by
 //! [`Request::without`](super::Request::without), exact differences without some features.
 
-use super::block::{Buffers, See};
-use super::inputs::{Inputs, Kept, Tally};
+use super::block::See;
+use super::inputs::Kept;
 use super::{Model, Request, Scratch};
 use crate::error::{Error, Result, Status};
 use crate::fusion::TaskSet;
 use crate::kernels::{self, Affine, Isa};
-use crate::spec::{Layer, Side};
+use crate::spec::Layer;
 
 /// Keeps gates as shares.
 struct Gates<'o> {
@@ -45,34 +45,11 @@ impl Model<'_> {
         scratch: &mut Scratch<'_>,
         out: &mut [f32],
     ) -> Result<()> {
-        if self.spec.tasks.is_empty() {
-            return Err(Error::new(Status::Stale));
-        }
-        // Sums that were kept would not be read below.
-        let request = Request {
-            item_sums: None,
-            ..*request
-        };
-        let inputs = Inputs::check(self, &request)?;
-        if candidate >= request.num_candidates {
-            return Err(Error::new(Status::CandidateCount));
-        }
+        let mut b = self.fill_one(request, candidate, scratch)?;
         let experts = self.sizes.experts;
-        if out.len() != self.spec.tasks.len() * experts {
-            let need = self.spec.tasks.len() * experts;
+        let need = self.spec.tasks.len() * experts;
+        if out.len() != need {
             return Err(Error::at(Status::BufferTooSmall, need));
-        }
-        let need = self.sizes.scratch_len(1);
-        let mut b = Buffers::new(&self.sizes, scratch, 1).ok_or(Error::at(
-            Status::BufferTooSmall,
-            need.floats * 4 + need.bytes,
-        ))?;
-        for group in 0..self.sizes.groups {
-            for side in Side::ALL {
-                let to = b.input(&self.sizes, side, group);
-                let index = if side == Side::User { 0 } else { candidate };
-                inputs.fill(side, (index, 1), group, to, &mut Tally::default());
-            }
         }
         self.user_sums(&mut b, &mut ());
         let see = &mut Gates { out, experts };

@@ -13,9 +13,9 @@ impl Model<'_> {
     /// candidates a thread was asked to score, and item sums, do not matter here. `scratch` is one of those.
     ///
     /// # Errors
-    /// Those of [`rank`](Self::rank); [`Status::CandidateCount`] for another number of rows; [`Status::NotFinite`] for a score that is NaN or infinite, with its candidate;
-    /// [`Status::FormulaScores`] for a formula that reads scores before calibration; [`Status::BufferTooSmall`] for an output
-    /// that asks for scores.
+    /// Those of [`rank`](Self::rank); [`Status::CandidateCount`] for another number of rows; [`Status::NotFinite`] for a score that
+    /// is NaN or infinite, with its candidate; [`Status::FormulaScores`] for a formula that reads scores before calibration;
+    /// [`Status::BufferTooSmall`] for an output that asks for scores.
     pub fn order(
         &self,
         request: &Request<'_>,

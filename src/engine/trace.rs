@@ -1,9 +1,9 @@
 //! What happens between a request and its scores, for tests, oracles and explanations.
 
-use super::block::{Buffers, See, Stage};
-use super::inputs::{Inputs, Kept, Tally};
+use super::block::{See, Stage};
+use super::inputs::Kept;
 use super::{Model, Request, Scratch};
-use crate::error::{Error, Result, Status};
+use crate::error::Result;
 use crate::fusion::TaskSet;
 use crate::kernels::{self, Affine, Isa};
 use crate::spec::{Layer, PANEL, Side};
@@ -104,24 +104,10 @@ impl Model<'_> {
         scratch: &mut Scratch<'_>,
         see: &mut dyn FnMut(Trace<'_>),
     ) -> Result<()> {
-        if self.spec.tasks.is_empty() {
-            return Err(Error::new(Status::Stale));
-        }
-        let inputs = Inputs::check(self, request)?;
-        if candidate >= request.num_candidates {
-            return Err(Error::new(Status::CandidateCount));
-        }
-        let need = self.scratch_len(1);
-        let mut b = Buffers::new(&self.sizes, scratch, 1).ok_or(Error::at(
-            Status::BufferTooSmall,
-            need.floats * 4 + need.bytes,
-        ))?;
+        let mut b = self.fill_one(request, candidate, scratch)?;
         for group in 0..self.spec.groups() {
             for side in Side::ALL {
-                let (bytes, stride) = b.input(&self.sizes, side, group);
-                let index = if side == Side::User { 0 } else { candidate };
-                let to = (&mut *bytes, stride);
-                inputs.fill(side, (index, 1), group, to, &mut Tally::default());
+                let (bytes, _) = b.input(&self.sizes, side, group);
                 let inputs = bytes.get(..self.spec.side_inputs(side));
                 see(Trace::Inputs(group, side, inputs.unwrap_or_default()));
             }
