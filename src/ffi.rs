@@ -14,6 +14,7 @@
 mod formula;
 #[cfg(feature = "formula")]
 mod fusion;
+mod handle;
 mod info;
 mod model;
 mod pointer;

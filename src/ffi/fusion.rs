@@ -1,9 +1,9 @@
 //! Formulas that an app loads beside its model, and why an order is as it is. In libraries built with feature `formula`.
 
 use core::ffi::c_char;
-use core::ptr::{addr_of_mut, null_mut};
+use core::ptr::null_mut;
 
-use super::formula::{MAGIC, open, open_formula, pkr_formula};
+use super::formula::{Content, open_formula, pkr_formula};
 use super::model::{open_model, pkr_model};
 use super::pointer::{Inputs, Outputs, Span, Versioned, call};
 use super::rank::{pkr_request, request_of};
@@ -58,14 +58,10 @@ pub unsafe extern "C" fn pkr_formula_open(
             let inputs = outputs.seal();
             let span = Span::of(bytes, len)?;
             let bytes: &'static [u8] = inputs.slice(bytes, len)?;
-            let model = open_model(inputs, model)?.model();
-            addr_of_mut!((*handle).0.magic).write(0);
-            // Written where it will live, as a model is.
-            addr_of_mut!((*handle).0.formula).write(Formula::default());
-            model.open_formula_into(bytes, &mut *addr_of_mut!((*handle).0.formula))?;
-            addr_of_mut!((*handle).0.bytes).write(span);
-            addr_of_mut!((*handle).0.address).write(handle.addr());
-            addr_of_mut!((*handle).0.magic).write(MAGIC);
+            let model = open_model(inputs, model)?;
+            Content::make(handle.cast(), span, Formula::default, |formula| {
+                model.open_formula_into(bytes, formula)
+            })?;
             out.write(handle);
             Ok(())
         })
@@ -81,13 +77,10 @@ pub unsafe extern "C" fn pkr_formula_open(
 /// `formula` is NULL, misaligned, or leads to memory that `pkr_formula_open` was given, not freed since.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pkr_formula_close(formula: *mut pkr_formula) -> pkr_status {
-    // SAFETY: the handle is live by this function's contract; its reference is dropped before the write.
+    // SAFETY: by this function's contract.
     unsafe {
         call(null_mut(), |outputs| {
-            open(outputs.seal(), formula)?;
-            addr_of_mut!((*formula).0.magic).write(0);
-            addr_of_mut!((*formula).0.address).write(0);
-            Ok(())
+            Content::close(outputs.seal(), formula.cast())
         })
     }
 }
@@ -137,7 +130,7 @@ unsafe impl Versioned for pkr_weight_information {}
 /// The formula that was asked for, or that of the model's file.
 ///
 /// # Safety
-/// As [`open`] and [`open_model`].
+/// As [`open_formula`] and [`open_model`].
 unsafe fn of<'a>(
     inputs: Inputs<'_>,
     model: *const pkr_model,
@@ -145,7 +138,7 @@ unsafe fn of<'a>(
 ) -> Result<&'a Formula<'a>> {
     // SAFETY: by this function's contract.
     unsafe {
-        let model: &'a Model<'static> = open_model(inputs, model)?.model();
+        let model: &'a Model<'static> = open_model(inputs, model)?;
         let asked = open_formula(inputs, formula)?;
         let unknown = Error::new(Status::UnknownTask);
         asked.or(model.formula().map(|f| f as _)).ok_or(unknown)
@@ -306,7 +299,7 @@ pub unsafe extern "C" fn pkr_gates(
             let mut parts = open_scratch(outputs, scratch)?;
             let out = outputs.slice(out, out_len)?;
             let inputs = outputs.seal();
-            let model = open_model(inputs, model)?.model();
+            let model = open_model(inputs, model)?;
             let into = (parts.candidates_max, parts.columns);
             let request = request_of(inputs, request, model, into)?;
             model.gates(&request, candidate as usize, &mut parts.scratch, out)

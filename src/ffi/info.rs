@@ -188,7 +188,7 @@ unsafe fn describe<T: Versioned>(
     unsafe {
         call(null_mut(), |outputs| {
             outputs.structure(out)?;
-            let described = describe(open_model(outputs.seal(), model)?.model())?;
+            let described = describe(open_model(outputs.seal(), model)?)?;
             out.write(described);
             Ok(())
         })
@@ -404,7 +404,7 @@ unsafe fn find(
         call(null_mut(), |outputs| {
             outputs.claim(out, 1)?;
             let inputs = outputs.seal();
-            let spec = open_model(inputs, model)?.model().spec();
+            let spec = open_model(inputs, model)?.spec();
             let name = inputs.slice(name.0, name.1)?;
             // Counts are far below 2^16.
             let found = (0..1 << 16)

@@ -1,8 +1,8 @@
 //! Opening and closing models.
 
 use core::mem::offset_of;
-use core::ptr::addr_of_mut;
 
+use super::handle::{Borrowing, Kind};
 use super::pointer::{Inputs, Span, Versioned, call};
 use super::status::{pkr_error_detail, pkr_status};
 use crate::engine::{Model, OpenOptions};
@@ -13,30 +13,19 @@ use crate::kernels::Isa;
 /// Alignment of all memory handed to the library for handles; what malloc returns is aligned so.
 pub const PKR_MEMORY_ALIGNMENT: usize = 8;
 
-const MAGIC: u64 = u64::from_le_bytes(*b"pkrModel");
+impl Kind for Model<'static> {
+    const MAGIC: u64 = u64::from_le_bytes(*b"pkrModel");
+}
 
 /// An open model, in memory of the caller. Immutable: any number of threads may use it, each with its own
 /// pkr_scratch. It borrows the bytes it was opened from: they must stay where they are, unchanged, until it is closed
 /// and no call on it runs. It must not be moved or copied: a copy answers PKR_ERR_STALE.
 pub struct pkr_model(Content);
 
-/// In C's order: who hands in a handle of another kind, which may be shorter, has its first 16 bytes read and no more.
-#[repr(C)]
-struct Content {
-    magic: u64,
-    address: usize,
-    bytes: Span,
-    model: Model<'static>,
-}
+type Content = Borrowing<Model<'static>>;
 
-const _: () = assert!(offset_of!(pkr_model, 0) == 0 && offset_of!(Content, address) == 8);
+const _: () = assert!(offset_of!(pkr_model, 0) == 0);
 const _: () = assert!(align_of::<pkr_model>() <= PKR_MEMORY_ALIGNMENT);
-
-impl pkr_model {
-    pub(super) fn model(&self) -> &Model<'static> {
-        &self.0.model
-    }
-}
 
 /// The model behind a handle.
 ///
@@ -45,20 +34,9 @@ impl pkr_model {
 pub(super) unsafe fn open_model<'a>(
     inputs: Inputs<'_>,
     handle: *const pkr_model,
-) -> Result<&'a pkr_model> {
-    let span = Span::of(handle, 1)?;
-    // SAFETY: `Span::of` checked NULL and alignment; the memory is live by this function's contract, and both fields
-    // are integers, of which every bit pattern is valid.
-    let (magic, address) = unsafe { ((*handle).0.magic, (*handle).0.address) };
-    if magic != MAGIC || address != handle.addr() {
-        return Err(Error::new(Status::Stale));
-    }
-    inputs.apart(span)?;
-    // SAFETY: the magic and the address are written last by `pkr_model_open`, so the whole handle is initialised, and
-    // it is never written again before it is closed.
-    let handle = unsafe { &*handle };
-    inputs.apart(handle.0.bytes)?;
-    Ok(handle)
+) -> Result<&'a Model<'static>> {
+    // SAFETY: by this function's contract.
+    unsafe { Content::open(inputs, handle.cast()) }
 }
 
 /// What opening a model needs.
@@ -177,13 +155,9 @@ pub unsafe extern "C" fn pkr_model_open(
                 true => None,
                 false => isa(inputs.structure(options)?.cpu)?,
             };
-            // Written field by field, where it will live: a model is kilobytes, and the stack is the app's.
-            addr_of_mut!((*handle).0.magic).write(0);
-            addr_of_mut!((*handle).0.model).write(Model::new());
-            (*addr_of_mut!((*handle).0.model)).open(bytes, &OpenOptions { isa })?;
-            addr_of_mut!((*handle).0.bytes).write(bytes_span);
-            addr_of_mut!((*handle).0.address).write(handle.addr());
-            addr_of_mut!((*handle).0.magic).write(MAGIC);
+            Content::make(handle.cast(), bytes_span, Model::new, |model| {
+                model.open(bytes, &OpenOptions { isa })
+            })?;
             out.write(handle);
             Ok(())
         })
@@ -213,13 +187,10 @@ fn isa(cpu: u32) -> Result<Option<Isa>> {
 /// `model` is NULL, misaligned, or leads to memory that `pkr_model_open` was given, not freed since.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pkr_model_close(model: *mut pkr_model) -> pkr_status {
-    // SAFETY: the handle is live by this function's contract; its reference is dropped before the write.
+    // SAFETY: by this function's contract.
     unsafe {
         call(core::ptr::null_mut(), |outputs| {
-            open_model(outputs.seal(), model)?;
-            addr_of_mut!((*model).0.magic).write(0);
-            addr_of_mut!((*model).0.address).write(0);
-            Ok(())
+            Content::close(outputs.seal(), model.cast())
         })
     }
 }

@@ -427,7 +427,7 @@ impl Ranking {
             let mut parts = open_scratch(outputs, self.scratch)?;
             // Read before the outputs are claimed, since they say how much of them is used; checked against them below.
             let asked = read_request(outputs.seal(), self.request, parts.candidates_max)?;
-            let model = open_model(outputs.seal(), self.model)?.model();
+            let model = open_model(outputs.seal(), self.model)?;
             let widths = (
                 model.spec().tasks.len(),
                 num_terms(outputs.seal(), model, asked.formula)?,

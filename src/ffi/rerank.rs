@@ -475,7 +475,7 @@ pub unsafe extern "C" fn pkr_vectors(
             let parts = open_scratch(outputs, scratch)?;
             let values = outputs.slice(values, num_values)?;
             let inputs = outputs.seal();
-            let model = open_model(inputs, model)?.model();
+            let model = open_model(inputs, model)?;
             let into = (parts.candidates_max, parts.columns);
             let request = request_of(inputs, request, model, into)?;
             model.vectors(&request, feature as usize, values)?;

@@ -5,7 +5,7 @@ use core::mem::{MaybeUninit, needs_drop, offset_of};
 use super::model::{PKR_MEMORY_ALIGNMENT, open_model, pkr_model};
 use super::pointer::{Outputs, Span, call};
 use super::status::pkr_status;
-use crate::engine::{Column, Scratch, ScratchLen};
+use crate::engine::{Column, Model, Scratch, ScratchLen};
 use crate::error::{Error, Result, Status};
 use crate::spec::limits;
 
@@ -18,7 +18,7 @@ const LINE: usize = 64;
 /// use it at once. Its contents never influence a result. A copy answers PKR_ERR_STALE.
 pub struct pkr_scratch(Content);
 
-/// In C's order, for the reason given at the content of `pkr_model`.
+/// In C's order, for the reason given at [`super::handle::Borrowing`].
 #[repr(C)]
 struct Content {
     magic: u64,
@@ -52,14 +52,14 @@ fn total_bytes(num_columns: usize, len: ScratchLen) -> Option<usize> {
         .checked_add(len.bytes)
 }
 
-/// What [`pkr_scratch`] must hold for `handle`: (columns, floats and bytes, all of it in bytes).
-fn needs(handle: &pkr_model, candidates_max: u32) -> Result<(usize, ScratchLen, usize)> {
+/// What [`pkr_scratch`] must hold for `model`: (columns, floats and bytes, all of it in bytes).
+fn needs(model: &Model<'_>, candidates_max: u32) -> Result<(usize, ScratchLen, usize)> {
     let candidates_max = candidates_max as usize;
     if !(1..=limits::CANDIDATES).contains(&candidates_max) {
         return Err(Error::at(Status::CandidateCount, limits::CANDIDATES));
     }
-    let num_columns = handle.model().spec().features.len();
-    let len = handle.model().scratch_len(candidates_max);
+    let num_columns = model.spec().features.len();
+    let len = model.scratch_len(candidates_max);
     let total = total_bytes(num_columns, len).ok_or(Error::new(Status::LengthOverflow))?;
     Ok((num_columns, len, total))
 }

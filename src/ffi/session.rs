@@ -39,7 +39,7 @@ pub unsafe extern "C" fn pkr_item_sums(
             let mut parts = open_scratch(outputs, scratch)?;
             let out = outputs.slice(out, out_bytes)?;
             let inputs = outputs.seal();
-            let model = open_model(inputs, model)?.model();
+            let model = open_model(inputs, model)?;
             let into = (parts.candidates_max, parts.columns);
             let request = request_of(inputs, request, model, into)?;
             model.item_sums(&request, &mut parts.scratch, out)?;
@@ -141,7 +141,7 @@ const MAGIC: u64 = u64::from_le_bytes(*b"pkrSessn");
 /// still to be shown. It belongs to one thread at a time. A copy answers PKR_ERR_STALE.
 pub struct pkr_session(Content);
 
-/// In C's order, for the reason given at the content of `pkr_model`.
+/// In C's order, for the reason given at [`super::handle::Borrowing`].
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Content {
@@ -231,7 +231,7 @@ pub unsafe extern "C" fn pkr_session_bytes(
     unsafe {
         call(null_mut(), |outputs| {
             outputs.claim(out, 1)?;
-            let model = open_model(outputs.seal(), model)?.model();
+            let model = open_model(outputs.seal(), model)?;
             out.write(session_bytes(model, num_candidates)?);
             Ok(())
         })
@@ -268,7 +268,7 @@ pub unsafe extern "C" fn pkr_session_begin(
             Span::of(handle, 1)?;
             outputs.claim(memory, memory_bytes)?;
             let inputs = outputs.seal();
-            let model = open_model(inputs, model)?.model();
+            let model = open_model(inputs, model)?;
             let into = (parts.candidates_max, parts.columns);
             let request = request_of(inputs, request, model, into)?;
             let total_bytes = session_bytes(model, request.num_candidates as u32)?;
@@ -315,7 +315,7 @@ pub unsafe extern "C" fn pkr_session_feedback(
         call(detail, |outputs| {
             let mut session = open_session(outputs, session)?;
             let inputs = outputs.seal();
-            let model = open_model(inputs, model)?.model();
+            let model = open_model(inputs, model)?;
             with_event(inputs, model, event, |event| session.feedback(model, event))
         })
     }

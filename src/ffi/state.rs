@@ -152,7 +152,7 @@ pub unsafe extern "C" fn pkr_row_of(
         call(null_mut(), |outputs| {
             outputs.claim(out, 1)?;
             let inputs = outputs.seal();
-            let model = open_model(inputs, model)?.model();
+            let model = open_model(inputs, model)?;
             let value = inputs.structure(value)?;
             let index = value.feature as usize;
             let key =
@@ -237,9 +237,7 @@ pub unsafe extern "C" fn pkr_state_reset(
     unsafe {
         call(null_mut(), |outputs| {
             let state = open_state(outputs, state, state_bytes)?;
-            open_model(outputs.seal(), model)?
-                .model()
-                .state_reset(state)
+            open_model(outputs.seal(), model)?.state_reset(state)
         })
     }
 }
@@ -265,7 +263,7 @@ pub unsafe extern "C" fn pkr_state_apply(
         call(detail, |outputs| {
             let state = open_state(outputs, state, state_bytes)?;
             let inputs = outputs.seal();
-            let model = open_model(inputs, model)?.model();
+            let model = open_model(inputs, model)?;
             with_event(inputs, model, event, |event| {
                 model.state_apply(state, event)
             })
