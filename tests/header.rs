@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 const SOURCES: [&str; 10] = [
     "status", "model", "info", "scratch", "formula", "rank", "state", "session", "fusion", "rerank",
@@ -21,8 +22,21 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-#[test]
-fn header_is_what_the_sources_say() {
+/// What cbindgen makes of the sources, and the header as it is committed, which `UPDATE_HEADER=1` rewrites: once, before any test
+/// looks at it.
+fn headers() -> &'static (String, String) {
+    static HEADERS: OnceLock<(String, String)> = OnceLock::new();
+    HEADERS.get_or_init(|| {
+        let generated = generate();
+        let path = root().join("include/pocketrank.h");
+        if std::env::var_os("UPDATE_HEADER").is_some_and(|v| v == "1") {
+            std::fs::write(&path, &generated).unwrap();
+        }
+        (generated, std::fs::read_to_string(&path).unwrap())
+    })
+}
+
+fn generate() -> String {
     let config = cbindgen::Config::from_file(root().join("ffi/cbindgen.toml")).unwrap();
     let mut builder = cbindgen::Builder::new().with_config(config);
     for source in SOURCES {
@@ -31,15 +45,14 @@ fn header_is_what_the_sources_say() {
     let mut generated = Vec::new();
     builder.generate().unwrap().write(&mut generated);
     // Rust's heading for what an unsafe function asks of its caller, in words that a C programmer expects.
-    let generated = String::from_utf8(generated)
+    String::from_utf8(generated)
         .unwrap()
-        .replace("# Safety", "The caller promises:");
-    let path = root().join("include/pocketrank.h");
-    if std::env::var_os("UPDATE_HEADER").is_some_and(|v| v == "1") {
-        std::fs::create_dir_all(root().join("include")).unwrap();
-        std::fs::write(&path, &generated).unwrap();
-    }
-    let committed = std::fs::read_to_string(&path).unwrap();
+        .replace("# Safety", "The caller promises:")
+}
+
+#[test]
+fn header_is_what_the_sources_say() {
+    let (generated, committed) = headers();
     assert!(
         committed == generated,
         "include/pocketrank.h is stale: UPDATE_HEADER=1 cargo test --features ffi --test header"
@@ -49,7 +62,7 @@ fn header_is_what_the_sources_say() {
 /// Every function of the ABI, from the sources, is in the header, and no other.
 #[test]
 fn header_declares_exactly_the_exported_functions() {
-    let header = std::fs::read_to_string(root().join("include/pocketrank.h")).unwrap();
+    let (_, header) = headers();
     let mut exported = Vec::new();
     for source in SOURCES {
         let text = std::fs::read_to_string(root().join(format!("src/ffi/{source}.rs"))).unwrap();
@@ -94,6 +107,7 @@ fn compile(compiler: &str, standard: &str, file: &Path) -> Option<Result<(), Str
 
 #[test]
 fn compilers_accept_the_header_without_a_warning() {
+    headers();
     let layout = root().join("tests/abi/layout.c");
     let only_header = root().join("tests/abi/header.c");
     let [example, threads, session, rerank] = ["rank", "threads", "session", "rerank"]
