@@ -19,15 +19,19 @@ use crate::error::{Error, Result, Status};
 use crate::format::Reader;
 use crate::spec::{Encoding, Side, Spec, TaskKind};
 
+mod code;
 mod normal;
 mod op;
 mod run;
+mod weights;
 
+pub use code::Code;
 #[cfg(feature = "train")]
 pub(crate) use normal::QuantilesHead;
 pub use normal::{KNOTS, Quantiles, rank};
 pub use op::{MOST, Op, Range, settle};
 pub use run::{LANES, Lanes, run};
+pub use weights::Weight;
 
 /// Bytes of all programs of a formula.
 pub const CODE_BYTES: usize = 1024;
@@ -103,20 +107,6 @@ pub enum Input {
     Feature(u8),
 }
 
-/// A named weight.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Weight<'a> {
-    /// Unique name by which the app changes it.
-    #[serde(borrow)]
-    pub name: &'a str,
-    /// Its value unless the request has another.
-    pub value: f32,
-    /// Least value that a request may give it.
-    pub least: f32,
-    /// Greatest value.
-    pub most: f32,
-}
-
 /// One addend of the fused score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Term {
@@ -134,64 +124,6 @@ pub(crate) struct FormulaHead {
     pub weights: u8,
     pub terms: u8,
     pub code: u16,
-}
-
-/// An instruction.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Code {
-    /// Puts a constant on the stack.
-    Constant(f32),
-    /// Puts an input there.
-    Input(u8),
-    /// Puts a weight there.
-    Weight(u8),
-    /// Takes its operands, puts its value.
-    Op(Op),
-    /// Ends a term, whose value is all that is on the stack.
-    End,
-}
-
-impl Code {
-    const END: u8 = 0;
-    const CONSTANT: u8 = 1;
-    const INPUT: u8 = 2;
-    const WEIGHT: u8 = 3;
-
-    /// The first instruction of `code`, and the rest; `None` at the end and for a byte that begins none.
-    #[inline]
-    pub fn next(code: &[u8]) -> Option<(Code, &[u8])> {
-        let (first, rest) = code.split_first()?;
-        Some(match *first {
-            Self::END => (Code::End, rest),
-            Self::CONSTANT => {
-                let (bytes, rest) = rest.split_first_chunk()?;
-                (Code::Constant(f32::from_le_bytes(*bytes)), rest)
-            }
-            Self::INPUT | Self::WEIGHT => {
-                let (index, rest) = rest.split_first()?;
-                match *first {
-                    Self::INPUT => (Code::Input(*index), rest),
-                    _ => (Code::Weight(*index), rest),
-                }
-            }
-            byte => (Code::Op(Op::of(byte)?), rest),
-        })
-    }
-
-    /// Appends its bytes.
-    #[cfg(feature = "std")]
-    pub fn write(self, to: &mut std::vec::Vec<u8>) {
-        match self {
-            Code::End => to.push(Self::END),
-            Code::Constant(x) => {
-                to.push(Self::CONSTANT);
-                to.extend_from_slice(&x.to_le_bytes());
-            }
-            Code::Input(i) => to.extend_from_slice(&[Self::INPUT, i]),
-            Code::Weight(i) => to.extend_from_slice(&[Self::WEIGHT, i]),
-            Code::Op(op) => to.push(op as u8),
-        }
-    }
 }
 
 /// A formula that a model can run. Borrows its bytes; some 2 kB.
@@ -434,76 +366,6 @@ impl<'a> Formula<'a> {
         }
         tasks
     }
-
-    /// Whether `weights` are as many as its own and within their bounds; those of a request.
-    ///
-    /// # Errors
-    /// [`Status::UnknownTask`], [`Status::BadWeight`].
-    pub fn check_weights(&self, weights: Option<&[f32]>) -> Result<()> {
-        let Some(weights) = weights else {
-            return Ok(());
-        };
-        if weights.len() != self.weights.len() {
-            return Err(Error::new(Status::UnknownTask));
-        }
-        let within = |(w, own): (&f32, &Weight<'_>)| *w >= own.least && *w <= own.most;
-        match weights.iter().zip(&self.weights).all(within) {
-            true => Ok(()),
-            false => Err(Error::new(Status::BadWeight)),
-        }
-    }
-
-    /// Writes weights to try on one user: each is its own (or that of `weights`) times e^(sigma z), within its bounds, where z
-    /// is standard normal and depends on `seed` (the user), `salt` (the experiment) and the weight's name alone. Log them with
-    /// the order that they made: it is they that the log tells about.
-    ///
-    /// # Errors
-    /// [`Status::BufferTooSmall`] unless `out` has one value a weight; those of [`check_weights`](Self::check_weights);
-    /// [`Status::BadWeight`] for a sigma outside [0, 4].
-    pub fn perturb(
-        &self,
-        weights: Option<&[f32]>,
-        (seed, salt): (u64, u64),
-        sigma: f32,
-        out: &mut [f32],
-    ) -> Result<()> {
-        self.check_weights(weights)?;
-        if out.len() != self.weights.len() {
-            return Err(Error::at(Status::BufferTooSmall, self.weights.len()));
-        }
-        if !(0.0..=4.0).contains(&sigma) {
-            return Err(Error::new(Status::BadWeight));
-        }
-        for (i, (to, own)) in out.iter_mut().zip(&self.weights).enumerate() {
-            let value = weights.and_then(|w| w.get(i)).copied();
-            let factor = crate::math::exp(sigma * normal(own.name, seed, salt));
-            let changed = settle(value.unwrap_or(own.value) * factor);
-            *to = crate::math::clamp(changed, own.least, own.most);
-        }
-        Ok(())
-    }
-}
-
-/// A standard normal number of a name, a user and an experiment: twelve uniform ones, less their mean (Irwin and Hall); within
-/// [-6, 6], exact sums.
-fn normal(name: &str, seed: u64, salt: u64) -> f32 {
-    let mut sum = 0i64;
-    let mut key = [0; 24];
-    let parts = [xxh3_64(name.as_bytes()), seed, salt];
-    let bytes = parts.iter().flat_map(|part| part.to_le_bytes());
-    for (to, byte) in key.iter_mut().zip(bytes) {
-        *to = byte;
-    }
-    let mut bits = xxh3_64(&key);
-    for _ in 0..3 {
-        // Four numbers of 16 bits from each hash.
-        for shift in [0, 16, 32, 48] {
-            sum += 2 * (bits >> shift & 0xFFFF) as i64 + 1;
-        }
-        bits = xxh3_64(&bits.to_le_bytes());
-    }
-    // Each is uniform on (0, 2^17), so all of them are 12 x 2^16 on average.
-    (sum - (12 << 16)) as f32 / (1u32 << 17) as f32
 }
 
 /// The place of an input; `None` for a task, number feature or table of quantiles that the model does not have.
