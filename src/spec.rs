@@ -227,6 +227,18 @@ pub struct Transform {
     pub scale: f32,
 }
 
+#[cfg(feature = "std")]
+impl Transform {
+    /// Values of [0, 1] as they are.
+    pub const UNIT: Self = Self {
+        low: 0.0,
+        high: 1.0,
+        log1p: false,
+        shift: 0.0,
+        scale: 1.0,
+    };
+}
+
 /// The u7 grid of a vector's bytes: value = (byte - zero_point) / inv_scale.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Grid {

@@ -551,13 +551,7 @@ mod tests {
                     strength: 5.0,
                 },
                 encoding: Encoding::Number {
-                    transform: Transform {
-                        low: 0.0,
-                        high: 1.0,
-                        log1p: false,
-                        shift: 0.0,
-                        scale: 1.0,
-                    },
+                    transform: Transform::UNIT,
                     default: 0.0,
                     value: Some(NumberGrid {
                         bytes: 1,

@@ -198,6 +198,18 @@ L1, L2, L3, L4, HI, LO = (from_bits(u) for u in (
     0x3F2AAAAA, 0x3ECCCE13, 0x3E91E9EE, 0x3E789E26, 0x3F317180, 0x3717F7D1))
 
 
+def series(f, k, c):
+    """ln((1 + f) 2^k), where c corrects f."""
+    s = f32(f / f32(2.0 + f))
+    z = f32(s * s)
+    w = f32(z * z)
+    r = f32(f32(z * f32(L1 + f32(w * L3))) + f32(w * f32(L2 + f32(w * L4))))
+    h = f32(f32(0.5 * f) * f)
+    d = float(k)
+    total = f32(f32(s * f32(h + r)) + f32(f32(d * LO) + c))
+    return f32(f32(f32(total - h) + f) + f32(d * HI))
+
+
 def log1p(x):
     if abs(x) < 2.0**-24:
         return x
@@ -214,28 +226,13 @@ def log1p(x):
         else:
             c = f32(f32(x - f32(u - 1.0)) / u)
         f = f32(from_bits((shifted & 0x007FFFFF) + 0x3F3504F3) - 1.0)
-    s = f32(f / f32(2.0 + f))
-    z = f32(s * s)
-    w = f32(z * z)
-    r = f32(f32(z * f32(L1 + f32(w * L3))) + f32(w * f32(L2 + f32(w * L4))))
-    h = f32(f32(0.5 * f) * f)
-    d = float(k)
-    total = f32(f32(s * f32(h + r)) + f32(f32(d * LO) + c))
-    return f32(f32(f32(total - h) + f) + f32(d * HI))
+    return series(f, k, c)
 
 
 def log(x):
-    """ln x of a normal x; the same series as log1p."""
+    """ln x of a normal x."""
     shifted = bits(x) + (0x3F800000 - 0x3F3504F3)
-    k = float((shifted >> 23) - 127)
-    f = f32(from_bits((shifted & 0x007FFFFF) + 0x3F3504F3) - 1.0)
-    s = f32(f / f32(2.0 + f))
-    z = f32(s * s)
-    w = f32(z * z)
-    r = f32(f32(z * f32(L1 + f32(w * L3))) + f32(w * f32(L2 + f32(w * L4))))
-    h = f32(f32(0.5 * f) * f)
-    total = f32(f32(s * f32(h + r)) + f32(k * LO))
-    return f32(f32(f32(total - h) + f) + f32(k * HI))
+    return series(f32(from_bits((shifted & 0x007FFFFF) + 0x3F3504F3) - 1.0), (shifted >> 23) - 127, 0.0)
 
 
 # The file

@@ -158,13 +158,7 @@ impl Description {
         for f in &self.toml.feature {
             let encoding = if f.kind.is_number() {
                 Encoding::Number {
-                    transform: Transform {
-                        low: 0.0,
-                        high: 1.0,
-                        log1p: false,
-                        shift: 0.0,
-                        scale: 1.0,
-                    },
+                    transform: Transform::UNIT,
                     default: 0.0,
                     value: None,
                     buckets: None,

@@ -7,13 +7,7 @@ fn spec() -> Box<Spec<'static>> {
     let mut spec = Box::new(Spec::default());
     for name in ["length", "age", "author"] {
         let number = Encoding::Number {
-            transform: Transform {
-                low: 0.0,
-                high: 1.0,
-                log1p: false,
-                shift: 0.0,
-                scale: 1.0,
-            },
+            transform: Transform::UNIT,
             default: 0.0,
             value: None,
             buckets: None,
