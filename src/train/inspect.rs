@@ -1,14 +1,17 @@
 //! What a model file holds and costs.
 use std::prelude::v1::*;
 
-use core::fmt;
-
 use serde::Serialize;
 
 use crate::engine::{Model, OpenOptions};
 use crate::error::Result;
 use crate::format::{ENTRY_BYTES, ENVELOPE_BYTES, File, SectionKind, VERSION};
 use crate::spec::{Calibration, Encoding, Gate, NetworkKind, Side, Source, Spec, TensorSection};
+
+mod formula;
+mod text;
+
+pub use formula::{FormulaInfo, WeightInfo, formula};
 
 /// A file, looked at.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -136,69 +139,6 @@ pub struct TaskInfo {
     pub calibration: &'static str,
     /// Factor on the score.
     pub score_scale: f32,
-}
-
-/// A formula.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct FormulaInfo {
-    /// Its text.
-    pub text: String,
-    /// What a candidate costs, in additions.
-    pub cost: u32,
-    /// Bytes of its program.
-    pub code_bytes: usize,
-    /// Weights.
-    pub weights: Vec<WeightInfo>,
-}
-
-/// A named weight of a formula.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct WeightInfo {
-    /// Name.
-    pub name: String,
-    /// Value in the file.
-    pub value: f32,
-    /// Least value of a request.
-    pub min: f32,
-    /// Greatest value of a request.
-    pub max: f32,
-}
-
-impl fmt::Display for FormulaInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "fusion         {}", self.text)?;
-        writeln!(
-            f,
-            "               costs {} additions a candidate; {} bytes of program",
-            self.cost, self.code_bytes
-        )?;
-        for w in &self.weights {
-            let WeightInfo {
-                name,
-                value,
-                min,
-                max,
-            } = w;
-            writeln!(f, "weight         {name} = {value}, {min} to {max}")?;
-        }
-        Ok(())
-    }
-}
-
-/// What a formula says of itself.
-pub fn formula(formula: &crate::fusion::formula::Formula<'_>) -> FormulaInfo {
-    let weight = |w: &crate::fusion::formula::Weight<'_>| WeightInfo {
-        name: w.name.to_string(),
-        value: w.value,
-        min: w.least,
-        max: w.most,
-    };
-    FormulaInfo {
-        text: formula.text().to_string(),
-        cost: formula.cost(),
-        code_bytes: formula.code().len(),
-        weights: formula.weights().iter().map(weight).collect(),
-    }
 }
 
 /// A term of the fusion.
@@ -473,118 +413,6 @@ fn kind_name(source: Source, encoding: &Encoding) -> &'static str {
         (Source::Since { .. }, _) => "since",
         (Source::Previous { .. }, _) => "previous",
         (Source::Combine { .. }, _) => "combine",
-    }
-}
-
-impl fmt::Display for Inspection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "model    {} (format {}), {} bytes",
-            self.name, self.format_version, self.bytes
-        )?;
-        writeln!(f, "xxh3     {}\nsha256   {}", self.digest, self.sha256)?;
-        writeln!(f, "\n{:<12} {:>10} {:>10}", "section", "offset", "bytes")?;
-        for s in &self.sections {
-            writeln!(f, "{:<12} {:>10} {:>10}", s.kind, s.offset, s.bytes)?;
-        }
-        writeln!(
-            f,
-            "\n{:<24} {:<10} {:<9} {:>6}  table",
-            "feature", "side", "kind", "inputs"
-        )?;
-        for x in &self.features {
-            let table = x.table.as_deref().unwrap_or("-");
-            writeln!(
-                f,
-                "{:<24} {:<10} {:<9} {:>6}  {table}",
-                x.name, x.side, x.kind, x.inputs
-            )?;
-        }
-        writeln!(
-            f,
-            "\n{:<24} {:<10} {:>9} {:>4} {:>4} {:>10}",
-            "table", "look-up", "rows", "dim", "bits", "bytes"
-        )?;
-        for t in &self.tables {
-            writeln!(
-                f,
-                "{:<24} {:<10} {:>9} {:>4} {:>4} {:>10}",
-                t.name, t.lookup, t.num_embeddings, t.embedding_dim, t.bits, t.bytes
-            )?;
-        }
-        let n = &self.network;
-        let [user, item, candidate, cross] = n.inputs;
-        writeln!(
-            f,
-            "\nnetwork  {}, {} experts of {:?}",
-            n.kind, n.experts, n.expert_layers
-        )?;
-        if let Some(gate) = n.gate {
-            writeln!(f, "gates    {gate}, hidden layers {:?}", n.gate_layers)?;
-        }
-        writeln!(
-            f,
-            "inputs   user {user}, item {item}, candidate {candidate}, cross {cross}"
-        )?;
-        writeln!(
-            f,
-            "\n{:<16} {:<9} {:<12} {:<24} {:<11} {:<16} tower",
-            "task", "kind", "unit", "score", "calibrated", "inputs"
-        )?;
-        for t in &self.tasks {
-            let score = match &t.given {
-                Some(given) => format!("{} on {given}", t.meaning),
-                None => t.meaning.to_string(),
-            };
-            let inputs = match t.inputs.join(", ") {
-                none if none.is_empty() => "-".to_string(),
-                inputs => inputs,
-            };
-            writeln!(
-                f,
-                "{:<16} {:<9} {:<12} {score:<24} {:<11} {inputs:<16} {:?}",
-                t.name, t.kind, t.unit, t.calibration, t.tower_layers
-            )?;
-        }
-        if let Some(formula) = &self.formula {
-            write!(f, "\n{formula}")?;
-        } else {
-            writeln!(
-                f,
-                "\n{:<16} {:<16} {:<12} {:>10}",
-                "fusion term", "task", "value", "weight"
-            )?;
-        }
-        for t in &self.fusion {
-            let value = if t.entire { "entire" } else { "conditional" };
-            writeln!(
-                f,
-                "{:<16} {:<16} {value:<12} {:>10}",
-                t.name, t.task, t.weight
-            )?;
-        }
-        if !self.quantiles.is_empty() {
-            writeln!(f, "\nquantiles of   {}", self.quantiles.join(", "))?;
-        }
-        writeln!(f, "\nparameters     {}", self.parameters)?;
-        let m = &self.multiply_adds;
-        writeln!(
-            f,
-            "multiply-adds  {} a candidate, {} a request",
-            m.candidate, m.request
-        )?;
-        for s in &self.scratch {
-            writeln!(
-                f,
-                "scratch        {} bytes for {} candidate{}",
-                s.bytes,
-                s.candidates,
-                if s.candidates == 1 { "" } else { "s" }
-            )?;
-        }
-        writeln!(f, "user state     {} bytes", self.state_bytes)?;
-        writeln!(f, "item sums      {} bytes an item", self.item_sums_bytes)
     }
 }
 
