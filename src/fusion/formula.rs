@@ -400,8 +400,8 @@ pub(crate) fn quantiles<'m, 'a>(
     tables.iter().find(|q| q.task == task && q.entire == entire)
 }
 
-/// Bounds of an input.
-pub(crate) fn range(spec: &Spec<'_>, input: Input) -> Option<Range> {
+/// Bounds of an input in models like `spec`.
+pub fn range(spec: &Spec<'_>, input: Input) -> Option<Range> {
     match input {
         Input::Feature(_) => Range::new(-FEATURE_MOST, FEATURE_MOST),
         Input::Score {

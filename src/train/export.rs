@@ -207,7 +207,7 @@ fn write(
     let logits = (run.logits)(&replayed.rows);
     check_apart(&corrected.rows, &replayed.rows)?;
     let mut report = compare::compare(
-        model.spec(),
+        &model,
         &replayed,
         &logits,
         &corrected.maps,

@@ -113,7 +113,7 @@ impl Plan {
             ..Options::default()
         };
         let maps = vec![None; run.spec.tasks.len()];
-        let report = compare(run.spec, &replayed, logits, &maps, run.tasks, &options);
+        let report = compare(&opened, &replayed, logits, &maps, run.tasks, &options);
         Ok((bytes.len(), report.tasks.iter().map(|t| t.loss).collect()))
     }
 }

@@ -2,14 +2,15 @@
 use std::prelude::v1::*;
 
 use core::fmt;
+use core::ops::Range;
 
 use serde::Serialize;
 
 use super::statistics::{Ranking, bootstrap};
 use super::{Budget, Options, Replayed};
-use crate::fusion;
-use crate::rerank;
-use crate::spec::{Spec, TaskKind};
+use crate::engine::{Model, Output, Request, Scratch};
+use crate::fusion::formula::Input;
+use crate::spec::{Spec, TaskKind, limits};
 use crate::train::calibration::Calibration;
 use crate::train::dataset::TaskData;
 use crate::train::error::{Error, Kind, Result};
@@ -93,13 +94,14 @@ pub(super) fn f32_score(kind: TaskKind, score_scale: f64, logit: f32) -> f64 {
 /// Compares `replayed` scores with `logits` `[rows, tasks]` of the same rows, calibrated by `maps`; `labels` are the data
 /// set's.
 pub(super) fn compare(
-    spec: &Spec<'_>,
+    model: &Model<'_>,
     replayed: &Replayed,
     logits: &[f32],
     maps: &[Option<Calibration>],
     labels: &[TaskData],
     options: &Options,
 ) -> Report {
+    let spec = model.spec();
     let tasks = spec.tasks.len();
     let f32_scores: Vec<f64> = logits
         .iter()
@@ -112,7 +114,7 @@ pub(super) fn compare(
             }
         })
         .collect();
-    let (top10_overlap, top10_requests) = overlap(spec, replayed, &f32_scores);
+    let (top10_overlap, top10_requests) = overlap(model, replayed, &f32_scores);
     Report {
         replay_rows: replayed.rows.len(),
         replay_requests: replayed.offsets.len().saturating_sub(1),
@@ -220,26 +222,41 @@ fn request_spearman(
     mean(replayed.offsets.windows(2).filter_map(of_request))
 }
 
-/// Mean overlap of the fused top 10, and over how many requests.
-fn overlap(spec: &Spec<'_>, replayed: &Replayed, f32_scores: &[f64]) -> (Option<f64>, usize) {
-    let tasks = spec.tasks.len();
-    let top = |score: &dyn Fn(usize) -> f32, rows: core::ops::Range<usize>| {
-        let fused = |row: usize| {
-            let scores: Vec<f32> = (row * tasks..(row + 1) * tasks).map(score).collect();
-            fusion::fuse(spec, None, &scores, &mut [])
-        };
-        let fused: Vec<f32> = rows.map(fused).collect();
+/// Mean overlap of the fused top 10, and over how many requests: none if scores alone do not make the order.
+fn overlap(model: &Model<'_>, replayed: &Replayed, f32_scores: &[f64]) -> (Option<f64>, usize) {
+    let tasks = model.spec().tasks.len();
+    let need = model.scratch_len(limits::CANDIDATES);
+    let (mut floats, mut bytes) = (vec![0.0; need.floats], vec![0; need.bytes]);
+    let mut top = |score: &dyn Fn(usize) -> f32, rows: Range<usize>| {
+        let scores: Vec<f32> = (rows.start * tasks..rows.end * tasks).map(score).collect();
         let mut order = [0; TOP];
-        rerank::top_k(&fused, &mut order);
-        order
+        let request = Request {
+            num_candidates: rows.len(),
+            ..Request::default()
+        };
+        let mut scratch = Scratch {
+            floats: &mut floats,
+            bytes: &mut bytes,
+        };
+        let mut output = Output {
+            order: &mut order,
+            ..Output::default()
+        };
+        // Refused for a formula that reads scores before calibration.
+        let made = model.order(&request, &scores, &mut scratch, &mut output);
+        made.ok().map(|()| order)
     };
+    let reads_features = model.formula().is_some_and(|formula| {
+        let mut inputs = formula.inputs().iter();
+        inputs.any(|input| matches!(input, Input::Feature(_)))
+    });
     let of_request = |ends: &[usize]| {
         let rows = ends[0]..ends[1];
-        if rows.len() <= TOP || spec.fusion.is_empty() {
+        if rows.len() <= TOP || model.num_terms() == 0 || reads_features {
             return None;
         }
-        let file = top(&|i| replayed.scores[i], rows.clone());
-        let reference = top(&|i| f32_scores[i] as f32, rows);
+        let file = top(&|i| replayed.scores[i], rows.clone())?;
+        let reference = top(&|i| f32_scores[i] as f32, rows)?;
         let kept = reference.iter().filter(|i| file.contains(i)).count();
         Some(kept as f64 / TOP as f64)
     };
