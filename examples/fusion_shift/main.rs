@@ -51,6 +51,8 @@ fn main() -> Result<()> {
         let [tuning, judging] = lists;
         models.push((tuning?, judging?));
     }
+    let [tuning, judging] = [models[0].0.len(), models[0].1.len()];
+    println!("{tuning} lists to tune on, {judging} others to judge by\n");
     let tuned: Vec<Vec<f64>> = fusions
         .iter()
         .enumerate()

@@ -22,7 +22,8 @@ fn shares() -> Vec<f64> {
 
 /// Bytes that the sections of a fusion take at most, with what stands between sections.
 pub(super) fn bytes_max(spec: &Spec<'_>, options: &Options) -> usize {
-    let table = 8 + 8 * shares().len();
+    // At most three knots for two shares.
+    let table = 8 + 12 * (shares().len() + 1);
     let quantiles = match options.quantiles {
         true => 2 * spec.tasks.len() * table + format::ALIGN + format::ENTRY_BYTES,
         false => 0,
@@ -98,33 +99,52 @@ pub fn quantiles(spec: &Spec<'_>, scores: &[f32]) -> crate::error::Result<Writer
     Ok(writer)
 }
 
-/// Knots (score, share of scores that are at most that) of a distribution. Scores that are too close to each other have one
-/// knot, at the mean of their shares: many rows may have one score.
+/// Knots (score, share of scores below it and half of those equal) of a distribution. Many rows may have one score, at which the
+/// share then leaps: it has a knot in the middle of the leap, and one right before and behind it.
 fn knots(mut scores: Vec<f32>) -> Vec<(f32, f32)> {
     scores.sort_unstable_by(f32::total_cmp);
-    let count = scores.len();
-    let mut knots: Vec<(f32, f32)> = Vec::new();
-    let mut equal: Vec<f32> = Vec::new();
+    let at = |share: f64| {
+        let at = (share * scores.len() as f64) as usize;
+        scores.get(at).map(|x| fusion::formula::settle(*x))
+    };
+    // Shares by score; scores nearer to each other than the format lets knots be are one.
+    let mut groups: Vec<(f32, Vec<f32>)> = Vec::new();
     for share in shares() {
-        let at = ((share * count as f64) as usize).min(count.saturating_sub(1));
-        let Some(score) = scores.get(at).map(|x| fusion::formula::settle(*x)) else {
-            return knots;
+        let Some(score) = at(share) else {
+            return Vec::new();
         };
-        match knots.last_mut() {
-            // The distance that the format asks for, and some.
-            Some(last) if score - last.0 < score * 2e-6 || score == last.0 => {
-                equal.push(share as f32);
-                last.1 = equal.iter().sum::<f32>() / equal.len() as f32;
-            }
-            _ => {
-                equal = vec![share as f32];
-                knots.push((score, share as f32));
-            }
+        match groups.last_mut() {
+            Some((last, equal)) if score - *last <= NEAR * score => equal.push(share as f32),
+            _ => groups.push((score, vec![share as f32])),
         }
     }
-    // Tables without a spread tell nothing.
+    let mut knots: Vec<(f32, f32)> = Vec::new();
+    let mut push = |score: f32, share: f32, most: f32| {
+        let last = knots.last().map_or(-1.0, |k| k.0);
+        if score >= 0.0 && score - last > NEAR / 4.0 * score && most - score > NEAR / 4.0 * most {
+            knots.push((score, share));
+        }
+    };
+    for (i, (score, equal)) in groups.iter().enumerate() {
+        let next = groups.get(i + 1).map_or(f32::MAX, |g| g.0);
+        let (Some(first), Some(last)) = (equal.first(), equal.last()) else {
+            continue;
+        };
+        let leaps = equal.len() > 1;
+        if leaps && *score > 0.0 {
+            push(score - score * (NEAR / 2.0), *first, *score);
+        }
+        push(*score, (first + last) / 2.0, next);
+        if leaps {
+            push(score + (score * (NEAR / 2.0)).max(1e-12), *last, next);
+        }
+    }
     knots
 }
+
+/// Distance of two scores, as a share of the greater, below which they are one: eight times what the format asks for, so that a
+/// leap has room for its knots.
+const NEAR: f32 = 8e-6;
 
 #[cfg(test)]
 mod tests {
@@ -144,7 +164,16 @@ mod tests {
         let at = atom.iter().find(|k| k.0 == 0.5).map(|k| k.1);
         assert!(at.is_some_and(|p| (p - 0.5).abs() < 0.01), "{at:?}");
         assert!(atom.windows(2).all(|k| k[0].0 < k[1].0 && k[0].1 <= k[1].1));
-        assert_eq!(knots(vec![0.25; 100]).len(), 1);
+        // Right before and behind the leap are its ends.
+        let near = |x: f32| atom.iter().find(|k| (k.0 - x).abs() < 1e-7).map(|k| k.1);
+        let ends = (near(0.499_998), near(0.500_002));
+        assert!(
+            ends.0.is_some_and(|p| (p - 0.35).abs() < 0.02)
+                && ends.1.is_some_and(|p| (p - 0.65).abs() < 0.02),
+            "{ends:?} {atom:?}"
+        );
+        assert_eq!(knots(vec![0.25; 100]).len(), 3);
+        assert_eq!(knots(vec![0.0; 100]).len(), 2);
         assert!(knots(Vec::new()).is_empty());
     }
 }

@@ -8,6 +8,7 @@ use crate::train::random::Key;
 use crate::train::requests::OwnedRequest;
 
 mod budget;
+mod formula;
 
 const CANDIDATES: usize = 14;
 const REQUESTS: u64 = 40;

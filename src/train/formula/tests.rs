@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::spec::{Feature, Side, Source, Task, TaskKind, Transform};
+use crate::fusion::formula::settle;
+use crate::spec::{Encoding, Feature, Side, Source, Task, TaskKind, Transform};
 
 /// Tasks click, duration and like (given a click), hide; features length and age; weights a and b.
 fn spec() -> Box<Spec<'static>> {
