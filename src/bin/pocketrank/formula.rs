@@ -45,8 +45,26 @@ pub fn formula(args: &args::Formula, json: bool) -> Result<()> {
     }
 }
 
+/// A formula that was shipped apart: its file, and what that holds.
+type Apart<'p> = (&'p Path, Vec<u8>);
+
+/// Reads the formula of an option.
+pub fn read(file: Option<&Path>) -> Result<Option<Apart<'_>>> {
+    let read = |file| std::fs::read(file).map_err(|e| Error::io(file, &e));
+    file.map(|file| Ok((file, read(file)?))).transpose()
+}
+
+/// Opens what was read.
+pub fn open_read<'f>(
+    model: &Model<'_>,
+    apart: Option<&'f Apart<'_>>,
+) -> Result<Option<Formula<'f>>> {
+    let opened = apart.map(|(file, bytes)| open(model, bytes, file));
+    opened.transpose()
+}
+
 /// Opens a formula as a device would.
-pub fn open<'f>(model: &Model<'_>, bytes: &'f [u8], file: &Path) -> Result<Formula<'f>> {
+fn open<'f>(model: &Model<'_>, bytes: &'f [u8], file: &Path) -> Result<Formula<'f>> {
     model.open_formula(bytes).map_err(|e| {
         let at = match e.offset {
             u64::MAX => String::new(),

@@ -17,14 +17,8 @@ pub fn rank(args: &Rank, json: bool) -> Result<()> {
     let bytes = std::fs::read(&args.file).map_err(|e| Error::io(&args.file, &e))?;
     let mut model = Box::new(Model::new());
     open(&mut model, &bytes, &args.file)?;
-    let mut apart = Vec::new();
-    if let Some(file) = &args.formula {
-        apart = std::fs::read(file).map_err(|e| Error::io(file, &e))?;
-    }
-    let apart = match &args.formula {
-        Some(file) => Some(formula::open(&model, &apart, file)?),
-        None => None,
-    };
+    let apart = formula::read(args.formula.as_deref())?;
+    let apart = formula::open_read(&model, apart.as_ref())?;
     let ranked = replay::rank_one(
         &d,
         (&model, &args.file),
