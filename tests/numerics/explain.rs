@@ -127,6 +127,17 @@ fn gates_are_shares_of_the_experts() {
         };
         assert_eq!(status(N, gates.len()), Err(Status::CandidateCount));
         assert_eq!(status(0, gates.len() + 1), Err(Status::BufferTooSmall));
+        // Of a part of a request: the shares of the candidate itself, not of the one at its place in the part.
+        let part = Request {
+            only: Some(&[0, 3, 9]),
+            ..request.as_request(&columns)
+        };
+        let mut of_part = vec![0.0; gates.len()];
+        with_scratch(model, N, |scratch| {
+            model.gates(&part, 3, scratch, &mut of_part)
+        })
+        .unwrap();
+        assert_eq!(of_part, gates, "seed {seed}");
     });
 }
 
