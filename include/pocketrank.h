@@ -1198,7 +1198,7 @@ typedef struct {
 #define PKR_ERR_BAD_OPTION 108
 
 /**
- * The instruction set asked for is not available here.
+ * The instruction set asked for is not available here. Not given by this version, which takes what there is.
  */
 #define PKR_ERR_ISA_UNAVAILABLE 109
 
@@ -1389,7 +1389,7 @@ typedef struct {
 #define PKR_ERR_UNKNOWN_LABEL 603
 
 /**
- * An event's time is before the state's last event by more than a clock can be wrong, or not representable.
+ * An event's time is beyond 2^40 seconds: milliseconds, most likely.
  */
 #define PKR_ERR_BAD_TIME 604
 

@@ -36,7 +36,7 @@ pub enum Status {
     LengthOverflow = 107,
     /// An option or enumeration has a value that is not defined.
     BadOption = 108,
-    /// The instruction set asked for is not available here.
+    /// The instruction set asked for is not available here. Not given by this version, which takes what there is.
     IsaUnavailable = 109,
 
     /// The bytes end before the envelope or the length it states.

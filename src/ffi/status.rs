@@ -27,7 +27,7 @@ pub const PKR_ERR_STALE: pkr_status = 106;
 pub const PKR_ERR_LENGTH_OVERFLOW: pkr_status = 107;
 /// An option or enumeration has a value that is not defined.
 pub const PKR_ERR_BAD_OPTION: pkr_status = 108;
-/// The instruction set asked for is not available here.
+/// The instruction set asked for is not available here. Not given by this version, which takes what there is.
 pub const PKR_ERR_ISA_UNAVAILABLE: pkr_status = 109;
 /// The bytes end before the envelope or the length it states.
 pub const PKR_ERR_TRUNCATED: pkr_status = 201;
@@ -104,7 +104,7 @@ pub const PKR_ERR_STATE_LAYOUT: pkr_status = 601;
 pub const PKR_ERR_STATE_CORRUPT: pkr_status = 602;
 /// An event names a label or key that the model does not have.
 pub const PKR_ERR_UNKNOWN_LABEL: pkr_status = 603;
-/// An event's time is before the state's last event by more than a clock can be wrong, or not representable.
+/// An event's time is beyond 2^40 seconds: milliseconds, most likely.
 pub const PKR_ERR_BAD_TIME: pkr_status = 604;
 /// A formula names a task or number feature that the model does not have, or a quantile of which it has no table.
 pub const PKR_ERR_FORMULA_INPUT: pkr_status = 701;
