@@ -45,6 +45,8 @@ pub use trace::Trace;
 use heapless::Vec;
 
 use crate::error::Result;
+#[cfg(doc)]
+use crate::error::Status;
 use crate::features::{self, Embedding, Event, Vocabulary};
 use crate::format::File;
 #[cfg(feature = "formula")]

@@ -1,20 +1,20 @@
 //! Integer kernels and the choice among them.
 //!
 //! Inputs are activation bytes 0..=127, weights are i8 in [-127, 127], sums are i32. Two products fit an i16 and a
-//! whole sum fits an i32 ([`limits`](crate::spec::limits) proves it at compile time), so every kernel is exact and
-//! may add in any order. What follows a sum in f32 has one order, that of [`generic`], on every instruction set.
+//! whole sum fits an i32 ([`limits`] proves it at compile time), so every kernel is exact and
+//! may add in any order. What follows a sum in f32 has one order, that of `generic`, on every instruction set.
 //!
 //! | file | runs on | products of bytes |
 //! |---|---|---|
-//! | [`portable`] | everything | plain Rust |
-//! | [`avx2`] | x86-64 with AVX2 | `vpmaddubsw`, `vpmaddwd` |
-//! | [`vnni`] | x86-64 with AVX-VNNI, or AVX-512 VNNI and VL | `vpdpbusd` |
-//! | [`neon`] | aarch64 | `smull`, `smlal`, `sadalp` |
-//! | [`dotprod`] | aarch64 with FEAT_DotProd | `sdot` |
+//! | `portable` | everything | plain Rust |
+//! | `avx2` | x86-64 with AVX2 | `vpmaddubsw`, `vpmaddwd` |
+//! | `vnni` | x86-64 with AVX-VNNI, or AVX-512 VNNI and VL | `vpdpbusd` |
+//! | `neon` | aarch64 | `smull`, `smlal`, `sadalp` |
+//! | `dotprod` | aarch64 with FEAT_DotProd | `sdot` |
 //! | `i8mm` | aarch64 with FEAT_I8MM, if built with feature `i8mm` | `smmla` |
-//! | [`simd128`] | wasm32 with `-C target-feature=+simd128` | `i16x8.extmul`, `i32x4.extadd_pairwise` |
+//! | `simd128` | wasm32 with `-C target-feature=+simd128` | `i16x8.extmul`, `i32x4.extadd_pairwise` |
 //!
-//! Invariant: each returns exactly what [`portable`] returns.
+//! Invariant: each returns exactly what `portable` returns.
 
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
@@ -248,7 +248,7 @@ pub fn add_sums(isa: Isa, start: &[f32], sums: &[u8], scale: &[u8], out: &mut [f
 }
 
 /// `mixture[j] = Σ_e weights[e] / 2^15 x experts[e][j]` in the order of the experts, whose rows are `stride` apart.
-/// Widths are multiples of [`PANEL`](crate::spec::PANEL).
+/// Widths are multiples of [`PANEL`].
 #[inline(never)]
 pub fn mix(isa: Isa, weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
     generic_or_avx2!(isa, mix(weights, experts, stride, mixture));

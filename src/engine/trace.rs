@@ -4,6 +4,8 @@ use super::block::{See, Stage};
 use super::inputs::Kept;
 use super::{Model, Request, Scratch};
 use crate::error::Result;
+#[cfg(doc)]
+use crate::error::Status;
 use crate::fusion::TaskSet;
 use crate::kernels::{self, Affine, Isa};
 use crate::spec::{Layer, PANEL, Side};

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A program has no jumps, so it ends; its stack depth, its cost and the bounds of every value are known before it runs:
-//! [`Formula::open`] refuses one that could go past a bound, divide by 0 or make a NaN. The bytes are a section of a model
+//! `Formula::open` refuses one that could go past a bound, divide by 0 or make a NaN. The bytes are a section of a model
 //! file, or a file of their own that is shipped apart and bound to a model by the names of its inputs. `docs/format.md` has
 //! the layout.
 

@@ -34,7 +34,7 @@ pub struct Options {
     pub units: usize,
     /// Passes over all lists.
     pub epochs: usize,
-    /// Learning rate of Adam, a step a pass and [`BATCH`] lists.
+    /// Learning rate of Adam, a step a pass and `BATCH` lists.
     pub lr: f64,
     /// Of initialization and order.
     pub seed: u64,

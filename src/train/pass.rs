@@ -204,10 +204,10 @@ pub fn derive(d: &Description, fit: &Fit, spec: &Spec<'_>, raw: &RawLog) -> Resu
     derive_by(d, &all_boundaries(fit, spec), spec, raw)
 }
 
-/// [`derive`] with the boundaries of each feature, as an exported file has them too.
+/// [`derive()`] with the boundaries of each feature, as an exported file has them too.
 ///
 /// # Errors
-/// Those of [`derive`].
+/// Those of [`derive()`].
 pub fn derive_by(
     d: &Description,
     boundaries: &[Vec<u8>],
@@ -335,7 +335,7 @@ pub(crate) fn all_boundaries(fit: &Fit, spec: &Spec<'_>) -> Vec<Vec<u8>> {
     features.map(|i| fit.boundaries(i)).collect()
 }
 
-/// The data set of a log under a fit; `derived` from [`Fit::learn`] or [`derive`].
+/// The data set of a log under a fit; `derived` from [`Fit::learn`] or [`derive()`].
 pub fn encode(
     d: &Description,
     fit: &Fit,

@@ -164,7 +164,7 @@ impl Op {
     }
 }
 
-/// `x`, or 0 if it is smaller than [`LEAST`]; never -0.
+/// `x`, or 0 if it is smaller than `LEAST`; never -0.
 #[inline(always)]
 pub fn settle(x: f32) -> f32 {
     if x > -LEAST && x < LEAST { 0.0 } else { x }

@@ -10,7 +10,7 @@ use crate::spec::{
 use crate::train::quantize::Lookups;
 use crate::train::random::Key;
 
-/// A multi-gate mixture of 4 experts [128, 64] with 3 tasks, a linear gate and a tower [32] each. Inputs: 8 user ids of 16
+/// A multi-gate mixture of 4 experts [128, 64] with 3 tasks, a linear gate and a tower of 32 each. Inputs: 8 user ids of 16
 /// dimensions and the mean of a list of item ids; 8 item ids; 2 ids and 8 numbers of the candidate. Tables of 1,000 rows.
 pub fn reference() -> GoldenModel {
     const USERS: [&str; 8] = [

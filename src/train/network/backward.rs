@@ -2,7 +2,7 @@
 //! [`super::forward`].
 //!
 //! In two halves, so that factors can depend on the tasks' gradients at the shared representation: towers first
-//! ([`Network::towers_backward`]), then everything below ([`Network::shared_backward`]). A task's factors enter where its
+//! (`towers_backward`), then everything below (`shared_backward`). A task's factors enter where its
 //! own layers meet shared ones: mixture to experts, gate to experts and inputs, own experts to inputs.
 use std::prelude::v1::*;
 

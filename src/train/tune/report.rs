@@ -84,7 +84,7 @@ pub struct Report {
 /// Writes `weights.toml`, `report.json` and, where there are such, `learned.toml` and `front.svg` into a folder.
 ///
 /// # Errors
-/// [`Kind::Io`].
+/// [`Kind::Io`](crate::train::error::Kind::Io).
 pub fn write(report: &Report, out: &Path) -> Result<()> {
     std::fs::create_dir_all(out).map_err(|e| Error::io(out, &e))?;
     let mut text = String::from("# The fusion's weights as pocketrank tune found them.\n");
