@@ -208,7 +208,7 @@ impl Range {
     /// Bounds of `op` on values within these; `None` if the result may be NaN, infinite or too large.
     ///
     /// Rounding is monotone, so the bounds of what is monotone are its values at the ends. The polynomials of e^x and ln x
-    /// are off by a few units of the last place, which [`widen`](Self::widen) covers.
+    /// are off by a few units of the last place, which `widen` covers.
     pub fn of(op: Op, [x, y, z]: [Range; 3]) -> Option<Range> {
         let ends = |f: fn(f32, f32) -> f32| {
             let corners = [
