@@ -197,5 +197,48 @@ impl Error {
     }
 }
 
+impl core::fmt::Display for Error {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{:?} ({})", self.status, self.status as u16)?;
+        if self.feature != Self::NOWHERE {
+            write!(f, ", feature {}", self.feature)?;
+        }
+        if self.candidate != Self::NOWHERE {
+            write!(f, ", candidate {}", self.candidate)?;
+        }
+        match (self.offset, self.status) {
+            (u64::MAX, _) => Ok(()),
+            (needed, Status::BufferTooSmall) => write!(f, ", {needed} needed"),
+            (offset, _) => write!(f, ", byte {offset}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
 /// `Result` of the core.
 pub type Result<T, E = Error> = core::result::Result<T, E>;
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn an_error_says_what_and_where() {
+        let of = |error: Error| error.to_string();
+        assert_eq!(of(Error::new(Status::Stale)), "Stale (106)");
+        assert_eq!(
+            of(Error::at(Status::BadDigest, 8)),
+            "BadDigest (205), byte 8"
+        );
+        assert_eq!(
+            of(Error::at(Status::BufferTooSmall, 96)),
+            "BufferTooSmall (104), 96 needed"
+        );
+        assert_eq!(
+            of(Error::cell(Status::NotFinite, 3, 5)),
+            "NotFinite (507), feature 3, candidate 5"
+        );
+    }
+}
