@@ -28,6 +28,8 @@ mod logs;
 mod output;
 #[path = "robust/program.rs"]
 mod program;
+#[path = "robust/requests.rs"]
+mod requests;
 #[path = "robust/slices.rs"]
 mod slices;
 #[cfg(unix)]

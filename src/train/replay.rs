@@ -480,6 +480,35 @@ pub fn rank_one(
     ranked.ok_or_else(|| Error::in_file(Kind::Data, &d.file, "the request has no rows"))
 }
 
+/// The last `count` requests of a log, as an app would send them: with the users' pasts up to then.
+///
+/// # Errors
+/// Those of reading the log and of [`fits`].
+pub fn last_requests(
+    d: &Description,
+    (model, file): (&Model<'_>, &Path),
+    data: Option<&Path>,
+    count: usize,
+) -> Result<Vec<OwnedRequest>> {
+    fits(d, model)?;
+    let vectors = Vectors::open(d, model, file)?;
+    let raw = log::read(d, data)?;
+    let first = raw.name.len().saturating_sub(count);
+    let mut requests = Vec::new();
+    for_each_request(
+        d,
+        (model.spec(), &vectors),
+        &boundaries(model),
+        &raw,
+        &|r| r >= first,
+        &mut |_, request| {
+            requests.push(request.clone());
+            Ok(())
+        },
+    )?;
+    Ok(requests)
+}
+
 fn boundaries(model: &Model<'_>) -> Vec<Vec<u8>> {
     (0..model.spec().features.len())
         .map(|i| model.boundaries(i).to_vec())

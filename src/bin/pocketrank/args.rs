@@ -44,6 +44,8 @@ pub enum Command {
     Inspect(Inspect),
     /// Rank one request of a log with an exported file.
     Rank(Rank),
+    /// Write the last requests of a log to a file, as an app would send them: for its tests and for the examples.
+    Requests(Requests),
     /// Check a formula against an exported file, say what it costs, and write it to a file of its own.
     Formula(Formula),
     /// Time an exported file on this machine, with random requests.
@@ -381,6 +383,25 @@ pub struct Rank {
     /// A formula in place of the file's fusion, written by `pocketrank formula`.
     #[arg(long, value_name = "FORMULA.pkf")]
     pub formula: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Requests {
+    /// Exported file.
+    #[arg(value_name = "FILE.pkr")]
+    pub file: PathBuf,
+    /// Model description: names the log's columns.
+    #[arg(value_name = "MODEL.toml")]
+    pub model: PathBuf,
+    /// The file to write.
+    #[arg(short, value_name = "FILE.req")]
+    pub output: PathBuf,
+    /// Log file, or the folder of the description's files.
+    #[arg(long)]
+    pub log: Option<PathBuf>,
+    /// Requests at most.
+    #[arg(long, default_value_t = 100)]
+    pub count: usize,
 }
 
 #[derive(Args)]

@@ -32,6 +32,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Compare(args) => crate::compare::compare(args, cli.json),
         Command::Eval(args) => crate::eval::eval(args, cli.json),
         Command::Rank(args) => crate::rank::rank(args, cli.json),
+        Command::Requests(args) => crate::requests::requests(args, cli.json),
         Command::Formula(args) => crate::formula::formula(args, cli.json),
         Command::Simulate(args) => simulate(args, cli.json),
         Command::Importance(args) => importance(args, cli.json),

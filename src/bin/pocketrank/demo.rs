@@ -10,9 +10,10 @@ use pocketrank::train::error::{Error, Result};
 use pocketrank::train::simulate::{Knobs, SimulateOptions, simulate};
 use pocketrank::train::{policy, run};
 
-use crate::args::Demo;
+use crate::args::{Demo, Requests};
 use crate::commands::{INTERRUPT, open, policy_report, simulate_error};
 use crate::print;
+use crate::requests::write;
 
 /// Sessions in which the exported file orders the feed.
 const SESSIONS: u64 = 300;
@@ -65,6 +66,14 @@ pub fn demo(args: &Demo, json: bool) -> Result<()> {
     open(&mut model, &bytes, &file)?;
     let (tops, loops) =
         policy::compare_objectives(&d, &model, Knobs::default(), SESSIONS, args.seed + 1_000)?;
+    let requests = Requests {
+        file: file.clone(),
+        model: description,
+        output: folder.join("requests.req"),
+        log: None,
+        count: 100,
+    };
+    write(&d, &model, &requests)?;
     say("done");
     if json {
         outln!(
@@ -108,7 +117,7 @@ pub fn demo(args: &Demo, json: bool) -> Result<()> {
     policy_report(&loops);
     if let Some(folder) = &args.out {
         outln!(
-            "Log, description, run and file are in {}.",
+            "Log, description, run, file (feed.pkr) and requests of the log (requests.req) are in {}.",
             folder.display()
         );
     }

@@ -17,6 +17,7 @@ mod eval;
 mod formula;
 mod print;
 mod rank;
+mod requests;
 mod tune;
 
 use std::process::ExitCode;
