@@ -110,13 +110,14 @@ fn compilers_accept_the_header_without_a_warning() {
     headers();
     let layout = root().join("tests/abi/layout.c");
     let only_header = root().join("tests/abi/header.c");
-    let [example, threads, session, rerank] = ["rank", "threads", "session", "rerank"]
-        .map(|name| root().join(format!("examples/c/{name}.c")));
+    let [example, threads, session, rerank, memory] =
+        ["rank", "threads", "session", "rerank", "memory"]
+            .map(|name| root().join(format!("examples/c/{name}.c")));
     let cases: [(&str, &str, &[&Path]); 6] = [
         (
             "gcc",
             "c99",
-            &[&only_header, &example, &threads, &session, &rerank],
+            &[&only_header, &example, &threads, &session, &rerank, &memory],
         ),
         ("gcc", "c11", &[&layout, &example]),
         ("g++", "c++17", &[&layout]),

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* Reads a whole file into memory aligned for any type; NULL if it cannot. */
-static unsigned char *read_file(const char *path, size_t *len) {
+static inline unsigned char *read_file(const char *path, size_t *len) {
   FILE *file = fopen(path, "rb");
   unsigned char *bytes = NULL;
   long size;
@@ -38,7 +38,7 @@ typedef struct {
 } reader;
 
 /* Turns little-endian numbers into the machine's, in place: on a little-endian one they are. */
-static void to_host(unsigned char *at, size_t count, size_t size) {
+static inline void to_host(unsigned char *at, size_t count, size_t size) {
   const uint32_t one = 1;
   size_t i, j;
   if (*(const unsigned char *)&one == 1) return;
@@ -52,7 +52,7 @@ static void to_host(unsigned char *at, size_t count, size_t size) {
 }
 
 /* The next `count` numbers of `size` bytes, in place; NULL if count is 0 or the file ends before. */
-static const void *part(reader *r, size_t count, size_t size) {
+static inline const void *part(reader *r, size_t count, size_t size) {
   unsigned char *at = r->at;
   size_t bytes;
   if (count > SIZE_MAX / 16) { /* no file is that long */
@@ -73,7 +73,7 @@ static const void *part(reader *r, size_t count, size_t size) {
 #define MAX_COLUMNS 128
 
 /* One request; its columns point into the file. */
-static int next_request(reader *r, pkr_request *request, pkr_column *columns) {
+static inline int next_request(reader *r, pkr_request *request, pkr_column *columns) {
   static const size_t value_bytes[] = {0, 8, 1, 4, 4, 1}; /* by PKR_FORM_* */
   uint32_t head[8];
   const uint32_t *forms, *column;
@@ -117,7 +117,7 @@ static int next_request(reader *r, pkr_request *request, pkr_column *columns) {
 }
 
 /* A reader at the first of `*count` requests of a file; 0 if it is none. */
-static int open_requests(reader *r, unsigned char *file, size_t len, uint32_t *count) {
+static inline int open_requests(reader *r, unsigned char *file, size_t len, uint32_t *count) {
   if (file == NULL || len < 16 || memcmp(file, "PKRREQ1\n", 8) != 0) return 0;
   to_host(file + 8, 2, sizeof *count);
   memcpy(count, file + 8, sizeof *count);
@@ -131,7 +131,7 @@ static int open_requests(reader *r, unsigned char *file, size_t len, uint32_t *c
 /* ---- Opening, in memory that malloc gives ---- */
 
 /* Opens the model in memory that malloc gives, for a CPU that the app knows (PKR_CPU_AUTO is right unless it has asked for more). */
-static pkr_status open_model(const unsigned char *bytes, size_t len, uint32_t cpu, pkr_model **model, void **memory) {
+static inline pkr_status open_model(const unsigned char *bytes, size_t len, uint32_t cpu, pkr_model **model, void **memory) {
   pkr_open_options options;
   pkr_requirements need;
   pkr_error_detail detail;
@@ -151,7 +151,7 @@ static pkr_status open_model(const unsigned char *bytes, size_t len, uint32_t cp
 }
 
 /* Makes scratch for one thread. */
-static pkr_status make_scratch(const pkr_model *model, uint32_t most, pkr_scratch **scratch, void **memory) {
+static inline pkr_status make_scratch(const pkr_model *model, uint32_t most, pkr_scratch **scratch, void **memory) {
   size_t bytes;
   pkr_status status = pkr_scratch_bytes(model, most, &bytes);
   if (status != PKR_OK) return status;
