@@ -5,7 +5,7 @@ set -euo pipefail
 work=$(cd "${1:?folder with the golden files}" && pwd)
 cd "$(dirname "$0")"
 [ -f pocketrank.wasm ] && ls pocketrank-*.tgz >/dev/null 2>&1 || ./build.sh
-tools=$(cd ../.. && pwd)/target/npm
+tools=$(cd ../.. && pwd)/target/npm/types
 [ -x "$tools/node_modules/.bin/tsc" ] ||
   npm install --silent --no-audit --no-fund --no-save --prefix "$tools" typescript @types/node
 temporary=$(mktemp -d)
