@@ -153,7 +153,10 @@ await check("why: terms add up to the fused score, experts to all, and features 
   assert.ok(changes.every((change) => change !== "0.00"), `${changes}`);
   await page.locator(first).evaluate((card) => card.scrollIntoView());
   await page.screenshot({ path: `${shots}/phone-why.png` });
+  await page.addStyleTag({ content: ".shot .panel { visibility: hidden }" });
+  await page.evaluate(() => document.body.classList.add("shot"));
   await page.locator(`${first} .why`).screenshot({ path: `${shots}/phone-why-whole.png` });
+  await page.evaluate(() => document.body.classList.remove("shot"));
   // It follows the weights.
   await page.evaluate(() => globalThis.demo.weights.fill(0));
   await page.click("#toggle");

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Tests the package in Node: ffi/wasm/test.sh WORK, where WORK has the golden files (model.pkr, requests.req, goldens/, c.txt).
-# Needs node and npm; builds pocketrank.wasm if it is not there. TypeScript comes by name from npm, once.
+# Builds the package first. TypeScript comes by name from npm, once.
 set -euo pipefail
 work=$(cd "${1:?folder with the golden files}" && pwd)
 cd "$(dirname "$0")"
-[ -f pocketrank.wasm ] && ls pocketrank-*.tgz >/dev/null 2>&1 || ./build.sh
+./build.sh
 tools=$(cd ../.. && pwd)/target/npm/types
 [ -x "$tools/node_modules/.bin/tsc" ] ||
   npm install --silent --no-audit --no-fund --no-save --prefix "$tools" typescript @types/node

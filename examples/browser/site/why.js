@@ -55,6 +55,6 @@ export function whyOf(engine, candidate) {
       element("dt", { textContent: name }),
       element("dd", {}, element("span", { textContent: place === order ? "stays" : ordinal(place + 1) }), element("b", { textContent: signed(change) })));
   }
-  content.append(heading("Without", "its place, and what its score would change by"), groups);
+  content.append(heading("Without", "its place, and the change of its score"), groups);
   return content;
 }

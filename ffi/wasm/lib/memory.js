@@ -7,6 +7,8 @@ const PAGE = 65536;
 const GROWTH = 16;
 /** A cache line, and the alignment of every type. */
 const ALIGNMENT = 64;
+/** What a 32-bit address reaches. */
+const BYTES_MAX = 2 ** 32;
 
 /** Sizes come in four steps to a doubling, so that a freed block fits what is asked for next: at most a quarter is unused. */
 function sizeClass(bytes) {
@@ -43,6 +45,7 @@ export class Memory {
   }
 
   allocate(bytes) {
+    if (!(bytes >= 0 && bytes <= BYTES_MAX)) throw new PocketrankError(Status.LENGTH_OVERFLOW, `${bytes} bytes`);
     const size = sizeClass(bytes);
     const reused = this.#free.get(size)?.pop();
     if (reused !== undefined) return reused;
@@ -73,11 +76,11 @@ export class Memory {
   }
 
   setWord(at, value) {
-    this.words[at >> 2] = value;
+    this.words[at >> 2] = Number(value);
   }
 
   setFloat(at, value) {
-    this.floats[at >> 2] = value;
+    this.floats[at >> 2] = Number(value);
   }
 
   /** A 64-bit integer given as a number or bigint; a fraction of a second is cut off. */
@@ -141,20 +144,24 @@ export class Block {
   }
 
   putBytes(values) {
-    this.reserve(values.length);
-    this.#memory.bytes.set(values, this.at);
-    return this.at;
+    return this.#put("bytes", 1, values);
   }
 
   putWords(values) {
-    this.reserve(4 * values.length);
-    this.#memory.words.set(values, this.at >> 2);
-    return this.at;
+    return this.#put("words", 4, values);
   }
 
   putFloats(values) {
-    this.reserve(4 * values.length);
-    this.#memory.floats.set(values, this.at >> 2);
+    return this.#put("floats", 4, values);
+  }
+
+  #put(view, size, values) {
+    this.reserve(size * values.length);
+    try {
+      this.#memory[view].set(values, this.at / size);
+    } catch {
+      throw new PocketrankError(Status.BAD_OPTION, "values are not numbers"); // bigints, symbols
+    }
     return this.at;
   }
 
@@ -187,7 +194,10 @@ export class Block {
   /** UTF-8 of texts one behind the other, with their offsets in `offsets`; null is an empty text. Returns all bytes. */
   putTexts(texts, offsets) {
     let most = 0;
-    for (const text of texts) most += 3 * (text?.length ?? 0);
+    for (const text of texts) {
+      if (typeof (text ?? "") !== "string") throw new PocketrankError(Status.BAD_OPTION, `${typeof text} is not a text`);
+      most += 3 * (text?.length ?? 0);
+    }
     this.reserve(most);
     offsets.reserve(4 * (texts.length + 1));
     const { bytes, words } = this.#memory;

@@ -1,7 +1,7 @@
 // A scratch of the library and the calls that need one.
 import { Handle } from "./handle.js";
 import { Block } from "./memory.js";
-import { Outputs, Ranking, wanted } from "./ranking.js";
+import { Outputs, wanted } from "./ranking.js";
 import { Request } from "./request.js";
 import { Session } from "./session.js";
 import { PocketrankError, Status } from "./status.js";
@@ -11,6 +11,12 @@ import { pkr_error_detail } from "./structs.js";
 export function addressOf(request, model) {
   if (request instanceof Request) return request._ready(model);
   throw new PocketrankError(Status.NULL_POINTER, "not a Request");
+}
+
+/** `candidate`, if it is an index: the library would get another number cut to one. */
+export function candidateIndex(candidate) {
+  if (Number.isInteger(candidate) && candidate >= 0 && candidate < 2 ** 32) return candidate;
+  throw new PocketrankError(Status.BAD_INDEX, `candidate ${candidate}`);
 }
 
 export class Ranker extends Handle {
@@ -41,7 +47,7 @@ export class Ranker extends Handle {
     const lengths = wanted(this.model, request, options, this.candidatesMax);
     const result = this.#outputs.ready(lengths);
     this.library._check(call(at, result), this.model);
-    const ranking = this.#outputs.take(lengths, options?.into ?? new Ranking());
+    const ranking = this.#outputs.take(lengths, options?.into);
     ranking.numTasks = this.model.tasks.length;
     ranking.numTerms = request.formula?.numTerms ?? this.model.numTerms;
     return ranking;
@@ -52,7 +58,7 @@ export class Ranker extends Handle {
     return this._rank(request, options, (at, result) => pkr.pkr_rank(this.model._at, this._at, at, result, detail));
   }
 
-  score(request, into = new Ranking()) {
+  score(request, into) {
     const { _pkr: pkr, _detail: detail } = this.library;
     const at = addressOf(request, this.model);
     const count = request._numOnly;
@@ -82,8 +88,9 @@ export class Ranker extends Handle {
 
   gates(request, candidate) {
     const at = addressOf(request, this.model);
+    const index = candidateIndex(candidate);
     const call = (out, detail) =>
-      this.library._pkr.pkr_gates(this.model._at, this._at, at, candidate, out, this.#numGates, detail);
+      this.library._pkr.pkr_gates(this.model._at, this._at, at, index, out, this.#numGates, detail);
     // The first answer to "no room" says how many there are: tasks times experts.
     if (this.#numGates === 0) {
       const { _memory: memory, _detail: detail } = this.library;

@@ -69,7 +69,8 @@ export class Outputs {
     return at;
   }
 
-  take(lengths, into) {
+  take(lengths, into = new Ranking()) {
+    if (!(into instanceof Ranking)) throw new PocketrankError(Status.BAD_OPTION, "into is not a Ranking");
     const { words, floats } = this.#memory;
     const copy = (array, all, block, length) => {
       const out = fit(array, length);

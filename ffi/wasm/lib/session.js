@@ -1,7 +1,7 @@
 // A feed while it is shown.
 import { Handle } from "./handle.js";
 import { Block } from "./memory.js";
-import { addressOf } from "./ranker.js";
+import { addressOf, candidateIndex } from "./ranker.js";
 import { EventWriter } from "./state.js";
 import { PocketrankError, Status } from "./status.js";
 
@@ -32,7 +32,7 @@ export class Session extends Handle {
   }
 
   shown(candidate) {
-    this.library._check(this.library._pkr.pkr_session_shown(this._at, index(candidate)));
+    this.library._check(this.library._pkr.pkr_session_shown(this._at, candidateIndex(candidate)));
   }
 
   rerank(request, options) {
@@ -53,10 +53,4 @@ export class Session extends Handle {
       block.free();
     }
   }
-}
-
-/** A number that is no index would be cut to one. */
-function index(candidate) {
-  if (Number.isInteger(candidate) && candidate >= 0 && candidate < 2 ** 32) return candidate;
-  throw new PocketrankError(Status.BAD_INDEX, `candidate ${candidate}`);
 }
