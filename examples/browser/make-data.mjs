@@ -10,13 +10,24 @@ const ITEMS = 24;
 const PER_TOPIC = 2;
 const [log, out, program, description] = process.argv.slice(2);
 // When a label is known, in seconds after the user was done with the row.
-const LABELS = [["click", 0], ["watch", 0], ["complete", 0], ["like", 600], ["comment", 3600], ["favourite", 1800], ["share", 7200]];
+const LABELS = [
+  ["click", 0],
+  ["watch", 0],
+  ["complete", 0],
+  ["like", 600],
+  ["comment", 3600],
+  ["favourite", 1800],
+  ["share", 7200],
+];
 
 const table = (name) => {
   const [head, ...lines] = readFileSync(`${log}/${name}.csv`, "utf8").trimEnd().split("\n");
   const names = head.split(",");
-  return lines.map((line) => Object.fromEntries(line.split(",").map((text, i) =>
-    [names[i], text === "" || Number.isNaN(Number(text)) ? text : Number(text)])));
+  return lines.map((line) =>
+    Object.fromEntries(
+      line.split(",").map((text, i) => [names[i], text === "" || Number.isNaN(Number(text)) ? text : Number(text)]),
+    ),
+  );
 };
 const items = table("items");
 const rows = table("log");
@@ -51,7 +62,8 @@ await check();
 const seen = new Set(past.map(({ item_id }) => item_id));
 const perTopic = new Map();
 let seed = 7;
-const random = () => { // mulberry32
+const random = () => {
+  // mulberry32
   seed = (seed + 0x6d2b79f5) | 0;
   let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
   t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
@@ -66,8 +78,15 @@ for (let id = Math.floor(random() * items.length); candidates.length < ITEMS; id
   perTopic.set(item.topic, used + 1);
   const baits = candidates.filter(({ isBait }) => isBait).length;
   candidates.push({
-    id, topic: item.topic, topicName: TOPICS[item.topic], author: author(item.author), title: title(item, used, baits),
-    quality: item.quality, bait: item.bait, isBait: isBait(item), length: item.length_seconds,
+    id,
+    topic: item.topic,
+    topicName: TOPICS[item.topic],
+    author: author(item.author),
+    title: title(item, used, baits),
+    quality: item.quality,
+    bait: item.bait,
+    isBait: isBait(item),
+    length: item.length_seconds,
     // The server's score as the simulator draws it.
     serverScore: Number((0.5 * item.quality + 0.7 * item.bait + 0.5 * normal()).toFixed(3)),
   });
@@ -93,8 +112,16 @@ async function check() {
   request.time = last[0].time;
   request.state = state;
   for (const name of ["age_group", "gender", "region"]) request.set(name, [user[name]]);
-  for (const name of ["topic", "quality", "bait", "length_seconds"]) request.set(name, last.map((row) => items[row.item_id][name]));
-  for (const name of ["position", "server_score"]) request.set(name, last.map((row) => row[name]));
+  for (const name of ["topic", "quality", "bait", "length_seconds"])
+    request.set(
+      name,
+      last.map((row) => items[row.item_id][name]),
+    );
+  for (const name of ["position", "server_score"])
+    request.set(
+      name,
+      last.map((row) => row[name]),
+    );
   const { fused } = ranker.rank(request);
   for (const { candidate, fused: theirs } of top) {
     if (fused[candidate] !== theirs) throw new Error(`candidate ${candidate}: ${fused[candidate]}, the program says ${theirs}`);

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes the demo's model and its feed from the simulator: examples/browser/make-data.sh OUT writes feed.pkr and feed.json.
-# The same seed gives the same bytes. Needs node; the program is target/release/pocketrank or $POCKETRANK, built if it is not there.
+# The same seed gives the same bytes. Needs node and ffi/wasm's library; the program is $POCKETRANK or target/release/pocketrank,
+# which is built if it is not there.
 set -euo pipefail
 mkdir -p "${1:?folder for feed.pkr and feed.json}"
 out=$(cd "$1" && pwd)

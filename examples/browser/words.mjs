@@ -1,8 +1,18 @@
 // The simulator has numbers: topics 0 to 11, authors, a share of bait. These are words for them, made up.
 
 export const TOPICS = [
-  "Cooking", "Astronomy", "Ceramics", "Cycling", "Gardens", "Jazz",
-  "Architecture", "Ocean", "Woodwork", "Chess", "Travel", "Film",
+  "Cooking",
+  "Astronomy",
+  "Ceramics",
+  "Cycling",
+  "Gardens",
+  "Jazz",
+  "Architecture",
+  "Ocean",
+  "Woodwork",
+  "Chess",
+  "Travel",
+  "Film",
 ];
 
 const TITLES = [
@@ -20,11 +30,43 @@ const TITLES = [
   ["One shot, nine minutes", "Editing on paper", "Colour before colour film", "The sound of an empty set"],
 ];
 const BAIT = [
-  "Nobody tells you this about %", "You have been wrong about %", "I tried % for a week", "This changes % for ever",
-  "The % trick they kept quiet", "Wait for the end: %",
+  "Nobody tells you this about %",
+  "You have been wrong about %",
+  "I tried % for a week",
+  "This changes % for ever",
+  "The % trick they kept quiet",
+  "Wait for the end: %",
 ];
-const FIRST = ["Mira", "Jonas", "Aiko", "Tomas", "Leila", "Edda", "Ravi", "Nour", "Otto", "Ines", "Kwame", "Sofia", "Emil", "Yara"];
-const LAST = ["Okafor", "Lindqvist", "Moreau", "Tanaka", "Brandt", "Silva", "Haddad", "Novak", "Iyer", "Keller", "Duarte", "Berg"];
+const FIRST = [
+  "Mira",
+  "Jonas",
+  "Aiko",
+  "Tomas",
+  "Leila",
+  "Edda",
+  "Ravi",
+  "Nour",
+  "Otto",
+  "Ines",
+  "Kwame",
+  "Sofia",
+  "Emil",
+  "Yara",
+];
+const LAST = [
+  "Okafor",
+  "Lindqvist",
+  "Moreau",
+  "Tanaka",
+  "Brandt",
+  "Silva",
+  "Haddad",
+  "Novak",
+  "Iyer",
+  "Keller",
+  "Duarte",
+  "Berg",
+];
 
 /** Above half, reports call it bait: docs/simulator.md. */
 export const isBait = ({ bait }) => bait > 0.5;

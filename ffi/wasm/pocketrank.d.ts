@@ -19,14 +19,7 @@ export type Id = bigint | number | null;
 type Numbers<T> = ArrayLike<T>;
 
 /** Where the library is: an address, its bytes, a response, or a compiled module. */
-export type Source =
-  | string
-  | URL
-  | ArrayBuffer
-  | ArrayBufferView
-  | WebAssembly.Module
-  | Response
-  | Promise<Response>;
+export type Source = string | URL | ArrayBuffer | ArrayBufferView | WebAssembly.Module | Response | Promise<Response>;
 
 /** Every status of pocketrank.h. Numbers come in blocks of a hundred per class and are never reused: they may be logged. */
 export declare const Status: {

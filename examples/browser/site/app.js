@@ -55,9 +55,12 @@ by("how").textContent =
 // First the order that the server sent, then the one made here.
 engine.warmUp();
 feed.show(engine.items.map((_, i) => i));
-setTimeout(() => {
-  rank();
-  document.body.dataset.ready = "";
-}, matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : FIRST_LOOK_MS);
+setTimeout(
+  () => {
+    rank();
+    document.body.dataset.ready = "";
+  },
+  matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : FIRST_LOOK_MS,
+);
 
 globalThis.demo = engine; // for a look from the console, and for the test

@@ -34,13 +34,20 @@ export class Engine {
     this.request = this.model.request();
     this.request.numCandidates = items.length;
     for (const [name, value] of Object.entries(user)) this.request.set(name, [value]);
-    const column = (name, field) => this.request.set(name, items.map((item) => item[field]));
+    const column = (name, field) =>
+      this.request.set(
+        name,
+        items.map((item) => item[field]),
+      );
     column("topic", "topic");
     column("quality", "quality");
     column("bait", "bait");
     column("length_seconds", "length");
     column("server_score", "serverScore");
-    this.request.set("position", items.map(() => 0)); // as if each stood at the top
+    this.request.set(
+      "position",
+      items.map(() => 0),
+    ); // as if each stood at the top
     this.restart();
   }
 
@@ -124,7 +131,10 @@ export class Engine {
         return { name, order: other.order, change: other.fused - fused };
       });
       return {
-        order, fused, ...plain, without,
+        order,
+        fused,
+        ...plain,
+        without,
         gates: model.tasks.map((_, task) => gates.slice(task * experts, (task + 1) * experts)),
       };
     } finally {

@@ -1,6 +1,9 @@
 // The list of cards: how they look, move, and take what the viewer does.
 
 const MOVE = { duration: 460, easing: "cubic-bezier(0.2, 0.8, 0.2, 1)" };
+/** What comes from more places away would leave the screen empty: it appears, from so many pixels. */
+const FAR = 4;
+const NEAR = 48;
 const LEAVE = { duration: 240, easing: "ease-out" };
 /** A video plays in so many milliseconds, however long it is. */
 const PLAY_MS = 4000;
@@ -61,18 +64,30 @@ export class Feed {
     const why = button("why", "Why", () => this.#toggleWhy(candidate));
     why.setAttribute("aria-expanded", "false");
     const picture = art(item);
-    picture.append(element("span", { className: "length", textContent: seconds(item.length) }), element("i", { className: "played" }));
+    picture.append(
+      element("span", { className: "length", textContent: seconds(item.length) }),
+      element("i", { className: "played" }),
+    );
     picture.addEventListener("click", () => this.#watch(candidate));
-    const card = element("article", { className: "card", id, tabIndex: -1 },
+    const card = element(
+      "article",
+      { className: "card", id, tabIndex: -1 },
       picture,
-      element("div", { className: "words" },
+      element(
+        "div",
+        { className: "words" },
         element("h3", { id: `${id}-title`, textContent: item.title }),
         element("p", { className: "meta", id: `${id}-meta`, textContent: `${item.author} · ${item.topicName}` }),
-        element("div", { className: "actions" },
+        element(
+          "div",
+          { className: "actions" },
           button("watch", "Watch", () => this.#watch(candidate)),
           button("like", "Like", () => this.#finish(candidate, true)),
           button("skip", "Skip", () => this.#on.done(candidate, { watched: null })),
-          why)));
+          why,
+        ),
+      ),
+    );
     card.setAttribute("aria-labelledby", `${id}-title`);
     card.setAttribute("aria-describedby", `${id}-meta`);
     card.dataset.candidate = String(candidate);
@@ -105,12 +120,16 @@ export class Feed {
       const card = this.#cards.get(candidate);
       const shift = (from.get(candidate) ?? NaN) - card.getBoundingClientRect().top;
       if (Math.abs(shift) < 1 || Number.isNaN(shift)) continue;
-      card.animate([{ transform: `translateY(${shift}px)` }, { transform: "none" }], MOVE);
+      const far = Math.abs(shift) > FAR * card.offsetHeight;
+      const start = far
+        ? { transform: `translateY(${Math.sign(shift) * NEAR}px)`, opacity: 0 }
+        : { transform: `translateY(${shift}px)` };
+      card.animate([start, { transform: "none", opacity: 1 }], MOVE);
     }
   }
 
   #leave(card) {
-    const top = card.offsetTop;
+    const top = this.#list.offsetTop + card.offsetTop;
     card.remove();
     if (still.matches) return;
     // A copy fades where the card was, over the list that closes the gap.
@@ -178,7 +197,8 @@ export class Feed {
   #toggleWhy(candidate) {
     const card = this.#cards.get(candidate);
     const open = card.querySelector(".why");
-    if (open === null) card.append(element("section", { className: "why", ariaLabel: "Why this rank" }, this.#on.why(candidate)));
+    if (open === null)
+      card.append(element("section", { className: "why", ariaLabel: "Why this rank" }, this.#on.why(candidate)));
     else open.remove();
     card.querySelector('[data-action="why"]').setAttribute("aria-expanded", String(open === null));
   }

@@ -4,7 +4,8 @@ import { element } from "./feed.js";
 /** A term's weight goes up to so many times what the file has. */
 const RANGE = { duration: 3 };
 const RANGE_OTHERS = 10;
-const STEPS = 60;
+/** Steps from 0 to the weight that the file has, which is one of them. */
+const STEPS = 10;
 
 const shown = (weight) => Number(weight.toFixed(weight < 10 ? 2 : 0));
 
@@ -14,13 +15,23 @@ export function sliders(form, engine, changed) {
     const { unit, kind } = model.tasks[model.terms[index].task];
     const most = weight * (RANGE[name] ?? RANGE_OTHERS);
     const id = `weight-${name}`;
-    const input = element("input", { type: "range", id, min: "0", max: String(most), step: String(most / STEPS), value: String(weight) });
+    const input = element("input", {
+      type: "range",
+      id,
+      min: "0",
+      max: String(most),
+      step: String(weight / STEPS),
+      value: String(weight),
+    });
     const value = element("output", { htmlFor: id });
     const show = () => {
       const number = shown(Number(input.value));
       value.textContent = String(number);
       input.style.setProperty("--part", input.value / most);
-      input.setAttribute("aria-valuetext", kind === "duration" ? `${number} a ${unit === "s" ? "second" : unit}` : `${number} each`);
+      input.setAttribute(
+        "aria-valuetext",
+        kind === "duration" ? `${number} a ${unit === "s" ? "second" : unit}` : `${number} each`,
+      );
     };
     input.addEventListener("input", () => {
       weights[index] = Number(input.value);

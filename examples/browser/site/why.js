@@ -26,11 +26,13 @@ export function whyOf(engine, candidate) {
     const detail = `${score(about, scores[task])}${given}${entire ? "" : " (conditional)"}`;
     sum.append(
       element("dt", {}, name, element("span", { textContent: `${detail} × ${Number(weights[i].toFixed(2))}` })),
-      element("dd", {}, bar, element("b", { textContent: number(terms[i]) })));
+      element("dd", {}, bar, element("b", { textContent: number(terms[i]) })),
+    );
   });
   sum.append(
     element("dt", { className: "total", textContent: "fused" }),
-    element("dd", { className: "total" }, element("b", { textContent: number(fused) })));
+    element("dd", { className: "total" }, element("b", { textContent: number(fused) })),
+  );
   sum.dataset.fused = String(fused);
   sum.dataset.terms = JSON.stringify([...terms]);
   content.append(heading(`${ordinal(order + 1)} of ${engine.left.length}`, "what one showing is expected to bring"), sum);
@@ -53,7 +55,13 @@ export function whyOf(engine, candidate) {
   for (const { name, order: place, change } of without) {
     groups.append(
       element("dt", { textContent: name }),
-      element("dd", {}, element("span", { textContent: place === order ? "stays" : ordinal(place + 1) }), element("b", { textContent: signed(change) })));
+      element(
+        "dd",
+        {},
+        element("span", { textContent: place === order ? "stays" : ordinal(place + 1) }),
+        element("b", { textContent: signed(change) }),
+      ),
+    );
   }
   content.append(heading("Without", "its place, and the change of its score"), groups);
   return content;

@@ -1,5 +1,5 @@
-// node bench.mjs NATIVE WORK TOOLS: microseconds of one request of 200 candidates on the reference model, natively, in Node and in
-// Chromium (if TOOLS has playwright-core), in turns: medians, their quartiles, and the ratios.
+// node bench.mjs NATIVE WORK TOOLS: microseconds of one request of 200 candidates on the reference model, natively, in Node
+// and in Chromium (if TOOLS has playwright-core), in turns: medians, their quartiles, and the ratios.
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -41,7 +41,12 @@ async function startChromium() {
   const isa = await page.evaluate(async (index) => {
     const [{ Pocketrank }, { rounds }] = await Promise.all([import("/pocketrank.js"), import("/bench/rounds.js")]);
     const bytes = async (path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
-    globalThis.bench = rounds(await Pocketrank.load(), await bytes("/work/reference.pkr"), await bytes("/work/reference.req"), index);
+    globalThis.bench = rounds(
+      await Pocketrank.load(),
+      await bytes("/work/reference.pkr"),
+      await bytes("/work/reference.req"),
+      index,
+    );
     return globalThis.bench.isa;
   }, REQUEST);
   const close = async () => {
@@ -50,7 +55,8 @@ async function startChromium() {
   };
   return {
     name: `Chromium ${browser.version().split(".")[0]} ${isa}`,
-    round: (count) => page.evaluate((count) => globalThis.bench.round(count), count), close,
+    round: (count) => page.evaluate((count) => globalThis.bench.round(count), count),
+    close,
   };
 }
 
@@ -64,11 +70,20 @@ for (let i = 0; i < ROUNDS; i++) {
   for (const [k, { round }] of runners.entries()) times[k].push(await round(RANKINGS));
 }
 const quantile = (sorted, q) => sorted[Math.floor(q * (sorted.length - 1))];
-const medians = times.map((all) => quantile(all.sort((a, b) => a - b), 0.5));
-console.log(`${node.numCandidates} candidates, reference model; microseconds of one ranking, ${ROUNDS} rounds of ${RANKINGS} in turns`);
+const medians = times.map((all) =>
+  quantile(
+    all.sort((a, b) => a - b),
+    0.5,
+  ),
+);
+console.log(
+  `${node.numCandidates} candidates, reference model; microseconds of one ranking, ${ROUNDS} rounds of ${RANKINGS} in turns`,
+);
 runners.forEach(({ name }, k) => {
   const [low, high] = [quantile(times[k], 0.25), quantile(times[k], 0.75)];
-  console.log(`${name.padEnd(28)} median ${medians[k].toFixed(0).padStart(5)}  (${low.toFixed(0)} to ${high.toFixed(0)})  ` +
-    `least ${times[k][0].toFixed(0).padStart(5)}  ratio of medians to native ${(medians[k] / medians[0]).toFixed(2)}`);
+  console.log(
+    `${name.padEnd(28)} median ${medians[k].toFixed(0).padStart(5)}  (${low.toFixed(0)} to ${high.toFixed(0)})  ` +
+      `least ${times[k][0].toFixed(0).padStart(5)}  ratio of medians to native ${(medians[k] / medians[0]).toFixed(2)}`,
+  );
 });
 for (const { close } of runners) await close();

@@ -5,7 +5,8 @@ import { forEachRequest } from "./requests.js";
 
 const bits = (name, values) => {
   let line = name;
-  for (const word of new Uint32Array(values.buffer, values.byteOffset, values.length)) line += ` ${word.toString(16).padStart(8, "0")}`;
+  for (const word of new Uint32Array(values.buffer, values.byteOffset, values.length))
+    line += ` ${word.toString(16).padStart(8, "0")}`;
   return line;
 };
 
@@ -19,8 +20,10 @@ export function rankFile(pocketrank, modelBytes, requestBytes) {
     try {
       ranking = ranker.rank(fill(request), { into: ranking });
       const { scored, missing, notFinite, unknownIds, cutLists } = ranking;
-      lines.push(`request ${index} PKR_OK scored ${scored} missing ${missing} not_finite ${notFinite} ` +
-        `unknown_ids ${unknownIds} cut_lists ${cutLists}`);
+      lines.push(
+        `request ${index} PKR_OK scored ${scored} missing ${missing} not_finite ${notFinite} ` +
+          `unknown_ids ${unknownIds} cut_lists ${cutLists}`,
+      );
       lines.push(`order ${ranking.order.join(" ")}`, bits("fused", ranking.fused), bits("scores", ranking.scores));
     } catch (error) {
       if (!(error instanceof PocketrankError)) throw error;

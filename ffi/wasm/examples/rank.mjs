@@ -9,4 +9,4 @@ if (requestsPath === undefined) {
   process.exit(2);
 }
 const text = rankFile(await Pocketrank.load(), readFileSync(modelPath), readFileSync(requestsPath));
-for (let bytes = Buffer.from(text); bytes.length > 0; ) bytes = bytes.subarray(writeSync(1, bytes));
+for (let bytes = Buffer.from(text); bytes.length > 0;) bytes = bytes.subarray(writeSync(1, bytes));

@@ -15,23 +15,36 @@ class Fusion {
     this.model = model;
     const { _memory: memory, _pkr: pkr, _out: out } = this.library;
     const info = pkr_formula_information;
-    const numTerms = this.library._describe(info, (at) => pkr.pkr_formula_info(model._at, this._formula, at), (at) => {
-      this.numWeights = memory.word(at + info.num_weights);
-      this.cost = memory.word(at + info.cost);
-      this.text = memory.text(memory.word(at + info.text), memory.word(at + info.text_bytes));
-      return memory.word(at + info.num_terms);
-    });
-    this.terms = Object.freeze(Array.from({ length: numTerms }, (_, index) => {
-      this.library._check(pkr.pkr_term_text(model._at, this._formula, index, out, out + 4));
-      return memory.text(memory.word(out), memory.word(out + 4));
-    }));
+    const numTerms = this.library._describe(
+      info,
+      (at) => pkr.pkr_formula_info(model._at, this._formula, at),
+      (at) => {
+        this.numWeights = memory.word(at + info.num_weights);
+        this.cost = memory.word(at + info.cost);
+        this.text = memory.text(memory.word(at + info.text), memory.word(at + info.text_bytes));
+        return memory.word(at + info.num_terms);
+      },
+    );
+    this.terms = Object.freeze(
+      Array.from({ length: numTerms }, (_, index) => {
+        this.library._check(pkr.pkr_term_text(model._at, this._formula, index, out, out + 4));
+        return memory.text(memory.word(out), memory.word(out + 4));
+      }),
+    );
     const layout = pkr_weight_information;
-    this.weights = Object.freeze(Array.from({ length: this.numWeights }, (_, index) =>
-      this.library._describe(layout, (at) => pkr.pkr_weight_info(model._at, this._formula, index, at), (at) => {
-        const float = (field) => memory.floats[(at + layout[field]) >> 2];
-        const name = memory.text(memory.word(at + layout.name), memory.word(at + layout.name_bytes));
-        return Object.freeze({ index, name, value: float("value"), least: float("least"), most: float("most") });
-      })));
+    this.weights = Object.freeze(
+      Array.from({ length: this.numWeights }, (_, index) =>
+        this.library._describe(
+          layout,
+          (at) => pkr.pkr_weight_info(model._at, this._formula, index, at),
+          (at) => {
+            const float = (field) => memory.floats[(at + layout[field]) >> 2];
+            const name = memory.text(memory.word(at + layout.name), memory.word(at + layout.name_bytes));
+            return Object.freeze({ index, name, value: float("value"), least: float("least"), most: float("most") });
+          },
+        ),
+      ),
+    );
   }
 
   get numTerms() {
@@ -53,8 +66,19 @@ class Fusion {
     try {
       out.reserve(4 * this.numWeights);
       if (weights !== undefined) given.putFloats(weights);
-      this.library._check(pkr.pkr_weights_perturb(this.model._at, this._formula, given.at, weights?.length ?? 0,
-        long(seed), long(salt), sigma, out.at, this.numWeights));
+      this.library._check(
+        pkr.pkr_weights_perturb(
+          this.model._at,
+          this._formula,
+          given.at,
+          weights?.length ?? 0,
+          long(seed),
+          long(salt),
+          sigma,
+          out.at,
+          this.numWeights,
+        ),
+      );
       return memory.floats.slice(out.at >> 2, (out.at >> 2) + this.numWeights);
     } finally {
       for (const block of [given, out]) block.free();

@@ -7,8 +7,13 @@ import { Request } from "./request.js";
 import { EventWriter, UserState } from "./state.js";
 import { PocketrankError, Status } from "./status.js";
 import {
-  pkr_feature_information, pkr_label_information, pkr_model_information, pkr_open_options, pkr_requirements,
-  pkr_task_information, pkr_term_information,
+  pkr_feature_information,
+  pkr_label_information,
+  pkr_model_information,
+  pkr_open_options,
+  pkr_requirements,
+  pkr_task_information,
+  pkr_term_information,
 } from "./structs.js";
 
 const NOWHERE = 0xffffffff;
@@ -51,40 +56,61 @@ export class Model extends Handle {
   #describe() {
     const { _memory: memory, _pkr: pkr } = this.library;
     const info = pkr_model_information;
-    const counts = this.library._describe(info, (at) => pkr.pkr_model_info(this._at, at), (at) => {
-      this.name = memory.text(memory.word(at + info.name), memory.word(at + info.name_bytes));
-      this.isa = memory.text(memory.word(at + info.isa), memory.word(at + info.isa_bytes));
-      this.digest = memory.longs[(at + info.digest) >> 3];
-      this.candidatesMax = memory.word(at + info.candidates_max);
-      this.stateBytes = memory.word(at + info.state_bytes);
-      this.itemSumsBytes = memory.word(at + info.item_sums_bytes);
-      this.numTerms = memory.word(at + info.num_terms);
-      return {
-        features: memory.word(at + info.num_features), tasks: memory.word(at + info.num_tasks),
-        labels: memory.word(at + info.num_labels),
-      };
-    });
+    const counts = this.library._describe(
+      info,
+      (at) => pkr.pkr_model_info(this._at, at),
+      (at) => {
+        this.name = memory.text(memory.word(at + info.name), memory.word(at + info.name_bytes));
+        this.isa = memory.text(memory.word(at + info.isa), memory.word(at + info.isa_bytes));
+        this.digest = memory.longs[(at + info.digest) >> 3];
+        this.candidatesMax = memory.word(at + info.candidates_max);
+        this.stateBytes = memory.word(at + info.state_bytes);
+        this.itemSumsBytes = memory.word(at + info.item_sums_bytes);
+        this.numTerms = memory.word(at + info.num_terms);
+        return {
+          features: memory.word(at + info.num_features),
+          tasks: memory.word(at + info.num_tasks),
+          labels: memory.word(at + info.num_labels),
+        };
+      },
+    );
     const list = (count, layout, describe, take) =>
-      Object.freeze(Array.from({ length: count }, (_, index) =>
-        this.library._describe(layout, (at) => describe(this._at, index, at), (at) => {
-          const word = (field) => memory.word(at + layout[field]);
-          const text = (field) => memory.text(word(field), word(`${field}_bytes`));
-          return Object.freeze({ index, name: text("name"), ...take(word, text, at) });
-        })));
+      Object.freeze(
+        Array.from({ length: count }, (_, index) =>
+          this.library._describe(
+            layout,
+            (at) => describe(this._at, index, at),
+            (at) => {
+              const word = (field) => memory.word(at + layout[field]);
+              const text = (field) => memory.text(word(field), word(`${field}_bytes`));
+              return Object.freeze({ index, name: text("name"), ...take(word, text, at) });
+            },
+          ),
+        ),
+      );
     this.features = list(counts.features, pkr_feature_information, pkr.pkr_feature_info, (word) => ({
-      side: named(SIDES, word("side")), kind: named(FEATURES, word("kind")), idType: named(IDS, word("id_type")),
-      derived: word("derived") === 1, maxLen: word("max_len"), weighted: word("weighted") === 1, dim: word("dim"),
+      side: named(SIDES, word("side")),
+      kind: named(FEATURES, word("kind")),
+      idType: named(IDS, word("id_type")),
+      derived: word("derived") === 1,
+      maxLen: word("max_len"),
+      weighted: word("weighted") === 1,
+      dim: word("dim"),
       numEmbeddings: word("num_embeddings"),
     }));
     this.tasks = list(counts.tasks, pkr_task_information, pkr.pkr_task_info, (word, text) => ({
-      kind: named(TASKS, word("kind")), given: word("given") === NOWHERE ? null : word("given"), unit: text("unit"),
+      kind: named(TASKS, word("kind")),
+      given: word("given") === NOWHERE ? null : word("given"),
+      unit: text("unit"),
     }));
     this.labels = list(counts.labels, pkr_label_information, pkr.pkr_label_info, (word) => ({ log1p: word("log1p") === 1 }));
     // A file with a formula has no terms to describe one by one: `formula` does.
     this.formula = fileFormula(this, null);
     const numTerms = this.formula === null ? this.numTerms : 0;
     this.terms = list(numTerms, pkr_term_information, pkr.pkr_term_info, (word, _, at) => ({
-      task: word("task"), entire: word("entire") === 1, weight: memory.floats[(at + pkr_term_information.weight) >> 2],
+      task: word("task"),
+      entire: word("entire") === 1,
+      weight: memory.floats[(at + pkr_term_information.weight) >> 2],
     }));
   }
 
@@ -146,5 +172,8 @@ export class Model extends Handle {
 }
 
 const UNKNOWN = {
-  feature: Status.UNKNOWN_FEATURE, task: Status.UNKNOWN_TASK, term: Status.UNKNOWN_TASK, label: Status.UNKNOWN_LABEL,
+  feature: Status.UNKNOWN_FEATURE,
+  task: Status.UNKNOWN_TASK,
+  term: Status.UNKNOWN_TASK,
+  label: Status.UNKNOWN_LABEL,
 };

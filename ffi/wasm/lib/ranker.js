@@ -76,21 +76,22 @@ export class Ranker extends Handle {
     if (!(scores instanceof Float32Array)) throw new PocketrankError(Status.NULL_POINTER, "scores are a Float32Array");
     const given = this.#given.putFloats(scores);
     return this._rank(request, { ...options, scores: false }, (at, result) =>
-      pkr.pkr_order(this.model._at, this._at, at, given, scores.length, result, detail));
+      pkr.pkr_order(this.model._at, this._at, at, given, scores.length, result, detail),
+    );
   }
 
   itemSums(request) {
     const at = addressOf(request, this.model);
     const bytes = request._numOnly * this.model.itemSumsBytes;
     return this.#fill("bytes", bytes, (out, detail) =>
-      this.library._pkr.pkr_item_sums(this.model._at, this._at, at, out, bytes, detail));
+      this.library._pkr.pkr_item_sums(this.model._at, this._at, at, out, bytes, detail),
+    );
   }
 
   gates(request, candidate) {
     const at = addressOf(request, this.model);
     const index = candidateIndex(candidate);
-    const call = (out, detail) =>
-      this.library._pkr.pkr_gates(this.model._at, this._at, at, index, out, this.#numGates, detail);
+    const call = (out, detail) => this.library._pkr.pkr_gates(this.model._at, this._at, at, index, out, this.#numGates, detail);
     // The first answer to "no room" says how many there are: tasks times experts.
     if (this.#numGates === 0) {
       const { _memory: memory, _detail: detail } = this.library;
@@ -107,7 +108,8 @@ export class Ranker extends Handle {
     const n = request.numCandidates > this.candidatesMax ? 0 : request.numCandidates;
     const count = n * this.model.features[index].dim;
     const bytes = this.#fill("bytes", count, (out, detail) =>
-      this.library._pkr.pkr_vectors(this.model._at, this._at, at, index, out, count, detail));
+      this.library._pkr.pkr_vectors(this.model._at, this._at, at, index, out, count, detail),
+    );
     return new Int8Array(bytes.buffer);
   }
 

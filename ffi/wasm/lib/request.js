@@ -123,11 +123,18 @@ export class Request extends Handle {
     if (values?.bytes instanceof Uint8Array) {
       const bytes = values.bytes;
       const offsets = list(values.offsets, "offsets");
-      this.#listed(feature, FORM.text, [], options, (parts) => {
-        parts[0].putBytes(bytes);
-        parts[1].putWords(offsets);
-        return bytes.length;
-      }, offsets.length);
+      this.#listed(
+        feature,
+        FORM.text,
+        [],
+        options,
+        (parts) => {
+          parts[0].putBytes(bytes);
+          parts[1].putWords(offsets);
+          return bytes.length;
+        },
+        offsets.length,
+      );
       return;
     }
     this.#listed(feature, FORM.text, values, options, (parts, all) => parts[0].putTexts(all, parts[1]));
@@ -163,7 +170,14 @@ export class Request extends Handle {
     let all = list(values, "values");
     if (Array.isArray(all) && all.some((value) => Array.isArray(value) || ArrayBuffer.isView(value))) {
       if (listOffsets !== undefined) throw new PocketrankError(Status.BAD_OFFSETS, "lists of lists with listOffsets");
-      ({ values: all, listOffsets, weights } = flat(all.map((value) => value && [...value]), weights?.map((of) => of && [...of])));
+      ({
+        values: all,
+        listOffsets,
+        weights,
+      } = flat(
+        all.map((value) => value && [...value]),
+        weights?.map((of) => of && [...of]),
+      ));
     }
     const parts = this.#parts[index];
     this.#column(index, FORM.missing, 0);
@@ -185,7 +199,11 @@ export class Request extends Handle {
     words[at++] = form;
     words[at++] = valuesAt;
     words[at++] = count;
-    for (const [block, len] of [[offsets, numOffsets], [lists, numLists], [weights, numWeights]]) {
+    for (const [block, len] of [
+      [offsets, numOffsets],
+      [lists, numLists],
+      [weights, numWeights],
+    ]) {
       words[at++] = len === 0 ? 0 : block.at;
       words[at++] = len;
     }

@@ -77,7 +77,8 @@ class Writer {
       keys(own, pkr_decay, decay.keys);
     });
     this.structs(at, "pins", "num_pins", pkr_pin, pins, (own, { position, candidate }) =>
-      this.words(own, pkr_pin, { position, candidate }));
+      this.words(own, pkr_pin, { position, candidate }),
+    );
     if (diversity !== undefined) {
       this.words(at, pkr_rules, { diversity: choice(DIVERSITY, "diversity", diversity.kind), dim: diversity.dim });
       this.floats(at, pkr_rules, { weight: diversity.weight });

@@ -39,7 +39,8 @@ export class Session extends Handle {
     const { _pkr: pkr, _detail: detail } = this.library;
     const [session, scratch] = [this._at, this.ranker._at];
     return this.ranker._rank(request, options, (at, result) =>
-      pkr.pkr_session_rerank(this.model._at, session, scratch, at, result, detail));
+      pkr.pkr_session_rerank(this.model._at, session, scratch, at, result, detail),
+    );
   }
 
   state() {

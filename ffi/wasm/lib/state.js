@@ -50,7 +50,7 @@ export class EventWriter {
     const memory = this.#model.library._memory;
     const index = this.#model.featureIndex(feature);
     const about = this.#model.features[index];
-    const text = this.#texts[i] ??= new Block(memory);
+    const text = (this.#texts[i] ??= new Block(memory));
     const textBytes = typeof value === "string" ? text.putText(value) : 0;
     const at = this.#keys.at + pkr_key.size * i;
     memory.bytes.fill(0, at, at + pkr_key.size);

@@ -33,7 +33,12 @@ test("what is closed answers STALE, and closes again without one", () => {
   const event = { label: 0, time: 1 };
   session.close();
   session.close();
-  for (const call of [() => session.feedback(event), () => session.shown(0), () => session.rerank(request), () => session.state()]) {
+  for (const call of [
+    () => session.feedback(event),
+    () => session.shown(0),
+    () => session.rerank(request),
+    () => session.state(),
+  ]) {
     fails(Status.STALE, {}, call);
   }
   request.state = state;
@@ -88,9 +93,14 @@ test("errors of a request name feature and candidate", () => {
   request.strict = true;
   request.floats(number.name, values.with(3, NaN));
   // Whatever else of this request is missing comes later than candidate 3 of this feature, or is another feature.
-  assert.throws(() => ranker.rank(request), ({ status, feature, candidate, message }) =>
-    [Status.MISSING_VALUE, Status.UNKNOWN_ID].includes(status) && Number.isInteger(feature) && Number.isInteger(candidate) &&
-    message.includes(`"${model.features[feature].name}"`));
+  assert.throws(
+    () => ranker.rank(request),
+    ({ status, feature, candidate, message }) =>
+      [Status.MISSING_VALUE, Status.UNKNOWN_ID].includes(status) &&
+      Number.isInteger(feature) &&
+      Number.isInteger(candidate) &&
+      message.includes(`"${model.features[feature].name}"`),
+  );
   fresh().floats(number.name, values.subarray(1));
   fails(Status.COLUMN_LENGTH, { feature: number.index }, () => ranker.rank(request));
   fresh().ids(number.name, new BigUint64Array(n));
@@ -123,7 +133,10 @@ test("errors of a request name feature and candidate", () => {
   fails(Status.NULL_POINTER, {}, () => (request.state = "state"));
   fails(Status.NULL_POINTER, {}, () => (request.formula = {}));
   fresh().state = new Uint8Array(model.stateBytes);
-  assert.throws(() => ranker.rank(request), ({ status }) => status === Status.STATE_CORRUPT || status === Status.STATE_LAYOUT);
+  assert.throws(
+    () => ranker.rank(request),
+    ({ status }) => status === Status.STATE_CORRUPT || status === Status.STATE_LAYOUT,
+  );
   fails(Status.CANDIDATE_COUNT, {}, () => ranker.gates(fresh(), n));
   fails(Status.CANDIDATE_COUNT, {}, () => model.ranker(0));
   fails(Status.CANDIDATE_COUNT, {}, () => model.ranker(5000));
@@ -145,7 +158,10 @@ test("two models at once: their objects do not mix, and neither closes the other
   fails(Status.BAD_OPTION, {}, () => other.rank(request));
   const state = two.state();
   request.state = state;
-  assert.throws(() => ranker.rank(request), ({ status }) => [Status.STATE_LAYOUT, Status.BUFFER_TOO_SMALL].includes(status));
+  assert.throws(
+    () => ranker.rank(request),
+    ({ status }) => [Status.STATE_LAYOUT, Status.BUFFER_TOO_SMALL].includes(status),
+  );
   for (const handle of [state, other, two]) handle.close();
   fillSound(request, ranker);
   assert.deepEqual(bits(ranker.rank(request).fused), before);

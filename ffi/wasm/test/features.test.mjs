@@ -66,15 +66,24 @@ test("kept item sums, parts of requests and orders of scores are the bits of one
       assert.equal(sums.length, n * model.itemSumsBytes);
       request.setItemSums(sums);
       same(ranker.rank(request), plain);
-      request.setItemSums(sums, Array.from({ length: n }, (_, i) => (i % 2 === 0 ? i : NO_SLOT)));
+      request.setItemSums(
+        sums,
+        Array.from({ length: n }, (_, i) => (i % 2 === 0 ? i : NO_SLOT)),
+      );
       same(ranker.rank(request), plain);
       sums[sums.length - 1] ^= 1;
       request.setItemSums(sums);
-      assert.throws(() => ranker.rank(request), ({ status, candidate }) => status === Status.STALE_SUMS && candidate === n - 1);
+      assert.throws(
+        () => ranker.rank(request),
+        ({ status, candidate }) => status === Status.STALE_SUMS && candidate === n - 1,
+      );
       request.setItemSums(null);
       const scores = new Float32Array(n * model.tasks.length);
       const half = n >> 1;
-      for (const [from, to] of [[0, half], [half, n]]) {
+      for (const [from, to] of [
+        [0, half],
+        [half, n],
+      ]) {
         if (from === to) continue;
         request.only = Array.from({ length: to - from }, (_, i) => from + i);
         scores.set(ranker.score(request).scores, from * model.tasks.length);
@@ -142,7 +151,10 @@ test("rows that were looked up are the same request as their ids", () => {
   request.numCandidates = 3;
   request.ids("item_tags", [[1, 2], [3], []]);
   const ids = ranker.rank(request);
-  request.rows("item_tags", [[1, 2], [3], []].map((list) => list.map((id) => model.rowOf("item_tags", id))));
+  request.rows(
+    "item_tags",
+    [[1, 2], [3], []].map((list) => list.map((id) => model.rowOf("item_tags", id))),
+  );
   assert.deepEqual(bits(ranker.rank(request).scores), bits(ids.scores));
   for (const handle of [ranker, request, model]) handle.close();
 });
@@ -151,7 +163,10 @@ test("ids are found as rows, and states hold events", () => {
   const model = openModel();
   const int = model.features.find(({ idType, numEmbeddings, derived }) => idType === "int" && numEmbeddings > 0 && !derived);
   assert.ok(model.rowOf(int.name, 10n ** 18n) < int.numEmbeddings);
-  assert.throws(() => model.rowOf(int.name, null), ({ status }) => status === Status.MISSING_VALUE);
+  assert.throws(
+    () => model.rowOf(int.name, null),
+    ({ status }) => status === Status.MISSING_VALUE,
+  );
   assert.equal(model.rowOf("city", "no such city"), 0);
   const state = model.state();
   const empty = state.bytes();
@@ -160,7 +175,10 @@ test("ids are found as rows, and states hold events", () => {
   assert.notDeepEqual(after, empty);
   const again = model.state(after);
   assert.deepEqual(again.bytes(), after);
-  assert.throws(() => again.apply({ label: 0, time: 2n ** 62n }), ({ status }) => status === Status.BAD_TIME);
+  assert.throws(
+    () => again.apply({ label: 0, time: 2n ** 62n }),
+    ({ status }) => status === Status.BAD_TIME,
+  );
   assert.deepEqual(again.bytes(), after);
   state.reset();
   assert.deepEqual(state.bytes(), empty);
@@ -185,7 +203,9 @@ test("gates add up to 1 for every task", () => {
 // pocketrank formula MODEL.pkr 'wc * click + ww * entire(watch) ^ 2 + 0.25' --weight wc=1:0:10 --weight ww=0.5
 const FORMULA = Buffer.from(
   "iVBLRk9STQof0UBZUGFi/QEAAACVAAAAKgICAxh3YyAqIGNsaWNrICsgd3cgKiBlbnRpcmUod2F0Y2gpIF4gMiArIDAuMjUABWNsaWNrAAEABXdhdGNo" +
-  "AAECd2MAAIA/AAAAAAAAIEECd3cAAAA/AAAAAAAASEIACg0jJioDAAIAEgADAQIBAQAAAEAWEgABAACAPgA=", "base64");
+    "AAECd2MAAIA/AAAAAAAAIEECd3cAAAA/AAAAAAAASEIACg0jJioDAAIAEgADAQIBAQAAAEAWEgABAACAPgA=",
+  "base64",
+);
 
 test("a formula that was shipped apart takes the place of the file's fusion", () => {
   const model = openModel();
@@ -197,7 +217,10 @@ test("a formula that was shipped apart takes the place of the file's fusion", ()
   assert.deepEqual(formula.terms, ["wc * click", "ww * entire(watch) ^ 2", "0.25"]);
   assert.deepEqual({ ...formula.weights[0] }, { index: 0, name: "wc", value: 1, least: 0, most: 10 });
   assert.equal(formula.weightIndex("ww"), 1);
-  assert.throws(() => formula.weightIndex("wx"), ({ status }) => status === Status.UNKNOWN_TASK);
+  assert.throws(
+    () => formula.weightIndex("wx"),
+    ({ status }) => status === Status.UNKNOWN_TASK,
+  );
   request.formula = formula;
   request.weights = null;
   const ranking = ranker.rank(request);
@@ -213,18 +236,33 @@ test("a formula that was shipped apart takes the place of the file's fusion", ()
   assert.deepEqual(tried, formula.perturb({ seed: 7n, salt: 1, sigma: 0.5 }));
   assert.notDeepEqual(tried, formula.perturb({ seed: 8, salt: 1, sigma: 0.5 }));
   assert.deepEqual([...formula.perturb({ seed: 7, sigma: 0, weights: [2, 0.25] })], [2, 0.25]);
-  assert.throws(() => formula.perturb({ seed: 7, sigma: 5 }), ({ status }) => status === Status.BAD_WEIGHT);
-  assert.throws(() => formula.perturb({ seed: 1.5, sigma: 1 }), ({ status }) => status === Status.BAD_OPTION);
+  assert.throws(
+    () => formula.perturb({ seed: 7, sigma: 5 }),
+    ({ status }) => status === Status.BAD_WEIGHT,
+  );
+  assert.throws(
+    () => formula.perturb({ seed: 1.5, sigma: 1 }),
+    ({ status }) => status === Status.BAD_OPTION,
+  );
   const other = openModel("goldens/9");
   const [elsewhere, foreign] = [other.ranker(64), other.request()];
   foreign.numCandidates = 1;
   foreign.formula = formula;
-  assert.throws(() => elsewhere.rank(foreign), ({ status }) => status === Status.FORMULA_MODEL);
-  assert.throws(() => model.openFormula(FORMULA.subarray(1)), ({ status }) => status >= 200 && status < 400);
+  assert.throws(
+    () => elsewhere.rank(foreign),
+    ({ status }) => status === Status.FORMULA_MODEL,
+  );
+  assert.throws(
+    () => model.openFormula(FORMULA.subarray(1)),
+    ({ status }) => status >= 200 && status < 400,
+  );
   formula.close();
   formula.close();
   request.weights = null;
-  assert.throws(() => ranker.rank(request), ({ status }) => status === Status.STALE);
+  assert.throws(
+    () => ranker.rank(request),
+    ({ status }) => status === Status.STALE,
+  );
   request.formula = null;
   const first = fillSound(request, ranker);
   assert.deepEqual(bits(ranker.rank(first).fused), bits(plain.fused));
@@ -235,7 +273,10 @@ test("a model's own formula tells its text, terms and weights", () => {
   const model = openModel("goldens/102");
   const { formula } = model;
   assert.equal(formula.terms.length, model.numTerms);
-  assert.deepEqual(formula.weights.map(({ name }) => name), ["w0", "w1", "w2"]);
+  assert.deepEqual(
+    formula.weights.map(({ name }) => name),
+    ["w0", "w1", "w2"],
+  );
   assert.equal(formula.weightIndex("w1"), 1);
   assert.equal(model.terms.length, 0);
   assert.equal(formula.perturb({ seed: 1, sigma: 0.1 }).length, 3);
@@ -250,9 +291,14 @@ test("lists keep their rules", () => {
   const n = fused.length;
   const slots = Math.min(n, 10);
   const plain = pocketrank.rerank({}, fused, slots);
-  assert.deepEqual(plain.slots.map(({ candidate }) => candidate), [...order.subarray(0, slots)]);
+  assert.deepEqual(
+    plain.slots.map(({ candidate }) => candidate),
+    [...order.subarray(0, slots)],
+  );
   const keys = Array.from({ length: n }, (_, i) => (i * i) % 7);
-  const about = model.features.find(({ side, kind, numEmbeddings }) => side !== "user" && (numEmbeddings > 0 || kind === "vector"));
+  const about = model.features.find(
+    ({ side, kind, numEmbeddings }) => side !== "user" && (numEmbeddings > 0 || kind === "vector"),
+  );
   const vectors = ranker.vectors(request, about.name);
   assert.equal(vectors.length, n * about.dim);
   const rules = {
@@ -276,13 +322,25 @@ test("lists keep their rules", () => {
   assert.ok(!shown.includes(order[0]) || order[0] === n - 1);
   assert.ok(list.slots.every(({ propensity }) => propensity >= 0 && propensity <= 1));
   const fails = (rules, part, element) =>
-    assert.throws(() => pocketrank.rerank(rules, fused, slots), ({ status, feature, candidate }) =>
-      status === Status.BAD_RULE && feature === part && (element === null || candidate === element));
+    assert.throws(
+      () => pocketrank.rerank(rules, fused, slots),
+      ({ status, feature, candidate }) =>
+        status === Status.BAD_RULE && feature === part && (element === null || candidate === element),
+    );
   fails({ factors: new Float32Array(n).with(2, -1) }, 0, 2);
   fails({ spacings: [{ keys: keys.slice(1), window: 2 }] }, 3, 0);
   fails({ pins: [{ position: 0, candidate: n }] }, 4, 0);
-  assert.throws(() => pocketrank.rerank({ diversity: { kind: "best" } }, fused, 3), ({ status }) => status === Status.BAD_OPTION);
-  assert.throws(() => pocketrank.rerank({}, [NaN], 1), ({ status, candidate }) => status === Status.NOT_FINITE && candidate === 0);
-  assert.throws(() => pocketrank.rerank({}, fused, 0), ({ status }) => status === Status.CANDIDATE_COUNT);
+  assert.throws(
+    () => pocketrank.rerank({ diversity: { kind: "best" } }, fused, 3),
+    ({ status }) => status === Status.BAD_OPTION,
+  );
+  assert.throws(
+    () => pocketrank.rerank({}, [NaN], 1),
+    ({ status, candidate }) => status === Status.NOT_FINITE && candidate === 0,
+  );
+  assert.throws(
+    () => pocketrank.rerank({}, fused, 0),
+    ({ status }) => status === Status.CANDIDATE_COUNT,
+  );
   for (const handle of [ranker, request, model]) handle.close();
 });

@@ -13,7 +13,10 @@ const SIZES = { uint32_t: 4, pkr_status: 4, float: 4, size_t: 4, uint64_t: 8, in
 function layout(body) {
   const fields = {};
   let [at, alignment] = [0, 1];
-  for (const line of body.split(";").map((text) => text.trim()).filter(Boolean)) {
+  for (const line of body
+    .split(";")
+    .map((text) => text.trim())
+    .filter(Boolean)) {
     const [, type, pointer, name] = /^(?:const )?(\w+)\s*(\*?)\s*(\w+)$/.exec(line);
     const size = pointer ? 4 : SIZES[type];
     assert.ok(size, `size of ${line}`);
@@ -43,6 +46,8 @@ test("every function of the header is called", () => {
   const functions = [...header.matchAll(/^[a-z].*?[ *](pkr_\w+)\(/gm)].map(([, name]) => name);
   assert.ok(functions.length > 40);
   const lib = new URL("../lib/", here);
-  const source = readdirSync(lib).map((name) => readFileSync(new URL(name, lib), "utf8")).join("");
+  const source = readdirSync(lib)
+    .map((name) => readFileSync(new URL(name, lib), "utf8"))
+    .join("");
   for (const name of functions) assert.match(source, new RegExp(`\\.${name}\\b`), name);
 });

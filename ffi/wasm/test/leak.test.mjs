@@ -16,7 +16,10 @@ test(`${REQUESTS} requests of changing sizes grow no memory`, () => {
   const before = pocketrank.memoryBytes;
   for (let i = 0; i < REQUESTS; i++) {
     small.numCandidates = 1 + (i % 3);
-    small.set("item_tags", Array.from({ length: small.numCandidates }, () => [i, i + 1]));
+    small.set(
+      "item_tags",
+      Array.from({ length: small.numCandidates }, () => [i, i + 1]),
+    );
     small.set("city", [`city ${i % 1000}`]);
     small.time = i;
     small.state = state;

@@ -1,8 +1,19 @@
 // Compiled by `tsc --strict` and then run: the types are those of the code.
 import { readFileSync } from "node:fs";
 import {
-  NO_KEY, NO_SLOT, Pocketrank, PocketrankError, Ranking, Status,
-  type Event, type Fusion, type List, type Model, type Request, type Rules, type Session,
+  NO_KEY,
+  NO_SLOT,
+  Pocketrank,
+  PocketrankError,
+  Ranking,
+  Status,
+  type Event,
+  type Fusion,
+  type List,
+  type Model,
+  type Request,
+  type Rules,
+  type Session,
 } from "pocketrank";
 
 const [, , modelPath] = process.argv;
@@ -54,7 +65,10 @@ const state = model.state(session.state());
 state.apply({ label: 0, time: seconds + 1, keys: [["city", "Oslo"]] });
 request.state = state;
 
-const rules: Rules = { spacings: [{ keys: [1, NO_KEY, null], window: 2 }], exploration: { kind: "epsilon", epsilon: 0.1, seed: 1 } };
+const rules: Rules = {
+  spacings: [{ keys: [1, NO_KEY, null], window: 2 }],
+  exploration: { kind: "epsilon", epsilon: 0.1, seed: 1 },
+};
 const list: List = pocketrank.rerank(rules, Float32Array.of(1, 2, 3), 3);
 const first: number | null = list.slots[0]!.candidate;
 equal(typeof first, "number");
