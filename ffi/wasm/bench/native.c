@@ -1,0 +1,61 @@
+/*
+ * The same request natively: reads a number of rankings from standard input and answers with microseconds for one, round by
+ * round, so that rounds of others can run between.
+ *
+ *   native MODEL.pkr REQUESTS.req INDEX [portable]
+ */
+#define _POSIX_C_SOURCE 199309L
+#include "../../../examples/c/common.h"
+
+#include <time.h>
+
+static double now_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
+}
+
+int main(int argc, char **argv) {
+  static pkr_column columns[MAX_COLUMNS];
+  size_t model_len = 0, file_len = 0, n;
+  unsigned char *bytes = argc > 3 ? read_file(argv[1], &model_len) : NULL;
+  unsigned char *file = argc > 3 ? read_file(argv[2], &file_len) : NULL;
+  void *model_memory = NULL, *scratch_memory = NULL;
+  pkr_model_information info;
+  pkr_model *model;
+  pkr_scratch *scratch;
+  pkr_request request;
+  pkr_result result;
+  reader requests;
+  uint32_t count = 0;
+  long index, times;
+  if (bytes == NULL || !open_requests(&requests, file, file_len, &count)) return 2;
+  info.struct_size = sizeof info;
+  if (open_model(bytes, model_len, argc > 4 ? PKR_CPU_PORTABLE : PKR_CPU_AUTO, &model, &model_memory) != PKR_OK ||
+      pkr_model_info(model, &info) != PKR_OK ||
+      make_scratch(model, info.candidates_max, &scratch, &scratch_memory) != PKR_OK)
+    return 3;
+  for (index = strtol(argv[3], NULL, 10); index >= 0; index--) {
+    if (!next_request(&requests, &request, columns)) return 4;
+  }
+  n = request.num_candidates;
+  memset(&result, 0, sizeof result);
+  result.struct_size = sizeof result;
+  result.order = malloc(n * sizeof *result.order);
+  result.fused = malloc(n * sizeof *result.fused);
+  result.scores = malloc(n * info.num_tasks * sizeof *result.scores);
+  result.order_len = result.fused_len = n;
+  result.scores_len = n * info.num_tasks;
+  printf("%.*s\n", (int)info.isa_bytes, info.isa);
+  fflush(stdout);
+  while (scanf("%ld", &times) == 1) {
+    double start = now_us();
+    long i;
+    for (i = 0; i < times; i++) {
+      if (pkr_rank(model, scratch, &request, &result, NULL) != PKR_OK) return 5;
+    }
+    printf("%.3f\n", (now_us() - start) / (double)times);
+    fflush(stdout);
+  }
+  return 0;
+}
