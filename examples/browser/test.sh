@@ -12,7 +12,7 @@ if [ -z "$chromium" ]; then
 fi
 tools=$(cd ../.. && mkdir -p target/npm/browser && cd target/npm/browser && pwd)
 [ -d "$tools/node_modules/axe-core" ] ||
-  npm install --silent --no-audit --no-fund --no-save --prefix "$tools" playwright-core axe-core
+  npm install --silent --no-audit --no-fund --no-save --prefix "$tools" playwright-core@1 axe-core@4
 ./run.sh --build
 CHROMIUM=$chromium node test.mjs "$work" "$shots" "$tools"
 echo "screenshots: $shots"

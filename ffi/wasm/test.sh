@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 ./build.sh
 tools=$(cd ../.. && pwd)/target/npm/types
 [ -x "$tools/node_modules/.bin/tsc" ] ||
-  npm install --silent --no-audit --no-fund --no-save --prefix "$tools" typescript @types/node
+  npm install --silent --no-audit --no-fund --no-save --prefix "$tools" typescript@5 @types/node@20
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 
