@@ -48,10 +48,9 @@ impl World {
         let opened = Opened::open();
         let (scratch_memory, scratch) = opened.scratch(N as u32);
         let values = Values::new(&opened);
-        let columns = values.columns();
         let mut world = Box::new(Self {
             values,
-            columns,
+            columns: Vec::new(),
             handles: BTreeMap::new(),
             memory: BTreeMap::new(),
             formula_file: formula::file(tiny_model::spec().tasks[0].name),
@@ -89,6 +88,7 @@ impl World {
             opened,
         });
         let w = &mut *world;
+        w.columns = w.values.columns(); // which point into it
         w.handles.insert("scratch", scratch_memory);
         w.make_sums(scratch);
         w.make_formula();
