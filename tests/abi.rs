@@ -8,9 +8,18 @@
     unsafe_code
 )]
 
+#[cfg(all(feature = "formula", feature = "session", feature = "rerank"))]
+#[path = "abi/calls.rs"]
+mod calls;
 #[cfg(feature = "formula")]
 #[path = "abi/formula.rs"]
 mod formula;
+#[cfg(all(feature = "formula", feature = "session", feature = "rerank"))]
+#[path = "abi/header.rs"]
+mod header;
+#[cfg(all(feature = "formula", feature = "session", feature = "rerank"))]
+#[path = "abi/matrix.rs"]
+mod matrix;
 #[path = "abi/misuse.rs"]
 mod misuse;
 #[cfg(feature = "rerank")]
@@ -25,6 +34,9 @@ mod threads;
 mod tiny_model;
 #[path = "abi/values.rs"]
 mod values;
+#[cfg(all(feature = "formula", feature = "session", feature = "rerank"))]
+#[path = "abi/world.rs"]
+mod world;
 
 use core::mem::offset_of;
 use core::ptr::null_mut;

@@ -12,7 +12,7 @@ use super::tiny_model;
 use super::values::*;
 
 /// `w0 * TASK0 + TASK0 * TASK1`, by hand.
-fn file(task: &str) -> Vec<u8> {
+pub fn file(task: &str) -> Vec<u8> {
     let spec = tiny_model::spec();
     let text = "w0 * a + a * b";
     let mut code = Vec::new();

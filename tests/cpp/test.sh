@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Tests of the C++ layer and of the C ABI's every function: tests/cpp/test.sh FOLDER [LIBRARY]
+#
+# FOLDER has model.pkr, requests.req, goldens/*.{pkr,req} and c.txt, what examples/c/rank.c prints for them (`.ci/run`, stage
+# examples). LIBRARY is that of ffi/build.sh. Every compiler there is of g++ and clang++, both standards, with and without exceptions.
+set -euo pipefail
+folder=$(cd "${1:?usage: tests/cpp/test.sh FOLDER [LIBRARY]}" && pwd)
+cd "$(dirname "$0")/../.."
+library=$(realpath "${2:-target/sdk/libpocketrank.a}")
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+strict=(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -I include)
+bare=(-fno-exceptions -fno-rtti)
+seeds="2 3 4 7 9 12 13 19 23 30 102 104 109 112 113"
+
+first() { for name in "$@"; do if command -v "$name" >/dev/null; then echo "$name"; return; fi; done; }
+gxx=$(first g++) clangxx=$(first clang++ clang++-22 clang++-19 clang++-14) cc=$(first gcc cc)
+[ -n "$clangxx" ] || echo "skipped: clang++, which is not installed"
+
+all() { # COMMAND...: on the feed's and all golden models
+  "$@" "$folder/model.pkr" "$folder/requests.req"
+  local seed
+  for seed in $seeds; do "$@" "$folder/goldens/$seed.pkr" "$folder/goldens/$seed.req"; done
+}
+
+build() { # OUTPUT COMPILER FLAG... : the tests; one file of them with the other standard and without, or with, exceptions
+  local to=$1 compiler=$2 other=(-std=c++20)
+  shift 2
+  case "$*" in *c++20*) other=(-std=c++17) ;; esac
+  case "$*" in *fno-exceptions*) ;; *) other+=("${bare[@]}") ;; esac
+  "$compiler" "${strict[@]}" "${other[@]}" -O1 -g -c tests/cpp/other_dialect.cpp -o "$to.o"
+  "$compiler" "${strict[@]}" "$@" -O1 -g $(ls tests/cpp/*.cpp | grep -v other_dialect) "$to.o" "$library" -o "$to"
+}
+
+# Half of the combinations run, which is each option with each compiler; the other half is only compiled.
+for compiler in $gxx $clangxx; do
+  case $compiler in clang*) throwing=c++20 bare_standard=c++17 ;; *) throwing=c++17 bare_standard=c++20 ;; esac
+  for flags in "-std=$throwing" "-std=$bare_standard ${bare[*]}"; do
+    build "$out/test" "$compiler" $flags
+    printf '%s %s: ' "$compiler" "$flags"
+    (cd "$out" && ./test "$folder")
+    for example in rank session; do
+      "$compiler" "${strict[@]}" $flags -O1 "examples/cpp/$example.cpp" "$library" -o "$out/$example"
+    done
+    all "$out/rank" | cmp - "$folder/c.txt"
+    all "$out/session" >/dev/null
+  done
+  for flags in "-std=$bare_standard" "-std=$throwing ${bare[*]}"; do
+    for file in tests/cpp/*.cpp examples/cpp/*.cpp; do "$compiler" "${strict[@]}" $flags -fsyntax-only "$file"; done
+  done
+  # Each header by itself.
+  for header in include/pocketrank.hpp include/pocketrank/*.hpp; do
+    "$compiler" "${strict[@]}" -std=c++17 -fsyntax-only -include "$header" -x c++ - </dev/null
+  done
+done
+
+# Nothing undefined, nothing read that was not written, nothing outside, nothing lost.
+build "$out/sanitized" "$gxx" -std=c++17 -fsanitize=address,undefined -fno-sanitize-recover=all
+(cd "$out" && ./sanitized "$folder")
+if command -v valgrind >/dev/null; then
+  build "$out/plain" "$gxx" -std=c++17 -O0
+  (cd "$out" && valgrind --quiet --error-exitcode=9 --leak-check=full ./plain "$folder")
+else
+  echo "skipped: valgrind, which is not installed"
+fi
+
+# An app that only ranks links the smallest library, which has nothing else.
+"$gxx" "${strict[@]}" -std=c++17 -c examples/cpp/rank.cpp -o "$out/rank.o"
+found=$(nm -u "$out/rank.o" | grep -E 'pkr_(formula|weight|term_text|session|rerank|item|score|order|gates|vectors)' || true)
+[ -z "$found" ] || { printf 'rank needs optional parts of the library: %s\n' "$found"; exit 1; }
+
+# Every function of the C header, by a program in C; and it is really every one.
+"$cc" -std=c99 -O1 -g "${strict[@]}" -fsanitize=address,undefined -fno-sanitize-recover=all tests/abi/smoke.c "$library" -lm -o "$out/smoke"
+"$out/smoke" "$folder/goldens/4.pkr" "$folder/goldens/4.req" "$folder/goldens/102.pkr" "$folder/goldens/102.req"
+for name in $(sed -n 's/^[a-z].*[ *]\(pkr_[a-z_]*\)(.*/\1/p' include/pocketrank.h); do
+  grep -q "$name(" tests/abi/smoke.c || { echo "tests/abi/smoke.c does not call $name"; exit 1; }
+  grep -rqw "$name" include/pocketrank.hpp include/pocketrank/ || { echo "include/pocketrank/ does not use $name"; exit 1; }
+done
