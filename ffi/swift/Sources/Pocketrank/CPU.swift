@@ -1,7 +1,7 @@
 import CPocketrank
 
 #if canImport(Darwin)
-  import Darwin
+import Darwin
 #endif
 
 /// Instruction set of a model's arithmetic. Scores are the same bits with each.
@@ -17,26 +17,28 @@ public enum CPU: UInt32, Sendable {
 
   /// What this CPU has, the best first, by the bits that the system answers when it is asked. The library links to no system
   /// library and cannot ask.
-  static var found: [CPU] { ladder(has: systemHas) }
-
-  static func ladder(has: (String) -> Bool) -> [CPU] {
+  static var found: [CPU] {
     #if arch(arm64)
-      let optional: [(CPU, String)] = [(.neonI8mm, "FEAT_I8MM"), (.neonDotprod, "FEAT_DotProd")]
+    ladder(isARM64: true, has: systemHas)
     #else
-      // Also an app that a translator runs on an arm64 Mac: what the system says there is not about this code.
-      let optional: [(CPU, String)] = []
+    ladder(isARM64: false, has: systemHas)
     #endif
+  }
+
+  /// Code for x86-64 that a translator runs on an arm64 Mac is told of the Mac's bits: they are not about it.
+  static func ladder(isARM64: Bool, has: (String) -> Bool) -> [CPU] {
+    let optional: [(CPU, String)] = isARM64 ? [(.neonI8mm, "FEAT_I8MM"), (.neonDotprod, "FEAT_DotProd")] : []
     return optional.filter { has("hw.optional.arm." + $0.1) }.map(\.0) + [.auto]
   }
 
   private static func systemHas(_ name: String) -> Bool {
     #if canImport(Darwin)
-      var value: Int32 = 0
-      var bytes = MemoryLayout.size(ofValue: value)
-      return sysctlbyname(name, &value, &bytes, nil, 0) == 0 && value == 1
+    var value: Int32 = 0
+    var bytes = MemoryLayout.size(ofValue: value)
+    return sysctlbyname(name, &value, &bytes, nil, 0) == 0 && value == 1
     #else
-      // Linux is where this package is tested, not where it ships.
-      return false
+    // Linux is where this package is tested, not where it ships.
+    return false
     #endif
   }
 }

@@ -33,10 +33,12 @@ public final class Model: Sendable {
 
   /// Maps a file and opens the model in it. Cost: every byte is read once.
   ///
-  /// Errors: those of Foundation for the file; 1xx to 4xx with the byte offset for its content. The file must not be written while
-  /// the model is open: replace it by renaming another one to its name.
+  /// The file must stay as it is while the model is open: replace it by renaming another one to its name. One on a volume that may go
+  /// away, or that is protected while the device is locked, is to be read into `Data` instead.
+  ///
+  /// Errors: `POSIXError` for the file; 1xx to 4xx with the byte offset for its content.
   public convenience init(contentsOf url: URL, cpu: CPU? = nil) throws {
-    try self.init(NSData(contentsOf: url, options: .mappedIfSafe), cpu: cpu)
+    try self.init(map(url), cpu: cpu)
   }
 
   /// Opens the model in `data`, which is kept. On Apple's systems its bytes are not copied; on Linux they are.

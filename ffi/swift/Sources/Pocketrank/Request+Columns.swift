@@ -78,7 +78,8 @@ extension Request {
 
   /// Text ids in one piece: id i is bytes `offsets[i]` to `offsets[i + 1]`.
   public mutating func set(
-    _ feature: Int, utf8: some Collection<UInt8>, offsets: some Collection<UInt32>, lists: [UInt32]? = nil, weights: [Float]? = nil
+    _ feature: Int, utf8: some Collection<UInt8>, offsets: some Collection<UInt32>, lists: [UInt32]? = nil,
+    weights: [Float]? = nil
   ) throws {
     try column(feature) {
       $0.values.assign(utf8)
@@ -120,17 +121,20 @@ extension Request {
   }
 
   /// Lets `write` fill in `count` rows in place. They are of the request before, or 0.
-  public mutating func fill(_ feature: Int, rows count: Int, _ write: (UnsafeMutableBufferPointer<UInt32>) throws -> Void) throws {
+  public mutating func fill(_ feature: Int, rows count: Int, _ write: (UnsafeMutableBufferPointer<UInt32>) throws -> Void) throws
+  {
     try fill(feature, PKR_FORM_ROWS, count, write)
   }
 
   /// Lets `write` fill in `count` numbers in place. They are of the request before, or 0.
-  public mutating func fill(_ feature: Int, floats count: Int, _ write: (UnsafeMutableBufferPointer<Float>) throws -> Void) throws {
+  public mutating func fill(_ feature: Int, floats count: Int, _ write: (UnsafeMutableBufferPointer<Float>) throws -> Void) throws
+  {
     try fill(feature, PKR_FORM_FLOATS, count, write)
   }
 
   /// Lets `write` fill in `count` bytes of vectors in place. They are of the request before, or 0.
-  public mutating func fill(_ feature: Int, bytes count: Int, _ write: (UnsafeMutableBufferPointer<UInt8>) throws -> Void) throws {
+  public mutating func fill(_ feature: Int, bytes count: Int, _ write: (UnsafeMutableBufferPointer<UInt8>) throws -> Void) throws
+  {
     try fill(feature, PKR_FORM_BYTES, count, write)
   }
 

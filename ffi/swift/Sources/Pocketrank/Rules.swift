@@ -89,4 +89,3 @@ public struct Rules: Sendable {
 
   public init() {}
 }
-

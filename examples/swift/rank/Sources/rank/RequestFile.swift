@@ -41,7 +41,7 @@ struct RequestFile {
     for (i, column) in columns.enumerated() { try column.read(&self, into: &request, i) }
     let state = part(head.state, UInt8.self)
     request.state = head.state == 0 ? nil : UserState(request.model, restoring: Data(state))
-    let weights = floats(head.weights)
+    let weights = part(head.weights, Float.self)
     request.weights = head.weights == 0 ? nil : weights
   }
 
@@ -50,18 +50,17 @@ struct RequestFile {
     return read.count == count ? read : Array(repeating: 0, count: count)
   }
 
-  fileprivate mutating func floats(_ count: Int) -> [Float] { part(count, UInt32.self).map(Float.init(bitPattern:)) }
-
-  /// The next `count` numbers; none if the file ends before.
-  fileprivate mutating func part<T: FixedWidthInteger & BitwiseCopyable>(_ count: Int, _: T.Type) -> [T] {
+  /// The next `count` numbers; none if the file ends before. They are the machine's own: what Swift runs on is little-endian.
+  fileprivate mutating func part<T: BitwiseCopyable>(_ count: Int, _: T.Type) -> [T] {
     let bytes = count * MemoryLayout<T>.stride
     guard !bad, bytes <= data.count - at else {
       bad = true
       return []
     }
     defer { at = min(at + (bytes + 7) / 8 * 8, data.count) }
-    return data.withUnsafeBytes { from in
-      (0..<count).map { T(littleEndian: from.loadUnaligned(fromByteOffset: at + $0 * MemoryLayout<T>.stride, as: T.self)) }
+    return [T](unsafeUninitializedCapacity: count) { cells, written in
+      data.copyBytes(to: UnsafeMutableRawBufferPointer(cells), from: at..<at + bytes)
+      written = count
     }
   }
 }
@@ -110,7 +109,7 @@ private struct ColumnHead {
       let rows = file.part(values, UInt32.self)
       _ = file.part(offsets, UInt32.self)
       try request.set(feature, rows: rows, lists: list(&file), weights: listWeights(&file))
-    case 4: try request.set(feature, floats: file.floats(values))
+    case 4: try request.set(feature, floats: file.part(values, Float.self))
     case 5: try request.set(feature, bytes: file.part(values, UInt8.self))
     default: break
     }
@@ -121,6 +120,6 @@ private struct ColumnHead {
   }
 
   private func listWeights(_ file: inout RequestFile) -> [Float]? {
-    weights == 0 ? nil : file.floats(weights)
+    weights == 0 ? nil : file.part(weights, Float.self)
   }
 }
