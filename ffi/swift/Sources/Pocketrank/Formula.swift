@@ -5,6 +5,7 @@ import Foundation
 public struct Fusion: Hashable, Sendable {
   /// A named weight, and so a weight of a request.
   public struct Weight: Hashable, Sendable {
+    /// Its name in the formula.
     public let name: String
     /// Its value unless a request has another.
     public let value: Float
@@ -16,6 +17,7 @@ public struct Fusion: Hashable, Sendable {
   public let text: String
   /// What a candidate costs, in additions; at most 1,024.
   public let cost: Int
+  /// Named weights by index.
   public let weights: [Weight]
   /// Texts of the addends of the fused score: what ``Ranking/terms`` are about.
   public let terms: [String]
@@ -58,8 +60,9 @@ public final class Formula: Sendable {
 
   /// Checks and opens the formula in `data`, which is kept.
   ///
-  /// Errors: 2xx and 3xx for the bytes with the offset; ``Status/formulaInput`` for a task or feature that the model does not have;
-  /// ``Status/formulaCode``, ``Status/formulaCost``, ``Status/formulaRange`` for a program that may not run; ``Status/stale``.
+  /// Errors: 2xx and 3xx for the bytes with the offset; ``Status/formulaInput`` for a task or feature that the model does not
+  /// have; ``Status/formulaCode``, ``Status/formulaCost``, ``Status/formulaRange`` for a program that may not run;
+  /// ``Status/stale``.
   public init(_ model: Model, data: Data) throws {
     self.model = model
     let bytes = data as NSData
@@ -94,8 +97,8 @@ extension Model {
   /// Errors: ``Status/unknownTask``, also for a file without formula; ``Status/stale``.
   public func weightIndex(_ name: String) throws -> Int { try weightIndex(name, nil) }
 
-  /// Weights to try on one user, for tuning online: each of `weights` (`nil`: of the formula in the file) times e^(sigma z), within
-  /// its bounds, where z is standard normal and depends on `user`, `experiment` and the weight's name alone. Set them as
+  /// Weights to try on one user, for tuning online: each of `weights` (`nil`: of the formula in the file) times e^(sigma z),
+  /// within its bounds, where z is standard normal and depends on `user`, `experiment` and the weight's name alone. Set them as
   /// ``Request/weights``, and log them with what was shown.
   ///
   /// Errors: ``Status/unknownTask`` for another number of weights or a file without formula; ``Status/badWeight`` for one out of

@@ -29,14 +29,21 @@ extension Model {
 
     /// What its ids are.
     public enum IDType: UInt32, Sendable {
+      /// It takes no ids.
       case none = 0
+      /// Integers of 64 bits.
       case int = 1
+      /// UTF-8.
       case text = 2
     }
 
+    /// Its name in the file.
     public let name: String
+    /// Whose value it is.
     public let side: Side
+    /// What its values are.
     public let kind: Kind
+    /// What its ids are.
     public let idType: IDType
     /// Computed from other features or the user's state: the app sends nothing.
     public let isDerived: Bool
@@ -52,6 +59,7 @@ extension Model {
 
   /// A task: a score of a candidate.
   public struct Task: Hashable, Sendable {
+    /// What its score is.
     public enum Kind: UInt32, Sendable {
       /// Its score is a probability.
       case binary = 0
@@ -59,7 +67,9 @@ extension Model {
       case duration = 1
     }
 
+    /// Its name in the file.
     public let name: String
+    /// What its score is.
     public let kind: Kind
     /// The task whose positives are this one's sample space: the score is conditional on it. `nil`: per impression.
     public let given: Int?
@@ -69,7 +79,9 @@ extension Model {
 
   /// A term of the fusion: what a request's weight of that index is about.
   public struct Term: Hashable, Sendable {
+    /// Its name in the file.
     public let name: String
+    /// Index of its task.
     public let task: Int
     /// Whether it uses the score per impression, not the conditional one.
     public let isEntire: Bool
@@ -79,6 +91,7 @@ extension Model {
 
   /// A label that feeds a user's state.
   public struct Label: Hashable, Sendable {
+    /// Its name in the file.
     public let name: String
     /// Whether the state keeps ln(1 + value).
     public let isLogarithmic: Bool

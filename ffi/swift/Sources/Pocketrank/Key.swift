@@ -14,8 +14,10 @@ public struct Key: Hashable, Sendable {
 
   /// Index of the feature.
   public var feature: Int
+  /// What it was.
   public var value: Value
 
+  /// The value of the feature of that index.
   public init(feature: Int, _ value: Value) {
     (self.feature, self.value) = (feature, value)
   }

@@ -8,8 +8,8 @@ import Glibc
 import Musl
 #endif
 
-/// The bytes of a file, mapped: Foundation may read a small one instead. Its length is where its end is, since `fstat` is one of the
-/// calls that an app must give the store a reason for.
+/// The bytes of a file, mapped: Foundation may read a small one instead. Its length is where its end is, since `fstat` is one of
+/// the calls that an app must give the store a reason for.
 func map(_ url: URL) throws -> NSData {
   func failed() -> POSIXError { POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
   let file = url.withUnsafeFileSystemRepresentation { path in path.map { open($0, O_RDONLY | O_CLOEXEC) } ?? -1 }

@@ -3,8 +3,9 @@ import Foundation
 
 /// An open model file. Immutable: any number of threads may use it, each with its own ``Ranker``.
 ///
-/// A file is mapped, not read: the pages that are touched come in, and the system may drop them again. Beside it a model takes some
-/// 30 kB. `Sendable` is true: all that changes is whether it is closed, and ``close()`` may be called while other threads rank.
+/// A file is mapped, not read: the pages that are touched come in, and the system may drop them again. Beside it a model takes
+/// some 30 kB. `Sendable` is true: all that changes is whether it is closed, and ``close()`` may be called while other threads
+/// rank.
 public final class Model: Sendable {
   /// Name of the model, as its file has it.
   public let name: String
@@ -33,8 +34,8 @@ public final class Model: Sendable {
 
   /// Maps a file and opens the model in it. Cost: every byte is read once.
   ///
-  /// The file must stay as it is while the model is open: replace it by renaming another one to its name. One on a volume that may go
-  /// away, or that is protected while the device is locked, is to be read into `Data` instead.
+  /// The file must stay as it is while the model is open: replace it by renaming another one to its name. One on a volume that
+  /// may go away, or that is protected while the device is locked, is to be read into `Data` instead.
   ///
   /// Errors: `POSIXError` for the file; 1xx to 4xx with the byte offset for its content.
   public convenience init(contentsOf url: URL, cpu: CPU? = nil) throws {

@@ -49,14 +49,23 @@ extension PocketrankError: CustomStringConvertible {
 
 /// Part of ``Rules`` that an error is about.
 public enum RulesPart: UInt32, Sendable {
+  /// ``Rules/factors``.
   case factors = 0
+  /// ``Rules/bonuses``.
   case bonuses = 1
+  /// ``Rules/decays``.
   case decays = 2
+  /// ``Rules/spacings``.
   case spacings = 3
+  /// ``Rules/pins``.
   case pins = 4
+  /// ``Rules/blocked``.
   case blocked = 5
+  /// ``Rules/hidden``.
   case hidden = 6
+  /// ``Rules/diversity``.
   case diversity = 7
+  /// ``Rules/exploration``.
   case exploration = 8
 }
 

@@ -6,6 +6,7 @@ import Foundation
 /// Not `Sendable`: two calls at once would write the same memory. It may move between threads, so an actor may own it. Who gets
 /// around the compiler gets ``Status/overlap``, not a crash. Nothing of one request influences the next.
 public final class Ranker {
+  /// The model that requests go to.
   public let model: Model
   /// Candidates that a request may have.
   public let candidatesMax: Int
@@ -40,8 +41,8 @@ public final class Ranker {
   /// One bad candidate does not lose a feed: values that are missing, infinite or unknown take stated defaults and are counted,
   /// unless the request is ``Request/strict``. Cost: linear in the candidates; no lock is held and no system call made.
   ///
-  /// Errors: 5xx for the request with feature and candidate, 6xx for the state, ``Status/formulaModel``; ``Status/stale`` if model,
-  /// ranker or formula was closed. Then keep the order that the server sent.
+  /// Errors: 5xx for the request with feature and candidate, 6xx for the state, ``Status/formulaModel``; ``Status/stale`` if
+  /// model, ranker or formula was closed. Then keep the order that the server sent.
   public func rank(_ request: Request, into ranking: inout Ranking) throws {
     let sizes = sizes(request, ranking)
     try ranking.write(sizes) { result in
@@ -56,9 +57,9 @@ public final class Ranker {
     return ranking
   }
 
-  /// Scores a part of a request, without an order: the candidates that its ``Request/only`` names, those of one thread. `scores` of the
-  /// ranking get a row for each of them; when all parts are done ``order(_:scores:into:)`` does what is left. Scores do not depend on
-  /// how a request is divided.
+  /// Scores a part of a request, without an order: the candidates that its ``Request/only`` names, those of one thread. `scores`
+  /// of the ranking get a row for each of them; when all parts are done ``order(_:scores:into:)`` does what is left. Scores do
+  /// not depend on how a request is divided.
   ///
   /// Errors: those of ``rank(_:into:)``.
   public func score(_ request: Request, into ranking: inout Ranking) throws {
@@ -76,8 +77,8 @@ public final class Ranker {
     return ranking
   }
 
-  /// Fuses and orders the candidates by their scores, `[candidates, tasks]` row by row (of the first ``Request/limit``, if there is
-  /// one). Columns are read only if a formula reads features; `only` and item sums do not matter here.
+  /// Fuses and orders the candidates by their scores, `[candidates, tasks]` row by row (of the first ``Request/limit``, if there
+  /// is one). Columns are read only if a formula reads features; `only` and item sums do not matter here.
   ///
   /// Errors: those of ``rank(_:into:)``; ``Status/candidateCount`` for another number of scores; ``Status/notFinite`` with the
   /// candidate; ``Status/formulaScores`` for a formula that reads scores before calibration.
@@ -100,11 +101,13 @@ public final class Ranker {
     return ranking
   }
 
-  /// What the first layer makes of the item features of the request's candidates (of `only`, if it is there), to be kept: a slot of
-  /// ``Model/itemSumsBytes`` for each. Only columns of item features are read. Slots may be copied one by one; they belong to this
-  /// model file alone, and with another one ``rank(_:into:)`` answers ``Status/staleSums``. Scores with kept sums are the same bits.
+  /// What the first layer makes of the item features of the request's candidates (of `only`, if it is there), to be kept: a slot
+  /// of ``Model/itemSumsBytes`` for each. Only columns of item features are read. Slots may be copied one by one; they belong to
+  /// this model file alone, and with another one ``rank(_:into:)`` answers ``Status/staleSums``. Scores with kept sums are the
+  /// same bits.
   ///
-  /// Errors: those of ``rank(_:into:)``; ``Status/badOption`` for a model without item features and a request that brings item sums.
+  /// Errors: those of ``rank(_:into:)``; ``Status/badOption`` for a model without item features and a request that brings item
+  /// sums.
   public func itemSums(_ request: Request) throws -> Data {
     var sums = Data(count: Ranker.product(request.rows, model.itemSumsBytes))
     try sums.withUnsafeMutableBytes { (sums: UnsafeMutableRawBufferPointer) in
@@ -119,8 +122,8 @@ public final class Ranker {
   /// Why: shares of the experts in every task's mixture for one candidate, `[tasks, experts]` row by row. Each row adds up to 1.
   /// Empty for a network without experts.
   ///
-  /// Cost: that of two requests with one candidate. Errors: those of ``rank(_:into:)``; ``Status/candidateCount`` for a candidate that
-  /// the request does not have.
+  /// Cost: that of two requests with one candidate. Errors: those of ``rank(_:into:)``; ``Status/candidateCount`` for a candidate
+  /// that the request does not have.
   public func gates(_ request: Request, candidate: Int) throws -> [Float] {
     var shares: [Float] = []
     do {
@@ -141,11 +144,11 @@ public final class Ranker {
     }
   }
 
-  /// What a feature is to the network for every candidate: int8 on one scale, ``Model/Feature/dimension`` values each. They are the
-  /// vectors of ``Rules/Diversity``; they depend on model and columns alone, so they may be kept.
+  /// What a feature is to the network for every candidate: int8 on one scale, ``Model/Feature/dimension`` values each. They are
+  /// the vectors of ``Rules/Diversity``; they depend on model and columns alone, so they may be kept.
   ///
-  /// Errors: those of ``rank(_:into:)``; ``Status/unknownFeature``; ``Status/wrongForm`` for a feature of the user's side and for a
-  /// number without buckets.
+  /// Errors: those of ``rank(_:into:)``; ``Status/unknownFeature``; ``Status/wrongForm`` for a feature of the user's side and for
+  /// a number without buckets.
   public func vectors(_ request: Request, feature: Int) throws -> [Int8] {
     guard model.features.indices.contains(feature) else { throw PocketrankError(.unknownFeature, feature: feature) }
     var values = [Int8](repeating: 0, count: Ranker.product(request.candidates, model.features[feature].dimension))

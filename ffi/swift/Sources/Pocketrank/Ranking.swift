@@ -7,14 +7,20 @@ import CPocketrank
 public struct Ranking: Sendable {
   /// What is wanted of a request.
   public struct Outputs: OptionSet, Sendable {
+    /// The bits.
     public let rawValue: UInt8
+    /// Outputs by their bits.
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// The order alone: tasks that it does not depend on are not computed.
     public static let order = Outputs(rawValue: 1)
+    /// ``Ranking/fused``.
     public static let fused = Outputs(rawValue: 2)
+    /// ``Ranking/scores``, of all tasks.
     public static let scores = Outputs(rawValue: 4)
+    /// ``Ranking/terms``: why.
     public static let terms = Outputs(rawValue: 8)
+    /// Everything.
     public static let all: Outputs = [.order, .fused, .scores, .terms]
   }
 

@@ -11,7 +11,8 @@ struct Column: Sendable {
   var lists: Memory?
   var weights: Memory?
 
-  /// Says where everything is. Fields that the form does not name stay 0; `values` is never NULL, so a list of nothing is not missing.
+  /// Says where everything is. Fields that the form does not name stay 0; `values` is never NULL, so a list of nothing is not
+  /// missing.
   func lay(_ cell: UnsafeMutablePointer<pkr_column>) {
     var column = pkr_column()
     column.struct_size = structSize(pkr_column.self)
@@ -38,12 +39,12 @@ struct Column: Sendable {
   }
 }
 
-/// Columns by feature index. Values are copied into the request's memory; the functions with a closure let the app write them there
-/// itself. There is one value (with `lists` one list) a candidate, or one in all for a feature of the user's side; what does not fit
-/// is told by the call that ranks, with the feature.
+/// Columns by feature index. Values are copied into the request's memory; the functions with a closure let the app write them
+/// there itself. There is one value (with `lists` one list) a candidate, or one in all for a feature of the user's side; what
+/// does not fit is told by the call that ranks, with the feature.
 ///
-/// `lists`: offsets into the values, one more than there are lists; list i is values `lists[i]` to `lists[i + 1]`. `weights`: for lists
-/// of a weighted feature, one in 0...1 for each value.
+/// `lists`: offsets into the values, one more than there are lists; list i is values `lists[i]` to `lists[i + 1]`. `weights`: for
+/// lists of a weighted feature, one in 0...1 for each value.
 extension Request {
   /// Ids of a table of ints, or hashes of texts. ``missingID`` is a missing one.
   public mutating func set(

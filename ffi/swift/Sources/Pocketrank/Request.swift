@@ -4,8 +4,8 @@ import Foundation
 /// Candidates and what is known of them: one question to a ``Ranker``.
 ///
 /// A request is a value that owns its memory. Keep one in a variable and write the next screen over it: its memory is used again,
-/// and nothing is allocated once it has been as large. Copies share memory until one of them is written, so a copy may go to another
-/// thread; there is no lock in it.
+/// and nothing is allocated once it has been as large. Copies share memory until one of them is written, so a copy may go to
+/// another thread; there is no lock in it.
 ///
 /// ```swift
 /// var request = Request(model, candidates: posts.count)
@@ -62,15 +62,16 @@ public struct Request: Sendable {
     set { onlyCells.set(newValue) }
   }
 
-  /// Features to leave out, by index, as if their columns were missing; those made of the user's past as for a user without one. The
-  /// difference is what they do to an order. Not together with item sums.
+  /// Features to leave out, by index, as if their columns were missing; those made of the user's past as for a user without one.
+  /// The difference is what they do to an order. Not together with item sums.
   public var without: [Int]? {
     get { withoutCells.array(of: UInt32.self)?.map(Int.init) }
     set { withoutCells.set(newValue?.map(number)) }
   }
 
-  /// Item sums that were kept: slots of ``Model/itemSumsBytes`` that ``Ranker/itemSums(_:)`` made, in memory or a mapped file. Columns
-  /// of item features are then read only where other features are made of them. On Apple's systems the bytes are not copied.
+  /// Item sums that were kept: slots of ``Model/itemSumsBytes`` that ``Ranker/itemSums(_:)`` made, in memory or a mapped file.
+  /// Columns of item features are then read only where other features are made of them. On Apple's systems the bytes are not
+  /// copied.
   public var itemSums: Data? {
     get { sums?.data }
     set { sums = newValue.map(Sums.init) }

@@ -41,15 +41,16 @@ public final class Reranker {
   private var memory = Memory()
   private var arguments = Memory()
 
+  /// Working memory that grows with the lists.
   public init() {}
 
-  /// A list of `positions`: the best by `fused` under `rules`. Candidates of negative infinity were not scored: they come last, by
-  /// index. Spacing rules are broken only where nothing else can be shown to be possible; entries say which. The same arguments give
-  /// the same bits on every CPU. Rules and scores are copied for the time of the call.
+  /// A list of `positions`: the best by `fused` under `rules`. Candidates of negative infinity were not scored: they come last,
+  /// by index. Spacing rules are broken only where nothing else can be shown to be possible; entries say which. The same
+  /// arguments give the same bits on every CPU. Rules and scores are copied for the time of the call.
   ///
-  /// Cost: candidates times positions; it ends after a bounded number of looks whatever the rules are. Errors: ``Status/badRule`` with
-  /// ``PocketrankError/part`` and element; ``Status/notFinite`` with the candidate; ``Status/candidateCount``; ``Status/overlap``
-  /// while another thread makes a list.
+  /// Cost: candidates times positions; it ends after a bounded number of looks whatever the rules are. Errors: ``Status/badRule``
+  /// with ``PocketrankError/part`` and element; ``Status/notFinite`` with the candidate; ``Status/candidateCount``;
+  /// ``Status/overlap`` while another thread makes a list.
   public func list(_ rules: Rules, fused: [Float], positions: Int) throws -> RankedList {
     guard lock.try() else { throw PocketrankError(.overlap) }
     defer { lock.unlock() }

@@ -10,17 +10,18 @@ import CPocketrank
 /// try session.rerank(request, into: &ranking)
 /// ```
 ///
-/// Orders are those of fresh requests about the candidates that are left with the state of the moment, to the bit. Not `Sendable`, for
-/// the reason of ``Ranker``; it may move between threads.
+/// Orders are those of fresh requests about the candidates that are left with the state of the moment, to the bit. Not
+/// `Sendable`, for the reason of ``Ranker``; it may move between threads.
 public final class Session {
+  /// Whose working memory is used.
   public let ranker: Ranker
 
   private let slot: Slot
 
   /// Begins with all candidates of `request`, of which the state and the columns of item features are read.
   ///
-  /// Cost: that of ``Ranker/itemSums(_:)``. Errors: those of ``Ranker/rank(_:into:)``; ``Status/badOption`` for a request with `only`
-  /// or item sums.
+  /// Cost: that of ``Ranker/itemSums(_:)``. Errors: those of ``Ranker/rank(_:into:)``; ``Status/badOption`` for a request with
+  /// `only` or item sums.
   public init(_ request: Request, by ranker: Ranker) throws {
     var bytes = 0
     try ranker.model.slot.shared { try check(pkr_session_bytes($0, number(request.candidates), &bytes)) }
@@ -51,11 +52,11 @@ public final class Session {
     try slot.alone { try check(pkr_session_shown($0, number(candidate))) }
   }
 
-  /// Orders what is still to be shown. The request is that of the beginning with its candidates' columns and the time as they are now,
-  /// and without a state. What was shown has no score and comes last.
+  /// Orders what is still to be shown. The request is that of the beginning with its candidates' columns and the time as they are
+  /// now, and without a state. What was shown has no score and comes last.
   ///
-  /// Cost: linear in the candidates left. Errors: those of ``Ranker/rank(_:into:)``; ``Status/candidateCount`` for another number of
-  /// candidates; ``Status/badOption`` for a request with a state, `only` or item sums; ``Status/staleSums`` for another model.
+  /// Cost: linear in the candidates left. Errors: those of ``Ranker/rank(_:into:)``; ``Status/candidateCount`` for another number
+  /// of candidates; ``Status/badOption`` for a request with a state, `only` or item sums; ``Status/staleSums`` for another model.
   public func rerank(_ request: Request, into ranking: inout Ranking) throws {
     let sizes = ranker.sizes(request, ranking)
     try ranking.write(sizes) { result in

@@ -1,7 +1,7 @@
 /// Outcome of a call: the numbers of the C header, which never change and may be logged.
 ///
-/// Blocks of a hundred: 1xx arguments, 2xx to 4xx a model's or formula's bytes, 5xx a request, 6xx a user's state, 7xx a formula's
-/// program.
+/// Blocks of a hundred: 1xx arguments, 2xx to 4xx a model's or formula's bytes, 5xx a request, 6xx a user's state, 7xx a
+/// formula's program.
 public enum Status: UInt32, Sendable, CaseIterable {
   /// Done.
   case ok = 0

@@ -12,6 +12,7 @@ public struct Event: Hashable, Sendable {
   /// What the impression showed, for the features that derived features use as keys; at most 128.
   public var keys: [Key]
 
+  /// One label of one impression.
   public init(label: Int, time: Int64, value: Float, keys: [Key] = []) {
     (self.label, self.time, self.value, self.keys) = (label, time, value, keys)
   }
