@@ -5,4 +5,5 @@ set -euo pipefail
 model=$(readlink -f "$1") requests=$(readlink -f "$2")
 cd "$(dirname "$0")"
 ./build.sh >&2
-SWIFT_BIND=$(dirname "$model"):$(dirname "$requests") ../../ffi/swift/with-swift.sh "$PWD/rank/.build/release/rank" "$model" "$requests"
+export SWIFT_BIND=$(dirname "$model"):$(dirname "$requests")
+../../ffi/swift/with-swift.sh "$PWD/rank/.build/release/rank" "$model" "$requests"

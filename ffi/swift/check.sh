@@ -22,10 +22,11 @@ for library in info["AvailableLibraries"]:
     place = folder / library["LibraryIdentifier"]
     assert (place / library["LibraryPath"]).is_file()
     assert (place / library["HeadersPath"] / "CPocketrank" / "module.modulemap").is_file()
-    name = "-".join([library["SupportedPlatform"], "_".join(library["SupportedArchitectures"]), library.get("SupportedPlatformVariant", "")])
-    assert name.rstrip("-") == library["LibraryIdentifier"], name
+    parts = [library["SupportedPlatform"], "_".join(library["SupportedArchitectures"]), library.get("SupportedPlatformVariant", "")]
+    assert "-".join(parts).rstrip("-") == library["LibraryIdentifier"], parts
 privacy = plistlib.loads((folder / "PrivacyInfo.xcprivacy").read_bytes())
-assert privacy == {"NSPrivacyTracking": False, "NSPrivacyTrackingDomains": [], "NSPrivacyCollectedDataTypes": [], "NSPrivacyAccessedAPITypes": []}
+nothing = dict.fromkeys(["NSPrivacyTrackingDomains", "NSPrivacyCollectedDataTypes", "NSPrivacyAccessedAPITypes"], [])
+assert privacy == nothing | {"NSPrivacyTracking": False}
 P
 
 # Other Rust libraries of an app, each with its own core and what core needs.
@@ -44,26 +45,31 @@ other() { # TRIPLE NAME
 exports=$(sed -n 's/^[a-z].*[ *]\(pkr_[a-z_]*\)(.*/_\1/p' include/pocketrank.h | LC_ALL=C sort)
 look() { # SLICE ARCH TRIPLE PLATFORM NUMBER MINOS
   local slice=$1 arch=$2 triple=$3 platform=$4 number=$5 minos=$6 a=$work/$1-$2.a found roots=() name
-  if [ "$("$tools/llvm-lipo" -archs $framework/$slice/libpocketrank.a | wc -w)" = 1 ]; then cp $framework/$slice/libpocketrank.a "$a"
-  else "$tools/llvm-lipo" $framework/$slice/libpocketrank.a -thin "$arch" -output "$a"; fi
+  local library=$framework/$slice/libpocketrank.a
+  if [ "$("$tools/llvm-lipo" -archs $library | wc -w)" = 1 ]; then cp $library "$a"
+  else "$tools/llvm-lipo" $library -thin "$arch" -output "$a"; fi
   [ "$("$tools/llvm-ar" t "$a" | wc -l)" = 1 ] || fail "$slice $arch: more than one object"
-  found=$("$tools/llvm-otool" -l "$a" | awk '$1 == "cmd" { build = $2 == "LC_BUILD_VERSION" } build && ($1 == "platform" || $1 == "minos") { print $2 }' | xargs)
-  [ "$found" = "$number $minos" ] || fail "$slice $arch: platform and least version are '$found', not '$number $minos'"
+  found=$("$tools/llvm-otool" -l "$a" |
+    awk '$1 == "cmd" { build = $2 == "LC_BUILD_VERSION" } build && ($1 == "platform" || $1 == "minos") { printf "%s ", $2 }')
+  [ "$found" = "$number $minos " ] || fail "$slice $arch: platform and least version are '$found', not '$number $minos'"
   found=$("$tools/llvm-nm" -g --defined-only "$a" | awk 'NF == 3 { print $3 }' | LC_ALL=C sort)
-  [ "$found" = "$exports" ] || fail "$slice $arch: global are not the header's functions: $(diff <(echo "$exports") <(echo "$found"))"
-  found=$("$tools/llvm-nm" -u "$a" | grep -E '^ *(U )?_' | grep -vE '_(mem(cpy|move|set|cmp)|bcmp|bzero|memset_pattern(4|8|16))$' || true)
+  [ "$found" = "$exports" ] ||
+    fail "$slice $arch: global are not the header's functions: $(diff <(echo "$exports") <(echo "$found"))"
+  found=$("$tools/llvm-nm" -u "$a" | awk 'NF && !/:$/ { print $NF }' |
+    grep -vE '^_(mem(cpy|move|set|cmp)|bcmp|bzero|memset_pattern(4|8|16)|__bzero)$' || true)
   [ -z "$found" ] || fail "$slice $arch: imports $found"
   found=$("$tools/llvm-nm" "$a" | grep -E 'panic|unwrap_failed|expect_failed|__rust_alloc' || true)
   [ -z "$found" ] || fail "$slice $arch: panics or heap: $found"
 
   # Linked beside each of two others, every object of both; as cargo leaves it, ours would collide, which shows that this looks.
-  printf '%s\n' '--- !tapi-tbd' 'tbd-version: 4' "targets: [ $arch-$platform ]" "install-name: '/usr/lib/libSystem.B.dylib'" 'exports:' \
-    "  - targets: [ $arch-$platform ]" '    symbols: [ _memcpy, _memmove, _memset, _memcmp, _memset_pattern4, _memset_pattern8,' \
+  printf '%s\n' '--- !tapi-tbd' 'tbd-version: 4' "targets: [ $arch-$platform ]" \
+    "install-name: '/usr/lib/libSystem.B.dylib'" 'exports:' "  - targets: [ $arch-$platform ]" '    symbols: [ _memcpy, _memmove, _memset, _memcmp, _memset_pattern4, _memset_pattern8,' \
     '      _memset_pattern16, _bzero, _bcmp, ___bzero, dyld_stub_binder ]' '...' >"$work/libSystem.tbd"
   local link=("$tools/ld64.lld" -arch "$arch" -platform_version "$platform" "$minos" "$minos" -dylib "$work/libSystem.tbd")
   for name in one two; do
     other "$triple" $name
-    "${link[@]}" -force_load "$a" -force_load "$work/lib$name.a" -o "$work/both" || fail "$slice $arch: does not link beside another"
+    "${link[@]}" -force_load "$a" -force_load "$work/lib$name.a" -o "$work/both" ||
+      fail "$slice $arch: does not link beside another"
   done
   found=${CARGO_TARGET_DIR:-target}/$triple/sdk/libpocketrank_ffi.a
   [ -e "$found" ] || fail "no $found: xcframework.sh makes it"

@@ -51,9 +51,10 @@ if ./with-swift.sh docc --help >/dev/null 2>&1; then
   rm -rf build/docs
   mkdir -p build/docs/graph
   ./with-swift.sh swiftc -emit-module -swift-version 6 -module-name Pocketrank -I Sources/CPocketrank \
-    -emit-module-path build/docs/Pocketrank.swiftmodule -emit-symbol-graph -emit-symbol-graph-dir build/docs/graph Sources/Pocketrank/*.swift
-  ./with-swift.sh docc convert --fallback-display-name Pocketrank --fallback-bundle-identifier pocketrank --fallback-bundle-version 0 \
-    --additional-symbol-graph-dir build/docs/graph --output-path build/docs/out --warnings-as-errors
+    -emit-module-path build/docs/Pocketrank.swiftmodule -emit-symbol-graph -emit-symbol-graph-dir build/docs/graph \
+    Sources/Pocketrank/*.swift
+  ./with-swift.sh docc convert --fallback-display-name Pocketrank --fallback-bundle-identifier pocketrank \
+    --fallback-bundle-version 0 --additional-symbol-graph-dir build/docs/graph --output-path build/docs/out --warnings-as-errors
   python3 - build/docs/graph/Pocketrank.symbols.json <<'P'
 import json, sys
 symbols = [s for s in json.load(open(sys.argv[1]))["symbols"] if s["accessLevel"] == "public"]
@@ -78,7 +79,8 @@ suite() { # FOLDER OF A PACKAGE
   # The last: in Debian's build, the library behind @Observable names a function that no other one has.
   ./with-swift.sh env "POCKETRANK_GOLDENS=$work" "POCKETRANK_RERANK=$lists" swift test --quiet --package-path "$1" \
     -Xswiftc -warnings-as-errors -Xlinker "-L$PWD/build/lib" \
-    $([ "$(uname)" != Linux ] || echo -Xlinker --allow-shlib-undefined) >build/test.txt 2>&1 || { tail -50 build/test.txt; return 1; }
+    $([ "$(uname)" != Linux ] || echo -Xlinker --allow-shlib-undefined) >build/test.txt 2>&1 ||
+    { tail -50 build/test.txt; return 1; }
   grep -E 'Executed [1-9][0-9]* tests, with 0 failures' build/test.txt | tail -1
 }
 suite .

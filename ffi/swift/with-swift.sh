@@ -3,9 +3,9 @@
 #
 #   ffi/swift/with-swift.sh [--chroot] COMMAND...    exit status 127: no Swift here, and no leave to install it
 #
-# --chroot, or CI in the environment, lets it make the chroot: 2 minutes and 1.9 GB, once, in SWIFT_ROOT (default: the user's cache),
-# as root, by the machine's own Debian mirror. The repository, and folders named in SWIFT_BIND (by colons), are at their own
-# paths in there. Variables of the command are passed as `env NAME=VALUE COMMAND...`.
+# --chroot, or CI in the environment, lets it make the chroot: 2 minutes and 1.9 GB, once, in SWIFT_ROOT (default: the user's
+# cache), as root, by the machine's own Debian mirror. The repository, and folders named in SWIFT_BIND (by colons), are at their
+# own paths in there. Variables of the command are passed as `env NAME=VALUE COMMAND...`.
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/../.." && pwd)
 root=${SWIFT_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/pocketrank-swift}
@@ -20,8 +20,8 @@ if [ ! -e "$root/.made" ]; then
   fi
   echo "with-swift: making a chroot of Debian trixie with package swiftlang" >&2
   command -v mmdebstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends mmdebstrap; } >&2
-  mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)*\([^ ]*\).*/\2/p' /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null |
-    head -1)
+  mirror=$(cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null |
+    sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)*\([^ ]*\).*/\2/p' | head -1)
   rm -rf "$root"
   mkdir -p "$root"
   # Without the debugger, language servers and static libraries: 0.6 GB that a build does not need.

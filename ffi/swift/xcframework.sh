@@ -92,7 +92,7 @@ cat >"$new/Info.plist" <<P
 </dict>
 </plist>
 P
-# A static library has no bundle: the package's copy is what an app's privacy report reads. This one is for apps without the package.
+# A static library has no bundle: the package's copy is what an app's privacy report reads. This one is for apps without it.
 cp ffi/swift/Sources/Pocketrank/PrivacyInfo.xcprivacy LICENSE* "$new/"
 
 python3 - "$new" "$out/Pocketrank.xcframework.zip" <<'Z'
