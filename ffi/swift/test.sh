@@ -13,7 +13,7 @@ sources=(Package.swift Sources Tests ../../examples/swift/rank/Package.swift ../
 export SWIFT_BIND=$work
 
 rc=0
-version=$(./with-swift.sh swift --version 2>/dev/null) || rc=$?
+version=$(./with-swift.sh swift --version) || rc=$?
 if [ $rc = 127 ]; then
   echo 'swift: NO COMPILER HERE, only the syntax is looked at (--chroot installs one)'
   python3 -c 'import tree_sitter_swift' 2>/dev/null ||
@@ -21,7 +21,7 @@ if [ $rc = 127 ]; then
   find "${sources[@]}" -name '*.swift' -print0 | PYTHONPATH=build/syntax xargs -0 python3 syntax.py
   exit
 fi
-[ $rc = 0 ] || ./with-swift.sh swift --version
+[ $rc = 0 ] || exit $rc
 head -1 <<<"$version"
 
 if ./with-swift.sh swift-format --version >/dev/null 2>&1; then

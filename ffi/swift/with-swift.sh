@@ -20,7 +20,7 @@ if [ ! -e "$root/.made" ]; then
   fi
   echo "with-swift: making a chroot of Debian trixie with package swiftlang" >&2
   command -v mmdebstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends mmdebstrap; } >&2
-  mirror=$(cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null |
+  mirror=$({ cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null || true; } |
     sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)*\([^ ]*\).*/\2/p' | head -1)
   rm -rf "$root"
   mkdir -p "$root"
