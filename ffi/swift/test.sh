@@ -4,7 +4,8 @@
 #   ffi/swift/test.sh WORK [--chroot]
 #
 # WORK: golden files and what examples/c/rank.c prints for them (model.pkr, requests.req, goldens/*.{pkr,req}, c.txt).
-# --chroot: installs Swift if there is none (with-swift.sh); so does CI in the environment.
+# --chroot: installs Swift if there is none (with-swift.sh); so does CI in the environment. SANITIZE=address or thread: the unit
+# tests under that sanitizer, whose look for leaks is off: XCTest's runner has some.
 set -euo pipefail
 work=$(cd "${1:?folder with the golden files}" && pwd)
 cd "$(dirname "$0")"
@@ -77,7 +78,8 @@ cc -std=c99 -O2 -I ../../include ../../examples/c/rerank.c build/lib/libpocketra
 lists=$(build/rerank "$work/model.pkr" "$work/requests.req")
 suite() { # FOLDER OF A PACKAGE
   # The last: in Debian's build, the library behind @Observable names a function that no other one has.
-  ./with-swift.sh env "POCKETRANK_GOLDENS=$work" "POCKETRANK_RERANK=$lists" swift test --quiet --package-path "$1" \
+  ./with-swift.sh env "POCKETRANK_GOLDENS=$work" "POCKETRANK_RERANK=$lists" ASAN_OPTIONS=detect_leaks=0 \
+    swift test --quiet --package-path "$1" ${SANITIZE:+--sanitize=$SANITIZE --scratch-path "$1/.build/$SANITIZE"} \
     -Xswiftc -warnings-as-errors -Xlinker "-L$PWD/build/lib" \
     $([ "$(uname)" != Linux ] || echo -Xlinker --allow-shlib-undefined) >build/test.txt 2>&1 ||
     { tail -50 build/test.txt; return 1; }

@@ -98,7 +98,15 @@ final class FeedTests: XCTestCase {
           assertSame(try ranker.rank(kept), plain)
           kept.itemSlots = (0..<UInt32(request.candidates)).map { $0 % 3 == 0 ? Request.noSlot : $0 }
           assertSame(try ranker.rank(kept), plain)
-          XCTAssertEqual(try ranker.rank(kept).order, plain.order)
+          // An arena in another order: the slots say which is whose.
+          let (n, bytes) = (request.candidates, golden.model.itemSumsBytes)
+          let slots = try ranker.itemSums(request)
+          kept.itemSums = (0..<n).reversed().reduce(into: Data()) { $0 += slots[($1 * bytes)..<(($1 + 1) * bytes)] }
+          kept.itemSlots = (0..<UInt32(n)).reversed()
+          assertSame(try ranker.rank(kept), plain)
+          kept.itemSlots?[1] = UInt32(n)
+          XCTAssertEqual(assertThrows(.badIndex, try ranker.rank(kept))?.candidate, 1)
+          kept.itemSums = slots
           kept.itemSlots = nil
           kept.itemSums?[golden.model.itemSumsBytes * 2 + 5] ^= 1
           XCTAssertEqual(assertThrows(.staleSums, try ranker.rank(kept))?.candidate, 2)
