@@ -1,17 +1,25 @@
-//! Ranks the requests of a file on a Cortex-M with a floating-point unit: model and requests lie in flash, memory is
-//! static. Prints by semihosting what `../c/rank.c` prints of the requests of at most 64 candidates.
+//! A watch: ranks the requests of a file on a Cortex-M with a floating-point unit, through the C ABI. Model and requests lie in
+//! flash, memory is static, nothing is allocated. Prints by semihosting what `../c/rank.c` prints of the requests of at most 64
+//! candidates, and on standard error what memory it took; it fails if that is more than a watch has.
 //!
 //! `PKR_MODEL=FILE.pkr PKR_REQUESTS=FILE.req` name the files when it is built, by absolute paths.
 #![no_std]
 #![no_main]
 
-use core::fmt::{self, Write};
+mod lines;
+mod memory;
+mod requests;
+
+use core::ptr::{null, null_mut};
 
 use cortex_m_rt::entry;
 use cortex_m_semihosting::{debug, hio};
-use pocketrank::engine::{Column, Lists, Model, OpenOptions, Output, Request, Scratch};
+use pocketrank::ffi::*;
 
-/// Flash that any number may be read from in place.
+use lines::Lines;
+use requests::Reader;
+
+/// Flash and memory that any number may be read from in place.
 #[repr(C, align(8))]
 struct Aligned<T: ?Sized>(T);
 
@@ -19,11 +27,31 @@ static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("PKR_MODEL")));
 static REQUESTS: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("PKR_REQUESTS")));
 
 const CANDIDATES: usize = 64;
-const COLUMNS: usize = 128;
-const TASKS: usize = 16;
-/// What scratch the models at hand need at most; a model that needs more is refused below.
-const SCRATCH_FLOATS: usize = 8192;
-const SCRATCH_BYTES: usize = 16384;
+const COLUMNS: usize = 32;
+const TASKS: usize = 8;
+/// What the models at hand need at most; a model that needs more is refused.
+const SCRATCH_BYTES: usize = 8 << 10;
+
+/// All memory beside the stack.
+struct Ram {
+    model: Aligned<[u8; size_of::<pkr_model>()]>,
+    scratch: Aligned<[u8; SCRATCH_BYTES]>,
+    columns: [pkr_column; COLUMNS],
+    order: [u32; CANDIDATES],
+    fused: [f32; CANDIDATES],
+    scores: [f32; CANDIDATES * TASKS],
+}
+
+impl Ram {
+    const EMPTY: Self = Self {
+        model: Aligned([0; _]),
+        scratch: Aligned([0; _]),
+        columns: [requests::MISSING; _],
+        order: [0; _],
+        fused: [0.0; _],
+        scores: [0.0; _],
+    };
+}
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
@@ -42,195 +70,95 @@ fn end(well: bool) -> ! {
 
 #[entry]
 fn main() -> ! {
-    end(run().is_some())
+    let well = run().and_then(|scratch_bytes| memory::report(MODEL.0.len(), scratch_bytes));
+    end(well == Some(true))
 }
 
-fn run() -> Option<()> {
-    let mut out = hio::hstdout().ok()?;
-    // Where the model stays: some tens of kB of static memory, not of the stack.
-    let model = cortex_m::singleton!(: Option<Model<'static>> = None)?.insert(Model::new());
-    model.open(&MODEL.0, &OpenOptions::default()).ok()?;
-    let need = model.scratch_len(CANDIDATES);
-    let floats = cortex_m::singleton!(: [f32; SCRATCH_FLOATS] = [0.0; SCRATCH_FLOATS])?;
-    let bytes = cortex_m::singleton!(: [u8; SCRATCH_BYTES] = [0; SCRATCH_BYTES])?;
-    let (floats, bytes) = (floats.get_mut(..need.floats)?, bytes.get_mut(..need.bytes)?);
-    let mut file = Reader(&REQUESTS.0);
-    let [_, _, count, _] = file.numbers::<u32>(4)?.try_into().ok()?;
-    for i in 0..count {
-        let mut columns = [Column::Missing; COLUMNS];
-        let request = file.request(&mut columns)?;
-        if request.num_candidates <= CANDIDATES {
-            let mut scratch = Scratch {
-                floats: &mut *floats,
-                bytes: &mut *bytes,
-            };
-            rank(&mut out, i, model, &request, &mut scratch).ok()?;
-        }
-    }
-    Some(())
-}
-
-fn rank(
-    out: &mut impl Write,
-    i: u32,
-    model: &Model<'_>,
-    request: &Request<'_>,
-    scratch: &mut Scratch<'_>,
-) -> fmt::Result {
-    let n = request.num_candidates;
-    let (mut order, mut fused) = ([0; CANDIDATES], [0.0; CANDIDATES]);
-    let mut scores = [0.0; CANDIDATES * TASKS];
-    let (order, fused) = (&mut order[..n], &mut fused[..n]);
-    let scores = &mut scores[..n * model.spec().tasks.len()];
-    let mut output = Output {
-        order: &mut *order,
-        fused: &mut *fused,
-        scores: &mut *scores,
-        terms: &mut [],
+/// Bytes of scratch that the model needs.
+fn run() -> Option<usize> {
+    let ram = cortex_m::singleton!(: Ram = Ram::EMPTY)?;
+    let mut out = Lines::new(hio::hstdout().ok()?);
+    let (mut model, mut scratch) = (null_mut(), null_mut());
+    let mut scratch_bytes = 0;
+    let mut about = pkr_model_information {
+        struct_size: size_of::<pkr_model_information>() as u32,
+        num_features: 0,
+        num_tasks: 0,
+        num_terms: 0,
+        num_labels: 0,
+        candidates_max: 0,
+        digest: 0,
+        state_bytes: 0,
+        name: null(),
+        name_bytes: 0,
+        isa: null(),
+        isa_bytes: 0,
+        item_sums_bytes: 0,
     };
-    // One write by semihosting stops the processor: lines are put together first.
-    let mut line = Text::new();
-    match model.rank(request, scratch, &mut output) {
-        Ok(s) => {
-            writeln!(
-                line,
-                "request {i} PKR_OK scored {} missing {} not_finite {} unknown_ids {} cut_lists {}",
-                s.scored, s.missing, s.not_finite, s.unknown_ids, s.cut_lists
-            )?;
-            list(&mut line, "order", order.iter(), |to, x| write!(to, " {x}"))?;
-            list(&mut line, "fused", fused.iter(), bits)?;
-            list(&mut line, "scores", scores.iter(), bits)?;
+    // SAFETY: every pointer leads to memory of the stated size: flash, or statics that nobody else uses and that stay.
+    unsafe {
+        let file = (MODEL.0.as_ptr(), MODEL.0.len());
+        let handle = (ram.model.0.as_mut_ptr(), ram.model.0.len());
+        good(pkr_model_open(
+            file.0,
+            file.1,
+            handle.0,
+            handle.1,
+            null(),
+            &mut model,
+            null_mut(),
+        ))?;
+        good(pkr_model_info(model, &mut about))?;
+        good(pkr_scratch_bytes(
+            model,
+            CANDIDATES as u32,
+            &mut scratch_bytes,
+        ))?;
+        let memory = (ram.scratch.0.as_mut_ptr(), ram.scratch.0.len());
+        good(pkr_scratch_init(
+            model,
+            CANDIDATES as u32,
+            memory.0,
+            memory.1,
+            &mut scratch,
+        ))?;
+    }
+    let tasks = about.num_tasks as usize;
+    let mut file = Reader(&REQUESTS.0);
+    for i in 0..file.count()? {
+        let request = file.request(&mut ram.columns)?;
+        let n = request.num_candidates as usize;
+        if n > CANDIDATES {
+            continue;
         }
-        Err(error) => {
-            // Whatever went wrong: the order that the server sent.
-            let name = pocketrank::ffi::status_name(error.status as u32);
-            writeln!(
-                line,
-                "request {i} {} server's order",
-                name.to_str().map_err(|_| fmt::Error)?
-            )?;
-            list(&mut line, "order", 0..n, |to, x| write!(to, " {x}"))?;
-            writeln!(line, "fused\nscores")?;
-        }
-    }
-    out.write_str(line.as_str()?)
-}
-
-fn bits(to: &mut Text, x: &f32) -> fmt::Result {
-    write!(to, " {:08x}", x.to_bits())
-}
-
-fn list<T>(
-    to: &mut Text,
-    name: &str,
-    values: impl Iterator<Item = T>,
-    mut print: impl FnMut(&mut Text, T) -> fmt::Result,
-) -> fmt::Result {
-    to.write_str(name)?;
-    for value in values {
-        print(to, value)?;
-    }
-    to.write_str("\n")
-}
-
-/// Text of fixed capacity.
-struct Text {
-    bytes: [u8; 16 << 10],
-    len: usize,
-}
-
-impl Text {
-    fn new() -> Self {
-        Self {
-            bytes: [0; 16 << 10],
-            len: 0,
-        }
-    }
-
-    fn as_str(&self) -> Result<&str, fmt::Error> {
-        let bytes = self.bytes.get(..self.len).ok_or(fmt::Error)?;
-        core::str::from_utf8(bytes).map_err(|_| fmt::Error)
-    }
-}
-
-impl Write for Text {
-    fn write_str(&mut self, s: &str) -> fmt::Result {
-        let to = self.bytes.get_mut(self.len..self.len + s.len());
-        to.ok_or(fmt::Error)?.copy_from_slice(s.as_bytes());
-        self.len += s.len();
-        Ok(())
-    }
-}
-
-/// What is left of a file of requests (`../README.md`), read in place: the processor is little-endian, as the file.
-struct Reader(&'static [u8]);
-
-impl Reader {
-    /// Numbers, and the zeros behind them up to a multiple of 8 bytes.
-    fn numbers<T: bytemuck::AnyBitPattern>(&mut self, count: u32) -> Option<&'static [T]> {
-        let bytes = count as usize * size_of::<T>();
-        let (part, rest) = self.0.split_at_checked(bytes.next_multiple_of(8))?;
-        self.0 = rest;
-        bytemuck::try_cast_slice(&part[..bytes]).ok()
-    }
-
-    fn request<'c>(&mut self, columns: &'c mut [Column<'static>; COLUMNS]) -> Option<Request<'c>> {
-        let [low, high, candidates, most, flags, count, state, weights] =
-            self.numbers::<u32>(8)?.try_into().ok()?;
-        let heads = self.numbers::<u32>(6 * count)?.chunks_exact(6);
-        let columns = columns.get_mut(..count as usize)?;
-        for (to, head) in columns.iter_mut().zip(heads) {
-            *to = self.column(head.try_into().ok()?)?;
-        }
-        let state = self.numbers(state)?;
-        let weights = self.numbers(weights)?;
-        Some(Request {
-            num_candidates: candidates as usize,
-            columns,
-            state: (!state.is_empty()).then_some(state),
-            time: i64::from(high) << 32 | i64::from(low),
-            weights: (!weights.is_empty()).then_some(weights),
-            max_candidates: most as usize,
-            strict: flags & 1 != 0,
-            ..Request::default()
-        })
-    }
-
-    fn column(&mut self, head: [u32; 6]) -> Option<Column<'static>> {
-        let [form, count, offsets, list_offsets, weights, _] = head;
-        let mut column = match form {
-            0 => Column::Missing,
-            1 => Column::Ids {
-                ids: self.numbers(count)?,
-                lists: None,
-            },
-            2 => Column::Text {
-                utf8: self.numbers(count)?,
-                offsets: self.numbers(offsets)?,
-                lists: None,
-            },
-            3 => Column::Rows {
-                rows: self.numbers(count)?,
-                lists: None,
-            },
-            4 => Column::Floats(self.numbers(count)?),
-            5 => Column::Bytes(self.numbers(count)?),
-            _ => return None,
+        let order = ram.order.get_mut(..n)?;
+        let fused = ram.fused.get_mut(..n)?;
+        let scores = ram.scores.get_mut(..n * tasks)?;
+        let mut result = pkr_result {
+            struct_size: size_of::<pkr_result>() as u32,
+            scored: 0,
+            order: order.as_mut_ptr(),
+            order_len: n,
+            fused: fused.as_mut_ptr(),
+            fused_len: n,
+            scores: scores.as_mut_ptr(),
+            scores_len: scores.len(),
+            missing: 0,
+            not_finite: 0,
+            unknown_ids: 0,
+            cut_lists: 0,
+            terms: null_mut(),
+            terms_len: 0,
         };
-        if list_offsets > 0 {
-            let offsets = self.numbers(list_offsets)?;
-            let weights = self.numbers(weights)?;
-            let of = Lists {
-                offsets,
-                weights: (!weights.is_empty()).then_some(weights),
-            };
-            if let Column::Ids { lists, .. }
-            | Column::Text { lists, .. }
-            | Column::Rows { lists, .. } = &mut column
-            {
-                *lists = Some(of);
-            }
-        }
-        Some(column)
+        // SAFETY: model and scratch are open, the request's columns lie in flash, the result's arrays are as long as stated.
+        let status = unsafe { pkr_rank(model, scratch, &request, &mut result, null_mut()) };
+        out.request(i, status, &result, (order, fused, scores))
+            .ok()?;
     }
+    out.flush().ok()?;
+    Some(scratch_bytes)
+}
+
+fn good(status: pkr_status) -> Option<()> {
+    (status == PKR_OK).then_some(())
 }

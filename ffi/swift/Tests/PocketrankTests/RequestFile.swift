@@ -1,0 +1,1 @@
+../../../../examples/swift/rank/Sources/rank/RequestFile.swift
