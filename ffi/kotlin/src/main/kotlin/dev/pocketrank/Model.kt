@@ -22,9 +22,10 @@ import java.nio.channels.FileChannel
  * @property itemSumsBytes bytes of one item's kept sums; 0: the model has no item features
  * @property features by index, and so columns of a request
  * @property tasks by index, and so scores of a candidate
- * @property terms of the fusion, by index
+ * @property numTerms terms of the fusion, whether [terms] or those of [formula]
+ * @property terms of the fusion, by index; none if the file has a formula
  * @property labels that feed the user's state, by index
- * @property formula that fuses the scores, if the file has one; its weights and terms then take the place of [terms] in requests
+ * @property formula that fuses the scores, if the file has one; its weights are then those of requests
  */
 public class Model private constructor(private val bytes: ByteBuffer, internal val memory: ByteBuffer) : AutoCloseable {
     internal val gate = Gate(Gate.SHARED) { Native.modelClose(memory) }
@@ -37,6 +38,7 @@ public class Model private constructor(private val bytes: ByteBuffer, internal v
     public val itemSumsBytes: Int
     public val features: List<Feature>
     public val tasks: List<Task>
+    public val numTerms: Int
     public val terms: List<Term>
     public val labels: List<Label>
     public val formula: FormulaInfo?
@@ -56,7 +58,9 @@ public class Model private constructor(private val bytes: ByteBuffer, internal v
             val it = Description.of(Native.TASK, i, memory)
             Task(i, it.first, it.second, TaskKind.entries[it.int(0)], it.int(1).takeIf { given -> given != Failure.NOWHERE })
         }
-        terms = List(about.int(2)) { i ->
+        formula = FormulaInfo.of(memory, null)
+        numTerms = about.int(2)
+        terms = List(if (formula == null) numTerms else 0) { i ->
             val it = Description.of(Native.TERM, i, memory)
             Term(i, it.first, it.int(0), it.flag(1), it.float(2))
         }
@@ -68,7 +72,6 @@ public class Model private constructor(private val bytes: ByteBuffer, internal v
         digest = about.long(5)
         stateBytes = about.int(6)
         itemSumsBytes = about.int(7)
-        formula = FormulaInfo.of(memory, null)
     }
 
     private val featureByName = features.associateBy { it.name }

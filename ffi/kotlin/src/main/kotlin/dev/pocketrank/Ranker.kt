@@ -59,7 +59,7 @@ public class Ranker @JvmOverloads constructor(
     private fun ranking(what: Int, index: Int, request: Request, session: ByteBuffer?, scores: FloatArray?): RankResult {
         gate.within({ return RankResult.Refused(Failure(it)) }) {
             val into = ranked.ranking
-            val numTerms = if (explain) request.formula?.info?.terms?.size ?: model.terms.size else 0
+            val numTerms = if (explain) request.formula?.info?.terms?.size ?: model.numTerms else 0
             val terms = if (explain) into.termsFor(numTerms) else null
             val failure = call(what, index, request, session, into.order, into.fused, scores ?: into.scores, terms, null)
             if (failure != null) return RankResult.Refused(failure)
