@@ -41,7 +41,7 @@ val listTests = listOf(
         assertEquals(listOf(0, Slot.EMPTY, 1, 2, 3, 4), list { block(1) })
         assertEquals(listOf(11, 0, 1, 2, 3, 4), list { bonuses(FloatArray(12) { if (it == 11) 1f else 0f }) })
         assertEquals(0, list { factors(FloatArray(12) { if (it == 0) 2f else 1f }) }[0])
-        assertEquals(listOf(0, 3, 6), list { decay(keys, 0.5f, 0f) }.take(3))
+        assertEquals(listOf(0, 3), list { decay(keys, 0.5f, 0f) }.take(2))
         val vectors = ByteArray(24) { if (it % 2 == (it / 2 / 3) % 2) 100 else 0 }
         assertNotEquals(list {}, list { mmr(0.3f, vectors, 2) })
         assertNotEquals(list {}, list { dpp(1f, vectors, 2) })
@@ -59,7 +59,7 @@ val listTests = listOf(
         assertEquals(0, kept.relaxed)
     },
     Test("wrong rules are refused with part and index") {
-        val reranker = Reranker(12, 12)
+        val reranker = Reranker(12, 12, 1)
         val rules = Rules()
         fun refused(say: Rules.() -> Unit) = reranker.rerank(rules.clear().apply(say), fused).failure()
         val tooMany = refused { repeat(9) { spacing(keys, 1, 2) } }

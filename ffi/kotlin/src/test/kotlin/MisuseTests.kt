@@ -28,7 +28,8 @@ val misuseTests = listOf(
         val bytes = Gold.file("model").readBytes()
         assertEquals(Status.TRUNCATED, opening(ByteArray(0)).status)
         assertEquals(Status.BAD_MAGIC, opening(ByteArray(100)).status)
-        assertEquals(Status.BAD_LENGTH, opening(bytes.copyOf(bytes.size - 1)).status)
+        assertEquals(Status.TRUNCATED, opening(bytes.copyOf(bytes.size - 1)).status)
+        assertEquals(Status.BAD_LENGTH, opening(bytes.copyOf(bytes.size + 1)).status)
         val changed = opening(bytes.copyOf().also { it[bytes.size / 2] = (it[bytes.size / 2] + 1).toByte() })
         assertEquals(Status.BAD_DIGEST, changed.status)
         assertTrue(changed.toString().startsWith("BAD_DIGEST (205)"), changed.toString())
@@ -117,13 +118,9 @@ val misuseTests = listOf(
             assertEquals(Status.BUFFER_TOO_SMALL, UserState.of(model, ByteArray(3)).reset()?.status)
         }
     },
-    Test("native methods answer every wrong array and buffer with a status, a million bytes of them") {
+    Test("native methods answer every wrong array and buffer with a status") {
         val random = Random(7)
         Gold.one { model, ranker, request ->
-            val columns = model.features.size
-            val arrays = listOf(
-                LongArray(3), LongArray(70), FloatArray(2), FloatArray(90), IntArray(80) { it }, ByteArray(70) { 'a'.code.toByte() }, IntArray(0),
-            )
             val heap = ByteBuffer.allocate(100)
             val tiny = ByteBuffer.allocateDirect(0)
             val counted = HashMap<Int, Int>()
@@ -133,7 +130,7 @@ val misuseTests = listOf(
                 repeat(random.nextInt(4)) {
                     if (head.isNotEmpty()) head[random.nextInt(head.size)] = listOf(-1, 0, 1, 7, 64, 65536, Int.MAX_VALUE, Int.MIN_VALUE).random(random)
                 }
-                // Of the element types only Request may dispose, so any array that is longer in bytes than any count asks for.
+                // Arrays of other types are not tried: which they are is in the types of Request's methods.
                 if (random.nextInt(3) == 0 && parts.isNotEmpty()) parts[random.nextInt(parts.size)] = null
                 val what = if (random.nextInt(4) == 0) random.nextInt(-1, 9) else 0
                 fun <T> mostly(it: T, vararg other: T): T = if (random.nextInt(12) == 0) other.random(random) else it
@@ -146,7 +143,7 @@ val misuseTests = listOf(
                 )
                 counted.merge(code, 1, Int::plus)
             }
-            assertTrue(columns > 4 && arrays.isNotEmpty() && counted.keys.all { Status.of(it) != null } && counted.size > 8, "$counted")
+            assertTrue(counted.keys.all { Status.of(it) != null } && counted.size > 8, "$counted")
             assertTrue(ranker.rank(request) is RankResult.Ranked)
             // Null handles by buffers that are not direct, in every other method.
             val note = LongArray(3)
