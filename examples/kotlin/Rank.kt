@@ -9,7 +9,8 @@ import java.io.File
 import kotlin.system.exitProcess
 
 /**
- * Opens an exported model, ranks every request of a file, and prints orders and the bits of all scores: the same lines as ../c/rank.c.
+ * Opens an exported model, ranks every request of a file, and prints orders and the bits of all scores: the same lines as
+ * ../c/rank.c.
  *
  *     examples/kotlin/run.sh MODEL.pkr REQUESTS.req
  *

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes target/kotlin/pocketrank.aar for Android, without its SDK and NDK: classes, libraries of three ABIs, and rules for R8. The same
-# sources give the same bytes. Then it takes the archive apart again and checks what a phone asks of it.
+# Makes target/kotlin/pocketrank.aar for Android, without its SDK and NDK: classes, libraries of three ABIs, and rules for R8. The
+# same sources give the same bytes. Then it takes the archive apart again and checks what a phone asks of it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . ffi/kotlin/elf.sh
@@ -57,8 +57,10 @@ for pair in "${abis[@]}"; do
   grep -q "Machine:.*${machine[${pair%%=*}]}" <<<"$("$tools/llvm-readelf" -h "$so")" || die "$so: another machine"
   printf '%-12s %7d bytes\n' "${pair%%=*}" "$(stat -c %s "$so")"
 done
-# What classes of Java the code names: all of them have been in Android since API 21 (android/java-classes.txt has been looked through).
-jdeps -verbose:class "$work/classes.jar" 2>/dev/null | awk '$2 == "->" && $3 ~ /^java\.[a-z]+\./ { print $3 }' | LC_ALL=C sort -u |
+# What classes of Java the code names: all of them have been in Android since API 21 (android/java-classes.txt has been looked
+# through).
+jdeps -verbose:class "$work/classes.jar" 2>/dev/null |
+  awk '$2 == "->" && $3 ~ /^java\.[a-z]+\./ { print $3 }' | LC_ALL=C sort -u |
   diff ffi/kotlin/android/java-classes.txt - || die 'other classes of Java than those that were looked through'
 # The rules for R8 keep the names that the library exports.
 grep -q 'dev.pocketrank.Native' "$work/proguard.txt"

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Runs the libraries for Android phones, emulated where they are for Arm: ffi/kotlin/emulated.sh WORK, with WORK as test.sh has it.
+# Runs the libraries for Android phones, emulated where they are for Arm: ffi/kotlin/emulated.sh WORK, with WORK as test.sh has
+# it.
 #
-# A phone's loader is not here, but its libraries need nothing of it: glibc's loads them too. The C library by dlopen from a C program; the
-# JNI library by Debian's Java for arm64, interpreted, with each kind of CPU, so that asking the kernel for instruction sets is tested too; that for
-# x86-64 by this machine's Java. That for 32-bit Arm is only loaded: Debian's Java for it has another calling convention.
+# A phone's loader is not here, but its libraries need nothing of it: glibc's loads them too. The C library by dlopen from a C
+# program; the JNI library by Debian's Java for arm64, interpreted, with each kind of CPU, so that asking the kernel for
+# instruction sets is tested too; that for x86-64 by this machine's Java. That for 32-bit Arm is only loaded: Debian's Java for it
+# has another calling convention.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$(cd "${1:?WORK: the folder of the golden files}" && pwd)
@@ -18,9 +20,9 @@ jvm=$cross/jvm-arm64
 if [ ! -e "$jvm/.ready" ]; then
   rm -rf "$jvm"
   mkdir -p "$jvm/lists/partial" "$jvm/archives/partial"
-  options=(-qq -o APT::Architectures::=arm64 -o "APT::Architectures::=$(dpkg --print-architecture)" -o "Dir::State::lists=$jvm/lists"
-    -o "Dir::Cache::archives=$jvm/archives" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o "APT::Sandbox::User=$(id -un)"
-    -o Debug::NoLocking=1)
+  options=(-qq -o APT::Architectures::=arm64 -o "APT::Architectures::=$(dpkg --print-architecture)"
+    -o "Dir::State::lists=$jvm/lists" -o "Dir::Cache::archives=$jvm/archives" -o Dir::Cache::pkgcache=
+    -o Dir::Cache::srcpkgcache= -o "APT::Sandbox::User=$(id -un)" -o Debug::NoLocking=1)
   (
     cd "$jvm"
     apt-get "${options[@]}" update || true
@@ -36,14 +38,15 @@ if [ ! -e "$jvm/.ready" ]; then
 fi
 java=$(echo "$jvm"/usr/lib/jvm/java-17-openjdk-arm64/bin/java)
 java_on() { # CPU ARG...
-  qemu-aarch64 -cpu "$1" -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH="$jvm/lib/aarch64-linux-gnu" "$java" -Xint -Xmx256m \
-    -XX:+UseSerialGC -XX:-UsePerfData -Ddev.pocketrank.library="$target/sdk-jni-aarch64-linux-android/libpocketrank_jni.so" "${@:2}"
+  local library=$target/sdk-jni-aarch64-linux-android/libpocketrank_jni.so
+  qemu-aarch64 -cpu "$1" -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH="$jvm/lib/aarch64-linux-gnu" \
+    "$java" -Xint -Xmx256m -XX:+UseSerialGC -XX:-UsePerfData -Ddev.pocketrank.library="$library" "${@:2}"
 }
 
 # The C library for Android, without the JNI functions.
 features=sdk,$(sed -n 's/^features=${FEATURES-\(.*\)}$/\1/p' ffi/build.sh)
-library=$(CROSS_TARGETS=aarch64-linux-android .ci/cross build-android -p pocketrank-ffi --no-default-features --features "$features" \
-  --profile sdk | tail -1)
+library=$(CROSS_TARGETS=aarch64-linux-android .ci/cross build-android -p pocketrank-ffi --no-default-features \
+  --features "$features" --profile sdk | tail -1)
 aarch64-linux-gnu-gcc -std=gnu99 -O2 -Wall -Wextra -Werror -I include tests/abi/dlopen.c -ldl -o "$out/dlopen-arm64"
 load() { qemu-aarch64 -cpu "$1" -L /usr/aarch64-linux-gnu "$out/dlopen-arm64" "${@:2}"; }
 rm -f "$out/dlopen.txt"
@@ -63,8 +66,8 @@ ffi/kotlin/native.sh "${phones[@]}" >/dev/null
 arm-linux-gnueabi-gcc -std=gnu99 -O2 -Wall -Wextra -Werror -I include tests/abi/dlopen.c -ldl -o "$out/dlopen-armv7"
 qemu-arm -cpu max -L /usr/arm-linux-gnueabi "$out/dlopen-armv7" "$target/sdk-jni-armv7-linux-androideabi/libpocketrank_jni.so" |
   grep -x 'JNI_OnLoad 0x10006'
-java -Ddev.pocketrank.library="$target/sdk-jni-x86_64-linux-android/libpocketrank_jni.so" -cp "$out/rank.jar:$out/pocketrank.jar" RankKt \
-  "$work/model.pkr" "$work/requests.req" | cmp - "$out/one.txt"
+java -Ddev.pocketrank.library="$target/sdk-jni-x86_64-linux-android/libpocketrank_jni.so" \
+  -cp "$out/rank.jar:$out/pocketrank.jar" RankKt "$work/model.pkr" "$work/requests.req" | cmp - "$out/one.txt"
 echo 'JNI library for Android, x86-64: the bits of the host'
 load cortex-a53 "$target/sdk-jni-aarch64-linux-android/libpocketrank_jni.so" | grep -x 'JNI_OnLoad 0x10006'
 path=$out/tests.jar:$out/pocketrank.jar:$out/rank.jar # rank.jar has the standard library

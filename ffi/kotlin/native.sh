@@ -4,7 +4,8 @@
 #   ffi/kotlin/native.sh                       libpocketrank_jni.so for a Java virtual machine here
 #   ffi/kotlin/native.sh aarch64-linux-android armv7-linux-androideabi x86_64-linux-android
 #
-# It is linked from the static library by a list of what may be global: Rust's own link of a shared library would export the C ABI too.
+# It is linked from the static library by a list of what may be global: Rust's own link of a shared library would export the C ABI
+# too.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target_dir=${CARGO_TARGET_DIR:-target}

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Tests the Kotlin classes on a Java virtual machine of this host:
 #   ffi/kotlin/test.sh WORK
-# WORK has model.pkr, requests.req, reference.pkr, reference.req, goldens/ and c.txt (what examples/c/rank.c prints for all but the reference);
-# target/sdk has the C library (ffi/build.sh), which the benchmark compares with. REQUESTS: of the leak test, a million unless said otherwise.
+# WORK has model.pkr, requests.req, reference.pkr, reference.req, goldens/ and c.txt (what examples/c/rank.c prints for all but
+# the reference); target/sdk has the C library (ffi/build.sh), which the benchmark compares with. REQUESTS: of the leak test, a
+# million unless said otherwise.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$(cd "${1:?WORK: the folder of the golden files}" && pwd)
@@ -30,6 +31,13 @@ path=$out/pocketrank.jar:$home/kotlin-test.jar:$home/kotlin-stdlib.jar
   ffi/kotlin/src/test/kotlin examples/kotlin/Requests.kt
 run() { java -Ddev.pocketrank.library="$native" "${@:2}" -cp "$out/tests.jar:$path" "${1%% *}" ${1#* }; }
 
+# The code in README.md is Kotlin.
+{
+  printf 'import %s\n' 'android.*' 'dev.pocketrank.*' java.io.IOException
+  sed -n '/^```kotlin$/,/^```$/{ /^```/!p }' ffi/kotlin/README.md
+} >"$out/Readme.kt"
+.ci/cross kotlinc -nowarn -cp "$path" -d "$out/readme.jar" "$out/Readme.kt" ffi/kotlin/src/test/android/StandIns.kt
+
 # The same lines as C, to the bit, and nothing to say for the virtual machine's checker of JNI calls.
 goldens() {
   "$@" "$work/model.pkr" "$work/requests.req"
@@ -52,5 +60,5 @@ for collector in SerialGC ParallelGC ShenandoahGC; do
   java -XX:+Use$collector -version >/dev/null 2>&1 || { echo "$collector: skipped, this machine has none"; continue; }
   run "MainKt $work" -XX:+Use$collector | sed "s/^/$collector: /"
 done
-run "LeakKt $work ${REQUESTS:-1000000}" -Xmx64m
+run "LeakKt $work ${REQUESTS:-1000000}" -Xms64m -Xmx64m -XX:+AlwaysPreTouch -XX:+UseSerialGC
 ffi/kotlin/bench.sh "$work"

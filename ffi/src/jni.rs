@@ -1,10 +1,10 @@
 //! The JNI library of `ffi/kotlin`: what class `dev.pocketrank.Native` declares, each a call of the C ABI (`pkr_*`).
 //!
-//! - Nothing is copied but numbers: files and handles are in direct buffers, columns and results in primitive arrays that are pinned
-//!   (`GetPrimitiveArrayCritical`) for the length of one call.
+//! - Nothing is copied but numbers: files and handles are in direct buffers, columns and results in primitive arrays that are
+//!   pinned (`GetPrimitiveArrayCritical`) for the length of one call.
 //! - Handles are passed as the buffers that they live in, not as numbers: an argument can't be collected during its call.
-//! - Every array's length is held against what Kotlin states, `null` and buffers that are not direct are statuses: whatever is passed,
-//!   no memory is touched outside of what the machine gave.
+//! - Every array's length is held against what Kotlin states, `null` and buffers that are not direct are statuses: whatever is
+//!   passed, no memory is touched outside of what the machine gave.
 //! - No ranking happens here, and nothing that could panic.
 
 mod env;

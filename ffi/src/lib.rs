@@ -1,7 +1,8 @@
 //! Packages pocketrank's C ABI (`pocketrank::ffi`) as a static or dynamic library.
 //!
 //! The functions live in the `pocketrank` crate; this one only brings them into a library and adds what a library
-//! without `std` must have. `build.sh` beside it makes the libraries; `kotlin/native.sh` makes those for Java's virtual machines (`jni`).
+//! without `std` must have. `build.sh` beside it makes the libraries; `kotlin/native.sh` makes those for Java's virtual machines
+//! (`jni`).
 #![no_std]
 
 pub use pocketrank::ffi::*;

@@ -37,8 +37,8 @@ pub extern "system" fn Java_dev_pocketrank_Native_abiVersion(_env: Env, _class: 
     pkr_abi_version() as i32
 }
 
-/// Describes `what` number `index`: the status and numbers in `note`, texts one behind the other in the array that is returned, the
-/// length of the first in `note[1]`. `null` if there is none.
+/// Describes `what` number `index`: the status and numbers in `note`, texts one behind the other in the array that is returned,
+/// the length of the first in `note[1]`. `null` if there is none.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_dev_pocketrank_Native_describe(
     env: Env,

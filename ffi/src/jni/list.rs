@@ -214,8 +214,8 @@ impl Rules {
             reserved: 0,
             steps: 0,
         };
-        // SAFETY: arrays are pinned and as long as stated; the memory is in a buffer that the argument keeps, and `Gate` in Kotlin
-        // keeps other threads from it and from the slots.
+        // SAFETY: arrays are pinned and as long as stated; the memory is in a buffer that the argument keeps, and `Gate` in
+        // Kotlin keeps other threads from it and from the slots.
         let status = unsafe {
             let (at, bytes) = (memory.at, memory.bytes);
             pkr_rerank(

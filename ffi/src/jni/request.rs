@@ -227,9 +227,9 @@ const VECTORS: i32 = 5;
 const SESSION_BEGIN: i32 = 6;
 const SESSION_RERANK: i32 = 7;
 
-/// One call about a request. `index` is the candidate of GATES, the feature of VECTORS, the number of scores of ORDER; `memory` the
-/// session's or where item sums go, whole. Arrays are written whole as far as the call has results for them, `null` where none are
-/// wanted: GATES writes `scores`, VECTORS `bytes`; ORDER reads `scores`.
+/// One call about a request. `index` is the candidate of GATES, the feature of VECTORS, the number of scores of ORDER; `memory`
+/// the session's or where item sums go, whole. Arrays are written whole as far as the call has results for them, `null` where
+/// none are wanted: GATES writes `scores`, VECTORS `bytes`; ORDER reads `scores`.
 #[unsafe(no_mangle)]
 #[allow(clippy::too_many_arguments, reason = "one call a request")]
 pub extern "system" fn Java_dev_pocketrank_Native_request(
@@ -269,8 +269,8 @@ pub extern "system" fn Java_dev_pocketrank_Native_request(
         let arrays = call.arrays;
         let mut result = call.result();
         let handle = memory.aligned();
-        // SAFETY: handles are NULL or in direct buffers that the arguments keep alive, and so are item sums; arrays are pinned and
-        // as long as stated; `Gate` in Kotlin keeps other threads from scratch and session, and closing from what is used.
+        // SAFETY: handles are NULL or in direct buffers that the arguments keep alive, and so are item sums; arrays are pinned
+        // and as long as stated; `Gate` in Kotlin keeps other threads from scratch and session, and closing from what is used.
         let status = unsafe {
             match what {
                 RANK => pkr_rank(model, scratch, request, &mut result, detail),

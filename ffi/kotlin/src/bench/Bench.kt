@@ -16,9 +16,9 @@ private const val LIMIT = 1.05
 private fun median(values: List<Double>): Double = values.sorted()[values.size / 2]
 
 /**
- * What a request of 200 candidates of the reference model costs through Kotlin and JNI, of what it costs through C: the two rank in turns, a
- * round each, and count nanoseconds of their own thread, so that a busy machine disturbs both alike. The median of the rounds' ratios is
- * held against the limit.
+ * What a request of 200 candidates of the reference model costs through Kotlin and JNI, of what it costs through C: the two rank
+ * in turns, a round each, and count nanoseconds of their own thread, so that a busy machine disturbs both alike. The median of
+ * the rounds' ratios is held against the limit.
  */
 fun main(args: Array<String>) {
     val (program, folder) = args

@@ -1,6 +1,6 @@
 /*
- * Ranks one request again and again for every line of standard input, and prints nanoseconds of this thread per request: the C side of
- * Bench.kt. Usage: bench MODEL.pkr REQUESTS.req CANDIDATES TIMES
+ * Ranks one request again and again for every line of standard input, and prints nanoseconds of this thread per request: the C
+ * side of Bench.kt. Usage: bench MODEL.pkr REQUESTS.req CANDIDATES TIMES
  */
 #define _POSIX_C_SOURCE 199309L
 #include "../../../../examples/c/common.h"

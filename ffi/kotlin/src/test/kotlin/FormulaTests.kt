@@ -19,7 +19,8 @@ import kotlin.test.assertTrue
 /** `w * FIRST + SECOND` for two tasks, by docs/format.md; with another program it may not run. */
 fun formulaFile(first: String, second: String, program: ByteArray = byteArrayOf(3, 0, 2, 0, 18, 0, 2, 1, 0)): ByteArray {
     fun text(it: String) = byteArrayOf(it.length.toByte()) + it.toByteArray()
-    fun little(bytes: Int, put: ByteBuffer.() -> Unit) = ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN).apply(put).array()
+    fun little(bytes: Int, put: ByteBuffer.() -> Unit) =
+        ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN).apply(put).array()
     val shown = "w * $first + $second"
     val end = (4 + first.length).toByte()
     var records = byteArrayOf(shown.length.toByte(), 2, 1, 2, program.size.toByte()) + shown.toByteArray()
@@ -51,7 +52,8 @@ val formulaTests = listOf(
                 assertEquals(3f * ranking.score(i, 0), ranking.term(i, 0))
                 assertEquals(3f * ranking.score(i, 0) + ranking.score(i, 1), ranking.fused[i])
             }
-            assertEquals(Status.BAD_WEIGHT, (ranker.rank(request.weights(floatArrayOf(11f))) as RankResult.Refused).failure.status)
+            val outside = ranker.rank(request.weights(floatArrayOf(11f))) as RankResult.Refused
+            assertEquals(Status.BAD_WEIGHT, outside.failure.status)
             request.weights(null)
             formula.close()
             formula.close()
@@ -64,7 +66,8 @@ val formulaTests = listOf(
             fun refused(bytes: ByteArray): Failure = assertFailsWith<PocketrankException> { Formula.open(model, bytes) }.failure
             val good = fileFor(model)
             assertEquals(Status.FORMULA_INPUT, refused(formulaFile("nowhere", model.tasks[1].name)).status)
-            assertEquals(Status.FORMULA_CODE, refused(formulaFile(model.tasks[0].name, model.tasks[1].name, byteArrayOf(99, 0, 2, 1, 0))).status)
+            val malformed = formulaFile(model.tasks[0].name, model.tasks[1].name, byteArrayOf(99, 0, 2, 1, 0))
+            assertEquals(Status.FORMULA_CODE, refused(malformed).status)
             assertEquals(Status.BAD_DIGEST, refused(good.copyOf().also { it[30] = (it[30] + 1).toByte() }).status)
             assertEquals(Status.TRUNCATED, refused(ByteArray(0)).status)
             assertEquals(Status.BAD_MAGIC, refused(ByteArray(100)).status)
@@ -82,7 +85,8 @@ val formulaTests = listOf(
             assertContentEquals(floatArrayOf(3f), formula.perturb(1, 2, 0f, floatArrayOf(3f)))
             assertTrue((0L until 100).all { formula.perturb(it, 2, 4f).single() in 0f..10f })
             assertEquals(Status.BAD_WEIGHT, assertFailsWith<PocketrankException> { formula.perturb(1, 2, 5f) }.status)
-            assertEquals(Status.UNKNOWN_TASK, assertFailsWith<PocketrankException> { formula.perturb(1, 2, 1f, FloatArray(2)) }.status)
+            val two = assertFailsWith<PocketrankException> { formula.perturb(1, 2, 1f, FloatArray(2)) }
+            assertEquals(Status.UNKNOWN_TASK, two.status)
             assertEquals(Status.UNKNOWN_TASK, assertFailsWith<PocketrankException> { model.perturb(1, 2, 1f) }.status)
         }
     },

@@ -28,8 +28,9 @@ private fun allocated(): Long =
     (ManagementFactory.getThreadMXBean() as com.sun.management.ThreadMXBean).getThreadAllocatedBytes(Thread.currentThread().id)
 
 /**
- * Many requests, of which every tenth is another screen, with a session, an event, a list and a refused request; and models that are opened,
- * closed or forgotten. Prints memory of Java and of the process, and fails if either grows, or if a request makes garbage.
+ * Many requests, of which every tenth is another screen, with a session, an event, a list and a refused request; and models that
+ * are opened, closed or forgotten. Prints memory of Java and of the process, and fails if either grows, or if a request makes
+ * garbage.
  */
 fun main(args: Array<String>) {
     Gold.folder = File(args[0])
@@ -77,7 +78,8 @@ fun main(args: Array<String>) {
     repeat(count) { step(it) }
     val heapAfter = heap()
     val residentAfter = resident()
-    println("$count requests, $ranked ranked: Java $heapBefore kB, then $heapAfter; process $residentBefore kB, then $residentAfter")
+    println("$count requests, $ranked ranked")
+    println("Java $heapBefore kB, then $heapAfter; process $residentBefore kB, then $residentAfter")
 
     // Models, rankers, formulas: closed, or left to the collector.
     val file = Gold.file("model").readBytes()

@@ -52,7 +52,8 @@ val listTests = listOf(
     },
     Test("spacing that cannot be kept is reported, and decays and spacings may be said in any order") {
         val reranker = Reranker(12, 12)
-        val slots = reranker.rerank(Rules().spacing(LongArray(12), 1, 3).decay(keys, 0.5f, 0.25f).spacing(keys, 2, 3), fused).slots()
+        val rules = Rules().spacing(LongArray(12), 1, 3).decay(keys, 0.5f, 0.25f).spacing(keys, 2, 3)
+        val slots = reranker.rerank(rules, fused).slots()
         assertEquals(0, slots.kept)
         assertTrue(slots.relaxed and 1 == 1 && slots.any { it.relaxed and 1 == 1 })
         val kept = reranker.rerank(Rules().spacing(LongArray(12) { Rules.NO_KEY }, 1, 12), fused).slots()
@@ -65,7 +66,8 @@ val listTests = listOf(
         val tooMany = refused { repeat(9) { spacing(keys, 1, 2) } }
         assertEquals(listOf(Status.BAD_RULE, RulePart.SPACINGS, 8), listOf(tooMany.status, tooMany.rulePart, tooMany.candidate))
         assertEquals(RulePart.DECAYS, refused { repeat(5) { decay(keys, 0.5f, 0f) } }.rulePart)
-        assertEquals(RulePart.DECAYS to 1, refused { decay(keys, 0.5f, 0f).decay(keys, 2f, 0f) }.let { it.rulePart to it.candidate })
+        val second = refused { decay(keys, 0.5f, 0f).decay(keys, 2f, 0f) }
+        assertEquals(RulePart.DECAYS to 1, second.rulePart to second.candidate)
         assertEquals(RulePart.SPACINGS, refused { spacing(LongArray(3), 1, 2) }.rulePart)
         assertEquals(RulePart.PINS, refused { pin(0, 12) }.rulePart)
         assertEquals(RulePart.PINS, refused { pin(-1, 0) }.rulePart)

@@ -10,8 +10,11 @@ import kotlin.test.assertFailsWith
 import kotlin.test.assertNull
 import kotlin.test.assertTrue
 
-private fun auxv(vararg pairs: Pair<Long, Long>): ByteArray = ByteBuffer.allocate(16 * pairs.size + 16).order(ByteOrder.nativeOrder())
-    .apply { for ((type, value) in pairs) putLong(type).putLong(value) }.array()
+private fun auxv(vararg pairs: Pair<Long, Long>): ByteArray {
+    val vector = ByteBuffer.allocate(16 * pairs.size + 16).order(ByteOrder.nativeOrder())
+    for ((type, value) in pairs) vector.putLong(type).putLong(value)
+    return vector.array()
+}
 
 private fun cores(vararg features: String) = features.withIndex().joinToString("\n\n") { (i, it) ->
     "processor\t: $i\nBogoMIPS\t: 38.40\nFeatures\t: $it\nCPU implementer\t: 0x41\nCPU part\t: 0xd05"

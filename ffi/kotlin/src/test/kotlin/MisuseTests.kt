@@ -51,8 +51,9 @@ val misuseTests = listOf(
             assertEquals(Status.STALE, ranker.score(request, FloatArray(1000))?.status)
             assertEquals(Status.STALE, (ranker.order(request, FloatArray(1000)) as RankResult.Refused).failure.status)
             val thrown = listOf<() -> Any>(
-                { model.featureIndex("item") }, { model.rowOf(0, 1L) }, { model.perturb(0, 0, 0f) }, { formula.perturb(0, 0, 0f) },
-                { Ranker(model, 1) }, { Session(ranker) }, { Formula.open(model, ByteArray(3)) }, { ranker.gates(request, 0) },
+                { model.featureIndex("item") }, { model.rowOf(0, 1L) }, { model.perturb(0, 0, 0f) },
+                { formula.perturb(0, 0, 0f) }, { Formula.open(model, ByteArray(3)) },
+                { Ranker(model, 1) }, { Session(ranker) }, { ranker.gates(request, 0) },
             ).map { assertFailsWith<PocketrankException> { it() }.status }
             assertEquals(setOf(Status.STALE), thrown.toSet())
             assertTrue(model.name.isNotEmpty() && model.features.isNotEmpty())
@@ -85,8 +86,11 @@ val misuseTests = listOf(
             assertEquals(Status.STATE_LAYOUT, refused { state(ByteArray(model.stateBytes)) }.status)
             val number = model.features.first { it.name == "length" }
             assertEquals(Failure(Status.WRONG_FORM, number.index), refused { ids(number.index, LongArray(8)) })
-            assertEquals(Status.COLUMN_LENGTH to number.index, refused { floats(number.index, FloatArray(7)) }.let { it.status to it.feature })
-            Model.open(Gold.file("goldens/2")).use { other -> assertEquals(Status.BAD_OPTION, ranker.refusal(Request(other).begin(1, 0)).status) }
+            val short = refused { floats(number.index, FloatArray(7)) }
+            assertEquals(Status.COLUMN_LENGTH to number.index, short.status to short.feature)
+            Model.open(Gold.file("goldens/2")).use { other ->
+                assertEquals(Status.BAD_OPTION, ranker.refusal(Request(other).begin(1, 0)).status)
+            }
             assertTrue(ranker.rank(request.begin(8, 0)) is RankResult.Ranked)
             assertEquals(Status.BUFFER_TOO_SMALL, ranker.score(request, FloatArray(3))?.status)
             assertEquals(Status.CANDIDATE_COUNT, (ranker.order(request, FloatArray(3)) as RankResult.Refused).failure.status)
@@ -99,7 +103,8 @@ val misuseTests = listOf(
             assertEquals(Status.CANDIDATE_COUNT, assertFailsWith<PocketrankException> { Ranker(model, -1) }.status)
             assertEquals(Status.CANDIDATE_COUNT, assertFailsWith<PocketrankException> { Session(ranker, 5000) }.status)
             assertEquals(Status.UNKNOWN_FEATURE, assertFailsWith<PocketrankException> { model.rowOf(99, 1L) }.status)
-            assertEquals(Status.MISSING_VALUE, assertFailsWith<PocketrankException> { model.rowOf(model.featureIndex("item"), -1L) }.status)
+            val missing = assertFailsWith<PocketrankException> { model.rowOf(model.featureIndex("item"), -1L) }
+            assertEquals(Status.MISSING_VALUE, missing.status)
         }
     },
     Test("events that are wrong leave the state as it was") {
@@ -120,26 +125,29 @@ val misuseTests = listOf(
     },
     Test("native methods answer every wrong array and buffer with a status") {
         val random = Random(7)
+        val wrong = listOf(-1, 0, 1, 7, 64, 65536, Int.MAX_VALUE, Int.MIN_VALUE)
         Gold.one { model, ranker, request ->
             val heap = ByteBuffer.allocate(100)
             val tiny = ByteBuffer.allocateDirect(0)
             val counted = HashMap<Int, Int>()
             repeat(20_000) {
-                val head = request.head.copyOf(if (random.nextInt(50) == 0) random.nextInt(request.head.size) else request.head.size)
-                val parts = request.parts.copyOf(if (random.nextInt(50) == 0) random.nextInt(request.parts.size) else request.parts.size)
+                fun cut(size: Int) = if (random.nextInt(50) == 0) random.nextInt(size) else size
+                val head = request.head.copyOf(cut(request.head.size))
+                val parts = request.parts.copyOf(cut(request.parts.size))
                 repeat(random.nextInt(4)) {
-                    if (head.isNotEmpty()) head[random.nextInt(head.size)] = listOf(-1, 0, 1, 7, 64, 65536, Int.MAX_VALUE, Int.MIN_VALUE).random(random)
+                    if (head.isNotEmpty()) head[random.nextInt(head.size)] = wrong.random(random)
                 }
                 // Arrays of other types are not tried: which they are is in the types of Request's methods.
                 if (random.nextInt(3) == 0 && parts.isNotEmpty()) parts[random.nextInt(parts.size)] = null
                 val what = if (random.nextInt(4) == 0) random.nextInt(-1, 9) else 0
                 fun <T> mostly(it: T, vararg other: T): T = if (random.nextInt(12) == 0) other.random(random) else it
                 val code = Native.request(
-                    what, random.nextInt(-1, 9), mostly(model.memory, heap, tiny, ranker.memory), mostly(ranker.memory, heap, tiny),
+                    what, random.nextInt(-1, 9),
+                    mostly(model.memory, heap, tiny, ranker.memory), mostly(ranker.memory, heap, tiny),
                     mostly(null, heap, tiny), mostly(null, heap, tiny), mostly(null, heap, tiny),
                     head, parts, request.time,
-                    IntArray(mostly(96, 0, 3)), FloatArray(mostly(96, 0, 3)), FloatArray(mostly(1000, 0, 3)), mostly(null, FloatArray(3)),
-                    mostly(null, ByteArray(3)), LongArray(mostly(5, 0, 1)),
+                    IntArray(mostly(96, 0, 3)), FloatArray(mostly(96, 0, 3)), FloatArray(mostly(1000, 0, 3)),
+                    mostly(null, FloatArray(3)), mostly(null, ByteArray(3)), LongArray(mostly(5, 0, 1)),
                 )
                 counted.merge(code, 1, Int::plus)
             }
@@ -147,19 +155,30 @@ val misuseTests = listOf(
             assertTrue(ranker.rank(request) is RankResult.Ranked)
             // Null handles by buffers that are not direct, in every other method.
             val note = LongArray(3)
+            val (none, bytes) = IntArray(0) to ByteArray(3)
             val codes = listOf(
-                Native.modelBytes(heap, note), Native.modelOpen(heap, heap, 0, note), Native.modelClose(heap), Native.scratchBytes(heap, 1, note),
-                Native.scratchInit(heap, 1, heap), Native.scratchClose(heap), Native.formulaOpen(heap, heap, heap, note), Native.formulaClose(heap),
-                Native.sessionBytes(heap, 1, note), Native.sessionShown(heap, 0), Native.sessionState(heap, ByteArray(0)), Native.sessionClose(heap),
-                Native.stateReset(heap, ByteArray(3)), Native.rowOf(heap, IntArray(3), LongArray(1), ByteArray(0), note),
-                Native.event(heap, heap, null, 0, 0, 0f, 0, IntArray(0), LongArray(0), ByteArray(0), note),
-                Native.perturb(heap, heap, null, 0, 0, 0f, FloatArray(1)), Native.indexOf(3, heap, null, ByteArray(0), note),
+                Native.modelBytes(heap, note), Native.modelOpen(heap, heap, 0, note), Native.modelClose(heap),
+                Native.scratchBytes(heap, 1, note), Native.scratchInit(heap, 1, heap), Native.scratchClose(heap),
+                Native.formulaOpen(heap, heap, heap, note), Native.formulaClose(heap),
+                Native.sessionBytes(heap, 1, note), Native.sessionShown(heap, 0), Native.sessionState(heap, bytes),
+                Native.sessionClose(heap), Native.stateReset(heap, bytes),
+                Native.rowOf(heap, IntArray(3), LongArray(1), bytes, note),
+                Native.event(heap, heap, null, 0, 0, 0f, 0, none, LongArray(0), bytes, note),
+                Native.perturb(heap, heap, null, 0, 0, 0f, FloatArray(1)), Native.indexOf(3, heap, null, bytes, note),
                 Native.rerank(IntArray(48), arrayOfNulls(19), 0f, 0f, 0, FloatArray(1), 1, heap, IntArray(7), 1, note),
             )
             assertTrue(codes.all { it != 0 && Status.of(it) != null }, "$codes")
-            assertEquals(Status.OVER_LIMIT.code, Native.rerank(IntArray(48).also { it[3] = 99 }, arrayOfNulls(0), 0f, 0f, 0, FloatArray(1), 1, heap, IntArray(7), 1, note))
-            assertEquals(Status.OVER_LIMIT.code, Native.event(model.memory, null, ByteArray(0), 0, 0, 0f, 5, IntArray(3), LongArray(1), ByteArray(0), note))
-            assertEquals(Status.BUFFER_TOO_SMALL.code, Native.event(model.memory, null, ByteArray(0), 0, 0, 0f, 1, IntArray(3) { 1 shl it * 9 }, LongArray(0), ByteArray(0), note))
+            // More rules, keys, ids or bytes of text than there are.
+            fun event(keys: Int, heads: IntArray, ids: Int) =
+                Native.event(model.memory, null, bytes, 0, 0, 0f, keys, heads, LongArray(ids), bytes, note).let(Status::of)
+            val rules = IntArray(48).also { it[3] = 99 }
+            val code = Native.rerank(rules, arrayOfNulls(0), 0f, 0f, 0, FloatArray(1), 1, heap, IntArray(7), 1, note)
+            assertEquals(Status.OVER_LIMIT, Status.of(code))
+            assertEquals(Status.OVER_LIMIT, event(5, IntArray(3), 5))
+            assertEquals(Status.OVER_LIMIT, event(-1, IntArray(3), 5))
+            assertEquals(Status.BUFFER_TOO_SMALL, event(1, IntArray(3), 0))
+            assertEquals(Status.BUFFER_TOO_SMALL, event(1, intArrayOf(0, 1, 1000), 1))
+            assertEquals(Status.BUFFER_TOO_SMALL, event(2, intArrayOf(0, 1, 3, 0, 1, -1), 2))
             assertNull(Native.describe(99, 0, model.memory, null, note))
             assertNull(Native.describe(Native.FEATURE, -1, model.memory, null, note))
         }

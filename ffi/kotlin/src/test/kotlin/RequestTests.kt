@@ -52,7 +52,8 @@ val requestTests = listOf(
     Test("a model tells what the file has, and names lead to indices") {
         Gold.each { model, _ ->
             assertTrue(model.name.startsWith("golden") && model.isa.isNotEmpty() && model.digest != 0L && model.candidatesMax > 0)
-            assertTrue(model.features.any { it.side == Side.ITEM } && model.tasks.all { it.kind == TaskKind.BINARY || it.unit.isNotEmpty() })
+            assertTrue(model.features.any { it.side == Side.ITEM })
+            assertTrue(model.tasks.all { it.kind == TaskKind.BINARY || it.unit.isNotEmpty() })
             for (it in model.features) assertEquals(it.index, model.featureIndex(it.name))
             for (it in model.tasks) assertEquals(it.index, model.taskIndex(it.name))
             for (it in model.terms) assertEquals(it.index, model.termIndex(it.name))
@@ -84,7 +85,8 @@ val requestTests = listOf(
                 val only = (0 until whole.size).filter { it % 2 == rest }.toIntArray()
                 val part = FloatArray(only.size * whole.numTasks)
                 assertNull(ranker.score(request.only(only), part))
-                only.forEachIndexed { row, i -> part.copyInto(all, i * whole.numTasks, row * whole.numTasks, (row + 1) * whole.numTasks) }
+                val tasks = whole.numTasks
+                only.forEachIndexed { row, i -> part.copyInto(all, i * tasks, row * tasks, (row + 1) * tasks) }
             }
             val ordered = ranker.order(request.only(null), all).ranking()
             assertContentEquals(whole.order, ordered.order.copyOf(whole.size))
@@ -126,7 +128,8 @@ val requestTests = listOf(
             val user = model.features.first { it.side == Side.USER }
             assertEquals(Status.WRONG_FORM, ranker.vectors(request, user.index, vectors)?.status)
             val whole = ranker.rank(request).ranking().copy()
-            val changed = model.features.count { ranker.rank(request.without(intArrayOf(it.index))).ranking().bits() != whole.bits() }
+            fun without(feature: Int) = ranker.rank(request.without(intArrayOf(feature))).ranking().bits()
+            val changed = model.features.count { without(it.index) != whole.bits() }
             assertTrue(changed in 3..model.features.size, "$changed")
             assertEquals(whole.bits(), ranker.rank(request.without(null)).ranking().bits())
         }

@@ -85,7 +85,8 @@ val threadTests = listOf(
                     i == 0 -> ranker.close()
                     else -> repeat(20) {
                         val result = ranker.rank(request)
-                        if (result is RankResult.Refused && result.failure.status !in listOf(Status.STALE, Status.OVERLAP)) outcomes.set(result)
+                        val refused = result as? RankResult.Refused ?: return@repeat
+                        if (refused.failure.status !in listOf(Status.STALE, Status.OVERLAP)) outcomes.set(refused)
                     }
                 }
             }

@@ -18,7 +18,9 @@ public enum class Cpu(internal val code: Int) {
     /** Plain code that every CPU runs. */
     PORTABLE(1),
 
-    /** 64-bit Arm with dot products (Armv8.2, most phones since 2018). On a CPU without them the first request ends the process. */
+    /**
+     * 64-bit Arm with dot products (Armv8.2, most phones since 2018). On a CPU without them the first request ends the process.
+     */
     NEON_DOTPROD(2),
 
     /** 64-bit Arm with products of matrices (Armv8.6, Armv9). On a CPU without them the first request ends the process. */
@@ -34,7 +36,8 @@ public enum class Cpu(internal val code: Int) {
         private val detected: Cpu by lazy(LazyThreadSafetyMode.PUBLICATION) {
             when (System.getProperty("os.arch")) {
                 // The vector of an app that may not be debugged belongs to root on some devices; cpuinfo is for all.
-                "aarch64", "arm64" -> read("/proc/self/auxv")?.let(::ofAuxv) ?: read("/proc/cpuinfo")?.let { ofCpuinfo(String(it)) }
+                "aarch64", "arm64" ->
+                    read("/proc/self/auxv")?.let(::ofAuxv) ?: read("/proc/cpuinfo")?.let { ofCpuinfo(String(it)) }
                 else -> null
             } ?: AUTO
         }
@@ -48,8 +51,8 @@ public enum class Cpu(internal val code: Int) {
         }
 
         /**
-         * What a 64-bit process's auxiliary vector says: pairs of words, AT_HWCAP with bit ASIMDDP, AT_HWCAP2 with bit I8MM. `null` if it
-         * has no AT_HWCAP.
+         * What a 64-bit process's auxiliary vector says: pairs of words, AT_HWCAP with bit ASIMDDP, AT_HWCAP2 with bit I8MM.
+         * `null` if it has no AT_HWCAP.
          */
         internal fun ofAuxv(bytes: ByteArray): Cpu? {
             val words = ByteBuffer.wrap(bytes).order(ByteOrder.nativeOrder()).asLongBuffer()
@@ -64,7 +67,10 @@ public enum class Cpu(internal val code: Int) {
             return hwcap?.let { of(dotprod = it and HWCAP_ASIMDDP != 0L, i8mm = hwcap2 and HWCAP2_I8MM != 0L) }
         }
 
-        /** What all `Features` lines of a text of /proc/cpuinfo have: a core may have less than its neighbours. `null` without one. */
+        /**
+         * What all `Features` lines of a text of /proc/cpuinfo have: a core may have less than its neighbours. `null` without
+         * one.
+         */
         internal fun ofCpuinfo(text: String): Cpu? = text.lineSequence()
             .filter { it.substringBefore(':').trim() == "Features" }
             .map { it.substringAfter(':').trim().split(' ').toSet() }

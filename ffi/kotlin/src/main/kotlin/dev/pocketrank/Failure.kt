@@ -75,7 +75,8 @@ public enum class RulePart {
 }
 
 /**
- * Thrown where something is opened or looked up, once, when a screen or the app starts. Ranking itself throws nothing: [RankResult].
+ * Thrown where something is opened or looked up, once, when a screen or the app starts. Ranking itself throws nothing:
+ * [RankResult].
  *
  * @property failure why, and where
  */

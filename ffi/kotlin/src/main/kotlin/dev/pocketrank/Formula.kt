@@ -3,8 +3,9 @@ package dev.pocketrank
 import java.nio.ByteBuffer
 
 /**
- * A formula that was shipped apart from its model, of some hundred bytes: it takes the place of the model's fusion in requests that name it
- * ([Request.formula]). Immutable and shared; for its model alone, with another one requests answer [Status.FORMULA_MODEL].
+ * A formula that was shipped apart from its model, of some hundred bytes: it takes the place of the model's fusion in requests
+ * that name it ([Request.formula]). Immutable and shared; for its model alone, with another one requests answer
+ * [Status.FORMULA_MODEL].
  *
  * [close] may be called twice and waits for nobody; later requests with it answer [Status.STALE].
  *
@@ -38,10 +39,12 @@ public class Formula private constructor(
     /** Opening. */
     public companion object {
         /**
-         * Opens the bytes between position and limit of [bytes], which stay borrowed, for [model]. A buffer that is not direct is copied.
+         * Opens the bytes between position and limit of [bytes], which stay borrowed, for [model]. A buffer that is not direct is
+         * copied.
          *
-         * @throws PocketrankException 2xx and 3xx for the bytes, with the offset; [Status.FORMULA_INPUT] for a task or feature that the
-         *   model does not have; [Status.FORMULA_CODE], [Status.FORMULA_COST], [Status.FORMULA_RANGE] for a program that may not run
+         * @throws PocketrankException 2xx and 3xx for the bytes, with the offset; [Status.FORMULA_INPUT] for a task or feature
+         *   that the model does not have; [Status.FORMULA_CODE], [Status.FORMULA_COST], [Status.FORMULA_RANGE] for a program that
+         *   may not run
          */
         @JvmStatic
         public fun open(model: Model, bytes: ByteBuffer): Formula {

@@ -3,8 +3,8 @@ package dev.pocketrank
 import java.util.concurrent.atomic.AtomicInteger
 
 /**
- * Who is inside of something native: at most [most] calls at once, none once it is closed. Closing waits for nobody: what is closed in
- * the middle of a call goes when that call ends. No locks, no garbage.
+ * Who is inside of something native: at most [most] calls at once, none once it is closed. Closing waits for nobody: what is
+ * closed in the middle of a call goes when that call ends. No locks, no garbage.
  */
 internal class Gate(private val most: Int, private val onClosed: () -> Unit) {
     /** Calls inside, and whether it is closed. */

@@ -83,8 +83,8 @@ public class Feature internal constructor(
  * A task of a model.
  *
  * @property index its column in the scores
- * @property given index of the task whose positives are this one's sample space: the score is conditional on it; `null`: the score is per
- *   impression
+ * @property given index of the task whose positives are this one's sample space: the score is conditional on it; `null`: the
+ *   score is per impression
  * @property unit of the score
  */
 public class Task internal constructor(
@@ -195,7 +195,8 @@ internal class Description private constructor(private val note: LongArray, text
         fun of(what: Int, index: Int = 0, model: ByteBuffer? = null, formula: ByteBuffer? = null): Description {
             val note = LongArray(16)
             val texts = Native.describe(what, index, model, formula, note)
-            return texts?.let { Description(note, it) } ?: throw PocketrankException(Failure(Failure.status(note[0].toInt())), "info")
+            val failure = Failure(Failure.status(note[0].toInt()))
+            return texts?.let { Description(note, it) } ?: throw PocketrankException(failure, "info")
         }
     }
 }

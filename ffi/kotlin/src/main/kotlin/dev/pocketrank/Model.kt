@@ -10,9 +10,9 @@ import java.nio.channels.FileChannel
 /**
  * An open model file. Immutable and shared: any number of threads may use it, each with a [Ranker] of its own.
  *
- * The file's bytes are borrowed, not copied, where they are in a direct buffer or mapped; they must not change while the model is open, and
- * a mapped file must not be cut short. [close] is explicit, may be called twice and waits for nobody; what is used after it answers
- * [Status.STALE]. A model that is not closed holds some 30 kB and its file until the collector finds it.
+ * The file's bytes are borrowed, not copied, where they are in a direct buffer or mapped; they must not change while the model is
+ * open, and a mapped file must not be cut short. [close] is explicit, may be called twice and waits for nobody; what is used
+ * after it answers [Status.STALE]. A model that is not closed holds some 30 kB and its file until the collector finds it.
  *
  * @property name of the model
  * @property digest XXH3-64 of the file: names it
@@ -120,8 +120,8 @@ public class Model private constructor(private val bytes: ByteBuffer, internal v
     }
 
     /**
-     * Weights to try on one user, for tuning online: each of the file's formula (or of [weights]) times e^(sigma z), within its bounds,
-     * where z is normal and follows from [seed] (the user), [salt] (the experiment) and the weight's name. Pass them as
+     * Weights to try on one user, for tuning online: each of the file's formula (or of [weights]) times e^(sigma z), within its
+     * bounds, where z is normal and follows from [seed] (the user), [salt] (the experiment) and the weight's name. Pass them as
      * [Request.weights] and log them.
      *
      * @param sigma within 0 to 4
@@ -132,7 +132,14 @@ public class Model private constructor(private val bytes: ByteBuffer, internal v
     public fun perturb(seed: Long, salt: Long, sigma: Float, weights: FloatArray? = null): FloatArray =
         perturb(formula, null, weights, seed, salt, sigma)
 
-    internal fun perturb(info: FormulaInfo?, formula: ByteBuffer?, weights: FloatArray?, seed: Long, salt: Long, sigma: Float): FloatArray {
+    internal fun perturb(
+        info: FormulaInfo?,
+        formula: ByteBuffer?,
+        weights: FloatArray?,
+        seed: Long,
+        salt: Long,
+        sigma: Float,
+    ): FloatArray {
         val out = FloatArray(info?.weights?.size ?: 0)
         check("perturb") { Native.perturb(memory, formula, weights, seed, salt, sigma, out) }
         return out
@@ -154,7 +161,8 @@ public class Model private constructor(private val bytes: ByteBuffer, internal v
     /** Opening. Cost: reads every byte once. */
     public companion object {
         /**
-         * Opens the bytes between position and limit of [bytes], which stay borrowed. A buffer that is not direct is copied to one.
+         * Opens the bytes between position and limit of [bytes], which stay borrowed. A buffer that is not direct is copied to
+         * one.
          *
          * @param cpu an instruction set; what the file and this library do not have is [Status.BAD_OPTION]
          * @throws PocketrankException 2xx to 4xx for the file, with the offset
@@ -185,8 +193,8 @@ public class Model private constructor(private val bytes: ByteBuffer, internal v
             FileInputStream(file).use { open(it.channel.map(FileChannel.MapMode.READ_ONLY, 0, file.length()), cpu) }
 
         /**
-         * Maps a part of an open file, as Android's `AssetFileDescriptor` has it (`fileDescriptor`, `startOffset`, `declaredLength`; the
-         * asset must not be compressed), and opens it. The descriptor may be closed afterwards. @see open
+         * Maps a part of an open file, as Android's `AssetFileDescriptor` has it (`fileDescriptor`, `startOffset`,
+         * `declaredLength`; the asset must not be compressed), and opens it. The descriptor may be closed afterwards. @see open
          *
          * @throws IOException if it cannot be read
          */

@@ -5,9 +5,9 @@ import java.nio.ByteBuffer
 /**
  * The native methods, as `ffi/src/jni` defines them; statuses are returned, numbers go to `note`.
  *
- * Handles are the direct buffers that they live in: an argument cannot be collected while its call runs. `null` handles, buffers that are
- * not direct and arrays that are too short are statuses. What native code cannot see is the element type of an array in `parts`, and
- * whether another thread uses the memory: `Request`, `Rules` and `Gate` see to that.
+ * Handles are the direct buffers that they live in: an argument cannot be collected while its call runs. `null` handles, buffers
+ * that are not direct and arrays that are too short are statuses. What native code cannot see is the element type of an array in
+ * `parts`, and whether another thread uses the memory: `Request`, `Rules` and `Gate` see to that.
  */
 internal object Native {
     init {

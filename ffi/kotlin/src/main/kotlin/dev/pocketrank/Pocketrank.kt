@@ -3,8 +3,8 @@ package dev.pocketrank
 /** The library as a whole. */
 public object Pocketrank {
     /**
-     * Whether the native library is there for this machine. Everything else of this package throws a [LinkageError] where it is not: an
-     * app that ships to machines without it asks here, and keeps the server's order.
+     * Whether the native library is there for this machine. Everything else of this package throws a [LinkageError] where it is
+     * not: an app that ships to machines without it asks here, and keeps the server's order.
      */
     @JvmStatic
     public val isAvailable: Boolean by lazy(LazyThreadSafetyMode.PUBLICATION) {
@@ -21,8 +21,8 @@ public object Pocketrank {
         get() = Description.of(Native.VERSION).first
 
     /**
-     * Hashes a text id to what [Request.ids] and [Event.id] take for a feature of texts, for apps that keep hashes instead of texts.
-     * Cost: linear in the text, with an array of its bytes.
+     * Hashes a text id to what [Request.ids] and [Event.id] take for a feature of texts, for apps that keep hashes instead of
+     * texts. Cost: linear in the text, with an array of its bytes.
      */
     @JvmStatic
     public fun hash(text: String): Long {

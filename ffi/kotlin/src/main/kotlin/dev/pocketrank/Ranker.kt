@@ -3,9 +3,9 @@ package dev.pocketrank
 import java.nio.ByteBuffer
 
 /**
- * Working memory for requests of up to [candidatesMax] candidates, and their results. One a thread: it may move between threads, but a call
- * while another runs is refused ([Status.OVERLAP]). Never throws when it ranks, and makes no garbage: results are written to arrays that the
- * next call writes again.
+ * Working memory for requests of up to [candidatesMax] candidates, and their results. One a thread: it may move between threads,
+ * but a call while another runs is refused ([Status.OVERLAP]). Never throws when it ranks, and makes no garbage: results are
+ * written to arrays that the next call writes again.
  *
  * [close] wipes what requests left in memory; it may be called twice and waits for nobody. Later calls answer [Status.STALE].
  *
@@ -35,17 +35,17 @@ public class Ranker @JvmOverloads constructor(
     }
 
     /**
-     * Scores and orders the candidates of a request. One bad candidate does not lose a feed: what is missing, infinite or unknown is
-     * counted. Cost: linear in the candidates; one native call.
+     * Scores and orders the candidates of a request. One bad candidate does not lose a feed: what is missing, infinite or unknown
+     * is counted. Cost: linear in the candidates; one native call.
      *
-     * @return the ranking, which the next call of this ranker overwrites; or why there is none: 1xx, 5xx for the request with feature and
-     *   candidate, 6xx for the state, 7xx for the formula
+     * @return the ranking, which the next call of this ranker overwrites; or why there is none: 1xx, 5xx for the request with
+     *   feature and candidate, 6xx for the state, 7xx for the formula
      */
     public fun rank(request: Request): RankResult = ranking(Native.RANK, 0, request, null, null)
 
     /**
-     * Fuses and orders by [scores], the first [numScores] as [score] wrote them: candidates times tasks, row by row. The ranking has no
-     * scores of its own. `only` and item sums of the request do not matter.
+     * Fuses and orders by [scores], the first [numScores] as [score] wrote them: candidates times tasks, row by row. The ranking
+     * has no scores of its own. `only` and item sums of the request do not matter.
      *
      * @return as [rank]; also [Status.NOT_FINITE] with the candidate, [Status.FORMULA_SCORES]
      */
@@ -54,7 +54,8 @@ public class Ranker @JvmOverloads constructor(
         ranking(Native.ORDER, numScores, request, null, scores)
 
     /** What is left of a session. */
-    internal fun rerank(request: Request, session: ByteBuffer): RankResult = ranking(Native.SESSION_RERANK, 0, request, session, null)
+    internal fun rerank(request: Request, session: ByteBuffer): RankResult =
+        ranking(Native.SESSION_RERANK, 0, request, session, null)
 
     private fun ranking(what: Int, index: Int, request: Request, session: ByteBuffer?, scores: FloatArray?): RankResult {
         gate.within({ return RankResult.Refused(Failure(it)) }) {
@@ -69,16 +70,17 @@ public class Ranker @JvmOverloads constructor(
     }
 
     /**
-     * Scores the candidates that [Request.only] names (or all): a row of [scores] for each of them, in their order. Scores do not depend on
-     * how a request is divided among threads; [order] does what is left. `null` when done; failures as of [rank].
+     * Scores the candidates that [Request.only] names (or all): a row of [scores] for each of them, in their order. Scores do not
+     * depend on how a request is divided among threads; [order] does what is left. `null` when done; failures as of [rank].
      */
     public fun score(request: Request, scores: FloatArray): Failure? =
         exclusively { call(Native.SCORE, 0, request, null, null, null, scores, null, null) }
 
     /**
-     * Computes what the first layer makes of the candidates' item features, to be kept and passed back by [Request.itemSums]: exactly
-     * [Model.itemSumsBytes] for each candidate (of [Request.only]), from the position of a direct buffer on; the position stays. `null`
-     * when done; failures as of [rank], and [Status.BUFFER_TOO_SMALL], [Status.BAD_OPTION] for a model without item features.
+     * Computes what the first layer makes of the candidates' item features, to be kept and passed back by [Request.itemSums]:
+     * exactly [Model.itemSumsBytes] for each candidate (of [Request.only]), from the position of a direct buffer on; the position
+     * stays. `null` when done; failures as of [rank], and [Status.BUFFER_TOO_SMALL], [Status.BAD_OPTION] for a model without item
+     * features.
      */
     public fun itemSums(request: Request, into: ByteBuffer): Failure? = exclusively {
         val only = request.head[ONLY]
@@ -111,9 +113,9 @@ public class Ranker @JvmOverloads constructor(
     }
 
     /**
-     * What a feature is to the network for every candidate, [Feature.dim] values each: [vectors] for [Rules]. Depends on model and columns
-     * alone, so they may be kept. `null` when done; failures as of [rank], [Status.WRONG_FORM] for a feature of the user's side and a
-     * number without buckets, [Status.BUFFER_TOO_SMALL] unless the array is of dim times candidates.
+     * What a feature is to the network for every candidate, [Feature.dim] values each: [vectors] for [Rules]. Depends on model
+     * and columns alone, so they may be kept. `null` when done; failures as of [rank], [Status.WRONG_FORM] for a feature of the
+     * user's side and a number without buckets, [Status.BUFFER_TOO_SMALL] unless the array is of dim times candidates.
      */
     public fun vectors(request: Request, feature: Int, vectors: ByteArray): Failure? =
         exclusively { call(Native.VECTORS, feature, request, null, null, null, null, null, vectors) }
@@ -142,8 +144,8 @@ public class Ranker @JvmOverloads constructor(
         model.gate.within({ return Failure(it) }) {
             (formula?.gate ?: model.gate).within({ return Failure(it) }) {
                 val code = Native.request(
-                    what, index, model.memory, this.memory, memory, formula?.memory, request.itemSums, request.head, request.parts,
-                    request.time, order, fused, scores, terms, bytes, note,
+                    what, index, model.memory, this.memory, memory, formula?.memory, request.itemSums,
+                    request.head, request.parts, request.time, order, fused, scores, terms, bytes, note,
                 )
                 return if (code == 0) null else Failure.of(code, note)
             }

@@ -20,7 +20,8 @@ public sealed class RankResult {
 }
 
 /**
- * Order and scores of one request. Arrays are as long as the ranker's most candidates; the first [size] (times tasks, times terms) hold.
+ * Order and scores of one request. Arrays are as long as the ranker's most candidates; the first [size] (times tasks, times
+ * terms) hold.
  *
  * @property order the candidates' indices, best first; equal ones by index
  * @property fused fused score of each candidate, negative infinity if it was not scored
@@ -40,7 +41,9 @@ public class Ranking internal constructor(
     public var size: Int = 0
         private set
 
-    /** Values of the fusion's terms, candidates times [numTerms] row by row, whose sum is the fused score; empty unless asked for. */
+    /**
+     * Values of the fusion's terms, candidates times [numTerms] row by row, whose sum is the fused score; empty unless asked for.
+     */
     public var terms: FloatArray = FloatArray(0)
         private set
 

@@ -5,9 +5,10 @@ import java.nio.ByteBuffer
 /**
  * One request: columns by feature, and what goes with them. Reusable: [begin] starts the next one without garbage.
  *
- * Arrays that are handed in are not copied: they must stay as they are until the request has been ranked, and may be written again
- * afterwards. Nothing here throws: an unknown name, an array that is too short, a column that does not fit its feature are said by the call
- * that ranks the request. Belongs to one thread at a time; threads that share a request each have one with the same arrays.
+ * Arrays that are handed in are not copied: they must stay as they are until the request has been ranked, and may be written
+ * again afterwards. Nothing here throws: an unknown name, an array that is too short, a column that does not fit its feature are
+ * said by the call that ranks the request. Belongs to one thread at a time; threads that share a request each have one with the
+ * same arrays.
  *
  * @property model whose features it has; rankers of other models answer [Status.BAD_OPTION]
  */
@@ -38,7 +39,9 @@ public class Request(public val model: Model) {
             head[1] = value
         }
 
-    /** Candidates to score at most: a deadline turned into a count. 0: all. The others keep their order behind the scored ones. */
+    /**
+     * Candidates to score at most: a deadline turned into a count. 0: all. The others keep their order behind the scored ones.
+     */
     public var maxCandidates: Int
         get() = head[2]
         set(value) {
@@ -82,7 +85,10 @@ public class Request(public val model: Model) {
     public fun ids(feature: String, values: LongArray, count: Int = values.size, lists: Lists? = null): Request =
         ids(index(feature), values, count, lists)
 
-    /** Rows of the feature's table, found before by [Model.rowOf]; -1 is a missing row. Not for features by which others are keyed. */
+    /**
+     * Rows of the feature's table, found before by [Model.rowOf]; -1 is a missing row. Not for features by which others are
+     * keyed.
+     */
     @JvmOverloads
     public fun rows(feature: Int, values: IntArray, count: Int = values.size, lists: Lists? = null): Request =
         column(feature, ROWS, values, values.size, count, lists)
@@ -113,8 +119,8 @@ public class Request(public val model: Model) {
         bytes(index(feature), values, count)
 
     /**
-     * Text ids as UTF-8: the i-th is bytes `offsets[i]` to `offsets[i + 1]` of [utf8], of which [numBytes] are used; [count] ids. An empty
-     * id is missing.
+     * Text ids as UTF-8: the i-th is bytes `offsets[i]` to `offsets[i + 1]` of [utf8], of which [numBytes] are used; [count] ids.
+     * An empty id is missing.
      */
     @JvmOverloads
     public fun text(
@@ -206,10 +212,11 @@ public class Request(public val model: Model) {
     public fun itemSums(sums: ByteBuffer?, slots: IntArray? = null, count: Int = slots?.size ?: NONE): Request {
         if (sums != null && !sums.isDirect) fail(Failure(Status.NULL_POINTER))
         // The same buffer again makes no garbage.
-        val isSame = sums === itemSumsSource && itemSumsSlice?.capacity() == sums?.remaining() && sums?.position() == itemSumsPosition
+        val position = sums?.position() ?: 0
+        val isSame = sums === itemSumsSource && position == itemSumsPosition && itemSumsSlice?.capacity() == sums?.remaining()
         if (!isSame) {
             itemSumsSource = sums
-            itemSumsPosition = sums?.position() ?: 0
+            itemSumsPosition = position
             itemSumsSlice = sums?.slice()
         }
         itemSums = itemSumsSlice

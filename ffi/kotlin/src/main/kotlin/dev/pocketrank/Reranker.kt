@@ -3,8 +3,9 @@ package dev.pocketrank
 import java.nio.ByteBuffer
 
 /**
- * Makes lists under rules from fused scores; needs no model: scores of a server do as well. Memory for [candidates], [positions] and vectors
- * of [dim] values at most. Makes no garbage. Belongs to one thread at a time: a call while another runs is refused ([Status.OVERLAP]).
+ * Makes lists under rules from fused scores; needs no model: scores of a server do as well. Memory for [candidates], [positions]
+ * and vectors of [dim] values at most. Makes no garbage. Belongs to one thread at a time: a call while another runs is refused
+ * ([Status.OVERLAP]).
  *
  * @throws PocketrankException when it is made: [Status.CANDIDATE_COUNT] for none or more than 4,096 candidates or positions,
  *   [Status.BAD_RULE] for more than 256 values
@@ -26,21 +27,27 @@ public class Reranker @JvmOverloads constructor(
     }
 
     /**
-     * Makes a list of [positions]: the best by the first [candidates] of [fused] under [rules]. Candidates with a fused score of negative
-     * infinity were not scored: they come last, by index. The same arguments give the same list, bit for bit. Cost: candidates times
-     * positions.
+     * Makes a list of [positions]: the best by the first [candidates] of [fused] under [rules]. Candidates with a fused score of
+     * negative infinity were not scored: they come last, by index. The same arguments give the same list, bit for bit. Cost:
+     * candidates times positions.
      *
      * @return the list, which the next call of this reranker overwrites; or why there is none: [Status.BAD_RULE] with
      *   [Failure.rulePart], [Status.NOT_FINITE] with the candidate, [Status.CANDIDATE_COUNT], 1xx
      */
     @JvmOverloads
-    public fun rerank(rules: Rules, fused: FloatArray, candidates: Int = fused.size, positions: Int = this.positions): ListResult {
+    public fun rerank(
+        rules: Rules,
+        fused: FloatArray,
+        candidates: Int = fused.size,
+        positions: Int = this.positions,
+    ): ListResult {
         gate.within({ return ListResult.Refused(Failure(it)) }) {
             rules.failure?.let { return ListResult.Refused(it) }
             rules.ready()
             val into = listed.slots
             val code = Native.rerank(
-                rules.head, rules.parts, rules.weight, rules.epsilon, rules.seed, fused, candidates, memory, into.words, positions, note,
+                rules.head, rules.parts, rules.weight, rules.epsilon, rules.seed, fused, candidates, memory,
+                into.words, positions, note,
             )
             if (code != 0) return ListResult.Refused(Failure.of(code, note))
             into.written(positions, note)

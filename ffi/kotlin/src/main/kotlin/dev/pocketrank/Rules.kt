@@ -1,9 +1,9 @@
 package dev.pocketrank
 
 /**
- * The rules of a list, in the order in which docs/reranking.md tells how they act. Reusable: [clear] starts anew without garbage. Arrays are
- * not copied; those by candidate have as many elements as there are candidates. Belongs to one thread at a time. What is wrong about rules
- * is said by [Reranker.rerank].
+ * The rules of a list, in the order in which docs/reranking.md tells how they act. Reusable: [clear] starts anew without garbage.
+ * Arrays are not copied; those by candidate have as many elements as there are candidates. Belongs to one thread at a time. What
+ * is wrong about rules is said by [Reranker.rerank].
  */
 public class Rules {
     internal val head = IntArray(HEAD + RULE_HEAD * (DECAYS + SPACINGS))
@@ -50,7 +50,10 @@ public class Rules {
         return this
     }
 
-    /** At most [max] candidates of one key in any [window] positions (1 to 256) that follow each other; the most important rule first. */
+    /**
+     * At most [max] candidates of one key in any [window] positions (1 to 256) that follow each other; the most important rule
+     * first.
+     */
     public fun spacing(keys: LongArray, max: Int, window: Int): Rules {
         if (numSpacings == SPACINGS) return full(RulePart.SPACINGS, SPACINGS)
         spacingKeys[numSpacings] = keys
@@ -88,7 +91,10 @@ public class Rules {
         return this
     }
 
-    /** By candidate, within 0 to 1,024: multiplies the distance of its fused score above that of the least scored one. `null`: none. */
+    /**
+     * By candidate, within 0 to 1,024: multiplies the distance of its fused score above that of the least scored one. `null`:
+     * none.
+     */
     public fun factors(factors: FloatArray?): Rules = part(0, factors, factors?.size ?: NONE)
 
     /** By candidate: added after that, in units of fused scores. `null`: none. */
@@ -97,7 +103,9 @@ public class Rules {
     /** Diversity by maximal marginal relevance: [lambda] within 0 to 1 weighs relevance; [vectors] are of [Ranker.vectors]. */
     public fun mmr(lambda: Float, vectors: ByteArray, dim: Int): Rules = diversity(1, lambda, vectors, dim)
 
-    /** Diversity by a determinantal point process: [theta] within 0 to 1,024 weighs relevance; [vectors] are of [Ranker.vectors]. */
+    /**
+     * Diversity by a determinantal point process: [theta] within 0 to 1,024 weighs relevance; [vectors] are of [Ranker.vectors].
+     */
     public fun dpp(theta: Float, vectors: ByteArray, dim: Int): Rules = diversity(2, theta, vectors, dim)
 
     /** Any candidate that the rules allow with probability [epsilon], else the best. The same [seed] gives the same list. */

@@ -3,17 +3,20 @@ package dev.pocketrank
 import java.nio.ByteBuffer
 
 /**
- * A feed while it is shown: the user's state, the candidates' item sums, and which of them are still to be shown. Ranks what is left with
- * the bits of a fresh request about those candidates with that state. Reusable: [begin] starts the next feed.
+ * A feed while it is shown: the user's state, the candidates' item sums, and which of them are still to be shown. Ranks what is
+ * left with the bits of a fresh request about those candidates with that state. Reusable: [begin] starts the next feed.
  *
- * Belongs to one thread at a time: a call while another runs is refused ([Status.OVERLAP]). Before [begin] and after [close] every call
- * answers [Status.STALE].
+ * Belongs to one thread at a time: a call while another runs is refused ([Status.OVERLAP]). Before [begin] and after [close]
+ * every call answers [Status.STALE].
  *
  * @param ranker whose memory it works in
  * @param candidates that a feed has at most
  * @throws PocketrankException when it is made: [Status.CANDIDATE_COUNT], [Status.STALE]
  */
-public class Session @JvmOverloads constructor(private val ranker: Ranker, candidates: Int = ranker.candidatesMax) : AutoCloseable {
+public class Session @JvmOverloads constructor(
+    private val ranker: Ranker,
+    candidates: Int = ranker.candidatesMax,
+) : AutoCloseable {
     private val model = ranker.model
     private val note = LongArray(3)
     private val memory: ByteBuffer = model.gate.within({ throw PocketrankException(Failure(it), "session") }) {
@@ -24,8 +27,8 @@ public class Session @JvmOverloads constructor(private val ranker: Ranker, candi
     private val gate = Gate(1) { Native.sessionClose(memory) }
 
     /**
-     * Begins a feed of all candidates of [request], of which the state and the columns of item features are read. `null` when done;
-     * failures as of [Ranker.rank], and [Status.BAD_OPTION] for a request with `only` or item sums. Then there is no feed.
+     * Begins a feed of all candidates of [request], of which the state and the columns of item features are read. `null` when
+     * done; failures as of [Ranker.rank], and [Status.BAD_OPTION] for a request with `only` or item sums. Then there is no feed.
      */
     public fun begin(request: Request): Failure? = exclusively {
         Native.sessionClose(memory) // the feed before, if there was one
@@ -39,8 +42,8 @@ public class Session @JvmOverloads constructor(private val ranker: Ranker, candi
     public fun shown(candidate: Int): Failure? = exclusively { failure(Native.sessionShown(memory, candidate)) }
 
     /**
-     * Orders what is still to be shown. [request] is that of the beginning with its candidates' columns and time as they are now, and
-     * without a state. Indices are those of the beginning; what was shown has no score and comes last.
+     * Orders what is still to be shown. [request] is that of the beginning with its candidates' columns and time as they are now,
+     * and without a state. Indices are those of the beginning; what was shown has no score and comes last.
      *
      * @return as [Ranker.rank], in the ranker's arrays
      */

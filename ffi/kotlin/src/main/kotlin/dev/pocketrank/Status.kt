@@ -1,8 +1,8 @@
 package dev.pocketrank
 
 /**
- * Outcome of a call: the `PKR_OK` and `PKR_ERR_*` of the C library. Numbers come in fixed blocks of a hundred per class and are never
- * reused, so they may be logged.
+ * Outcome of a call: the `PKR_OK` and `PKR_ERR_*` of the C library. Numbers come in fixed blocks of a hundred per class and are
+ * never reused, so they may be logged.
  *
  * @property code the number
  */
@@ -187,7 +187,8 @@ public enum class Status(public val code: Int) {
 
     /** Statuses by number. */
     public companion object {
-        private val byCode = arrayOfNulls<Status>(1 + entries.maxOf { it.code }).also { all -> entries.forEach { all[it.code] = it } }
+        private val byCode = arrayOfNulls<Status>(1 + entries.maxOf { it.code })
+            .also { all -> entries.forEach { all[it.code] = it } }
 
         /** The status of that number; `null` for one that this version does not define. */
         @JvmStatic

@@ -1,8 +1,9 @@
 package dev.pocketrank
 
 /**
- * What the user did earlier, as bytes: rates, counters, last ids. The app stores [bytes] when a feed ends and hands them back later; they
- * hold for every model with the same features of the past, and another model answers [Status.STATE_LAYOUT]: [reset] then.
+ * What the user did earlier, as bytes: rates, counters, last ids. The app stores [bytes] when a feed ends and hands them back
+ * later; they hold for every model with the same features of the past, and another model answers [Status.STATE_LAYOUT]: [reset]
+ * then.
  *
  * Belongs to one thread at a time.
  *
@@ -30,16 +31,16 @@ public class UserState private constructor(public val model: Model, public val b
     }
 
     /**
-     * Adds one label of one past impression; apply events in the order in which they became known. `null` when done; on any failure the
-     * state is as before: 6xx, [Status.UNKNOWN_FEATURE] and [Status.WRONG_FORM] for a key, [Status.STALE]. Cost: does not depend on the
-     * past.
+     * Adds one label of one past impression; apply events in the order in which they became known. `null` when done; on any
+     * failure the state is as before: 6xx, [Status.UNKNOWN_FEATURE] and [Status.WRONG_FORM] for a key, [Status.STALE]. Cost: does
+     * not depend on the past.
      */
     public fun apply(event: Event): Failure? = event.send(model, null, bytes, note)
 }
 
 /**
- * One label of one past impression, with what it showed as keys for the features that the user's past is counted by. Reusable: [begin]
- * starts the next one without garbage. Belongs to one thread at a time.
+ * One label of one past impression, with what it showed as keys for the features that the user's past is counted by. Reusable:
+ * [begin] starts the next one without garbage. Belongs to one thread at a time.
  */
 public class Event {
     private var label = 0
