@@ -71,6 +71,7 @@ java -Ddev.pocketrank.library="$target/sdk-jni-x86_64-linux-android/libpocketran
 echo 'JNI library for Android, x86-64: the bits of the host'
 load cortex-a53 "$target/sdk-jni-aarch64-linux-android/libpocketrank_jni.so" | grep -x 'JNI_OnLoad 0x10006'
 path=$out/tests.jar:$out/pocketrank.jar:$out/rank.jar # rank.jar has the standard library
+path+=:$cross/kotlin/node_modules/kotlin-compiler/lib/kotlin-test.jar
 while read -r cpu detected isa; do
   said=$(java_on "$cpu" -cp "$path" IsaKt "$work/model.pkr")
   [ "$said" = "$detected $isa" ] || { echo "$cpu: $said, not $detected $isa"; exit 1; }
@@ -81,3 +82,4 @@ cortex-a53 AUTO neon
 cortex-a76 NEON_DOTPROD neon-dotprod
 max NEON_I8MM neon-i8mm
 CPUS
+java_on max -cp "$path" MainKt "$work" | sed 's/^/JNI library for Android, arm64: /'

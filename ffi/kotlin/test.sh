@@ -36,7 +36,7 @@ run() { java -Ddev.pocketrank.library="$native" "${@:2}" -cp "$out/tests.jar:$pa
   printf 'import %s\n' 'android.*' 'dev.pocketrank.*' java.io.IOException
   sed -n '/^```kotlin$/,/^```$/{ /^```/!p }' ffi/kotlin/README.md
 } >"$out/Readme.kt"
-.ci/cross kotlinc -nowarn -cp "$path" -d "$out/readme.jar" "$out/Readme.kt" ffi/kotlin/src/test/android/StandIns.kt
+.ci/cross kotlinc -Werror -cp "$path" -d "$out/readme.jar" "$out/Readme.kt" ffi/kotlin/src/test/android/StandIns.kt
 
 # The same lines as C, to the bit, and nothing to say for the virtual machine's checker of JNI calls.
 goldens() {

@@ -1,6 +1,6 @@
 //! What the virtual machine gives: its table of functions, arrays and direct buffers.
 //!
-//! The table is typed here instead of by a crate: of its 229 functions nine are used, their places are asserted below and held
+//! The table is typed here instead of by a crate: of its 229 functions twelve are used, their places are asserted below and held
 //! against the JDK's own jni.h by `ffi/kotlin/test.sh`.
 
 use core::ffi::c_void;

@@ -72,6 +72,36 @@ val threadTests = listOf(
             assertEquals(model.tasks.size, ranker.rank(request).ranking().numTasks)
         }
     },
+    Test("a request that another thread writes is ranked or refused, and no array is read as what it is not") {
+        Gold.one { model, _, request ->
+            val n = request.candidates
+            val longs = LongArray(n)
+            val (floats, ints, bytes) = Triple(FloatArray(n), IntArray(n + 1), ByteArray(n))
+            val statuses = java.util.concurrent.ConcurrentHashMap.newKeySet<Status>()
+            together(4) { i ->
+                val random = kotlin.random.Random(i)
+                val ranker = Ranker(model, n)
+                repeat(20_000) {
+                    val feature = random.nextInt(model.features.size)
+                    if (i < 2) {
+                        val result = ranker.rank(request)
+                        if (result is RankResult.Refused) statuses += result.failure.status
+                    } else {
+                        when (random.nextInt(6)) {
+                            0 -> request.ids(feature, longs)
+                            1 -> request.floats(feature, floats)
+                            2 -> request.rows(feature, ints, n)
+                            3 -> request.bytes(feature, bytes)
+                            4 -> request.text(feature, bytes, ints)
+                            else -> request.begin(n, 0)
+                        }
+                    }
+                }
+            }
+            assertTrue(Status.WRONG_FORM in statuses, "$statuses")
+            for (status in statuses) assertTrue(status.code / 100 == 1 || status.code / 100 == 5, "$status")
+        }
+    },
     Test("what is closed while it is used goes when the call ends, and never under it") {
         val asked = Gold.requests("model")[1]
         repeat(300) { round ->

@@ -20,6 +20,8 @@ public class Ranker @JvmOverloads constructor(
     internal val memory: ByteBuffer
     internal val gate = Gate(1) { Native.scratchClose(memory) }
     private val note = LongArray(5)
+    private val head = IntArray(Request.headSize(model))
+    private val parts = arrayOfNulls<Any?>(Request.partsSize(model))
     private val ranked: RankResult.Ranked
 
     init {
@@ -140,12 +142,13 @@ public class Ranker @JvmOverloads constructor(
     ): Failure? {
         request.failure?.let { return it }
         if (request.model !== model) return Failure(Status.BAD_OPTION)
+        if (!request.snapshot(head, parts)) return Failure(Status.OVERLAP)
         val formula = request.formula
         model.gate.within({ return Failure(it) }) {
             (formula?.gate ?: model.gate).within({ return Failure(it) }) {
                 val code = Native.request(
                     what, index, model.memory, this.memory, memory, formula?.memory, request.itemSums,
-                    request.head, request.parts, request.time, order, fused, scores, terms, bytes, note,
+                    head, parts, request.time, order, fused, scores, terms, bytes, note,
                 )
                 return if (code == 0) null else Failure.of(code, note)
             }

@@ -13,8 +13,8 @@ import java.nio.ByteBuffer
  * @property model whose features it has; rankers of other models answer [Status.BAD_OPTION]
  */
 public class Request(public val model: Model) {
-    internal val head = IntArray(HEAD + COLUMN_HEAD * model.features.size)
-    internal val parts = arrayOfNulls<Any?>(PARTS + COLUMN_PARTS * model.features.size)
+    internal val head = IntArray(headSize(model))
+    internal val parts = arrayOfNulls<Any?>(partsSize(model))
 
     /** Single values and texts of this request's own, by feature. */
     private val own = arrayOfNulls<Any?>(model.features.size)
@@ -252,6 +252,27 @@ public class Request(public val model: Model) {
         return this
     }
 
+    /**
+     * Copies what native code reads into arrays that no other thread has. `false` if a column's values are not of its form's type: then
+     * another thread writes this request, and native code, which can't see types, must not have it.
+     */
+    internal fun snapshot(head: IntArray, parts: Array<Any?>): Boolean {
+        this.head.copyInto(head)
+        this.parts.copyInto(parts)
+        for (feature in own.indices) {
+            val values = parts[PARTS + COLUMN_PARTS * feature] ?: continue
+            val fits = when (head[HEAD + COLUMN_HEAD * feature]) {
+                IDS -> values is LongArray
+                TEXT, BYTES -> values is ByteArray
+                ROWS -> values is IntArray
+                FLOATS -> values is FloatArray
+                else -> true // of a missing column nothing is read
+            }
+            if (!fits) return false
+        }
+        return true
+    }
+
     private fun fail(why: Failure): Request {
         if (failure == null) failure = why
         return this
@@ -283,6 +304,10 @@ public class Request(public val model: Model) {
         private const val ROWS = 3
         private const val FLOATS = 4
         private const val BYTES = 5
+
+        fun headSize(model: Model): Int = HEAD + COLUMN_HEAD * model.features.size
+
+        fun partsSize(model: Model): Int = PARTS + COLUMN_PARTS * model.features.size
     }
 }
 
