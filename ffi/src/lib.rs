@@ -1,10 +1,15 @@
 //! Packages pocketrank's C ABI (`pocketrank::ffi`) as a static or dynamic library.
 //!
 //! The functions live in the `pocketrank` crate; this one only brings them into a library and adds what a library
-//! without `std` must have. `build.sh` beside it makes the libraries.
+//! without `std` must have. `build.sh` beside it makes the libraries; `kotlin/native.sh` makes those for Java's virtual machines
+//! (`jni`).
 #![no_std]
 
 pub use pocketrank::ffi::*;
+
+#[cfg(feature = "jni")]
+#[allow(unsafe_code, non_snake_case)]
+pub mod jni;
 
 // An unwinding library without std would not link, and would drag tables into the app if it did.
 #[cfg(all(feature = "sdk", panic = "unwind", not(test)))]
