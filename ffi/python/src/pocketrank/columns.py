@@ -1,0 +1,157 @@
+"""Columns of a request: arrays as the library takes them, borrowed.
+
+These functions check type and layout and copy nothing. What makes such arrays from Python objects, pandas Series and pyarrow
+arrays is in `conversion`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._abi import pkr_column
+from ._memory import U32_MAX, U64_MAX, Array, address, exactly
+from .errors import PocketrankError, Status
+
+MISSING_ID = np.uint64(U64_MAX)
+"""The id of a value that is missing; -1 as a signed integer."""
+MISSING_ROW = np.uint32(U32_MAX)
+"""The row of a value that is missing."""
+
+
+class Form(IntEnum):
+    """What the values of a column are."""
+
+    MISSING = 0
+    IDS = 1
+    """uint64; `MISSING_ID` is missing."""
+    TEXT = 2
+    """UTF-8, divided by `offsets`; an empty text is missing."""
+    ROWS = 3
+    """uint32 rows of the feature's table; `MISSING_ROW` is missing."""
+    FLOATS = 4
+    """float32; NaN is missing."""
+    BYTES = 5
+    """uint8, vectors of 0..127 on the model's grid."""
+
+
+_DTYPES: dict[Form, type[np.generic]] = {
+    Form.MISSING: np.uint8,
+    Form.IDS: np.uint64,
+    Form.TEXT: np.uint8,
+    Form.ROWS: np.uint32,
+    Form.FLOATS: np.float32,
+    Form.BYTES: np.uint8,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """The values of one feature: one (or one list) for a feature of the user's side, one a candidate for all others.
+
+    Arrays are borrowed: write new values into them and rank again. Errors: `Status.WRONG_FORM` for an array of another type,
+    `Status.MISALIGNED` for one whose elements do not follow each other.
+    """
+
+    form: Form
+    values: Array
+    offsets: NDArray[np.uint32] | None = None
+    """Of texts: the i-th is bytes `offsets[i]` to `offsets[i + 1]`."""
+    list_offsets: NDArray[np.uint32] | None = None
+    """Of lists: the i-th is ids `list_offsets[i]` to `list_offsets[i + 1]`."""
+    weights: NDArray[np.float32] | None = None
+    """Of lists: a weight in [0, 1] an id."""
+
+    def __post_init__(self) -> None:
+        form = Form(self.form)
+        name = form.name.lower()
+        exactly(self.values, _DTYPES[form], name)
+        for what, array, dtype in (
+            ("offsets", self.offsets, np.uint32),
+            ("list offsets", self.list_offsets, np.uint32),
+            ("list weights", self.weights, np.float32),
+        ):
+            if array is not None and exactly(array, dtype, f"{what} of {name}").size == 0:
+                raise PocketrankError(Status.BAD_OFFSETS, f"{what} of {name} are empty; they must be one more than what they divide")
+
+    def __len__(self) -> int:
+        """Values: lists, texts, ids, numbers, or vectors (bytes where the array has one dimension)."""
+        offsets = self.list_offsets if self.list_offsets is not None else self.offsets
+        return len(self.values) if offsets is None else len(offsets) - 1
+
+    def write(self, to: pkr_column, start: int = 0, count: int | None = None) -> None:
+        """Points a column of the library at `count` values from `start` on, all of them by default."""
+        whole = count is None
+        many = len(self) if count is None else count
+        to.form, to.values, to.count = self.form, address(self.values), self.values.size
+        to.offsets = to.list_offsets = to.weights = None
+        to.num_offsets = to.num_list_offsets = to.num_weights = 0
+        # An empty array may be anywhere, but not nowhere: with NULL in every pointer a column is missing.
+        if self.list_offsets is not None:
+            to.list_offsets, to.num_list_offsets = address(self.list_offsets) + 4 * start, many + 1
+        if self.offsets is not None:
+            windowed = not whole and self.list_offsets is None
+            to.offsets = address(self.offsets) + (4 * start if windowed else 0)
+            to.num_offsets = many + 1 if windowed else len(self.offsets)
+        if self.weights is not None:
+            to.weights, to.num_weights = address(self.weights), self.weights.size
+        if not whole and self.offsets is None and self.list_offsets is None:
+            width = self.values.itemsize * (self.values.size // max(len(self), 1))
+            to.values += width * start
+            to.count = many * width // self.values.itemsize
+
+
+MISSING = Column(Form.MISSING, np.zeros(0, np.uint8))
+"""A column without values."""
+
+
+def of_array(array: Array, what: str) -> Column:
+    """A column that borrows an array: uint64 and int64 are ids, uint32 rows, float32 numbers, uint8 `[values, dim]` vectors."""
+    for form, *dtypes in (
+        (Form.IDS, np.uint64, np.int64),
+        (Form.ROWS, np.uint32),
+        (Form.FLOATS, np.float32),
+        (Form.BYTES, np.uint8),
+    ):
+        if array.dtype in dtypes:
+            exactly(array, array.dtype.type, what)
+            return Column(Form(form), array.view(np.uint64) if array.dtype == np.int64 else array)
+    raise PocketrankError(
+        Status.WRONG_FORM,
+        f"{what}: an array of {array.dtype}; it must be of uint64 or int64 (ids), uint32 (rows), float32 (numbers) or uint8 (vectors): "
+        "use x.astype(...), or pocketrank.convert for anything else",
+    )
+
+
+def ids(values: NDArray[np.uint64] | NDArray[np.int64]) -> Column:
+    """One integer id a value; `MISSING_ID`, or -1, is missing."""
+    signed = isinstance(values, np.ndarray) and values.dtype == np.int64
+    return Column(Form.IDS, exactly(values, np.int64, "ids").view(np.uint64) if signed else values)
+
+
+def rows(values: NDArray[np.uint32]) -> Column:
+    """One row of the feature's table a value, as `Model.row_of` tells; `MISSING_ROW` is missing."""
+    return Column(Form.ROWS, values)
+
+
+def floats(values: NDArray[np.float32]) -> Column:
+    """One number a value; NaN is missing."""
+    return Column(Form.FLOATS, values)
+
+
+def octet_rows(values: NDArray[np.uint8]) -> Column:
+    """One vector a value, `[values, dim]` bytes 0..127 on the model's grid."""
+    return Column(Form.BYTES, values)
+
+
+def utf8(values: NDArray[np.uint8], offsets: NDArray[np.uint32]) -> Column:
+    """One text id a value: the i-th is bytes `offsets[i]` to `offsets[i + 1]` of `values`; an empty one is missing."""
+    return Column(Form.TEXT, values, offsets)
+
+
+def in_lists(inner: Column, list_offsets: NDArray[np.uint32], weights: NDArray[np.float32] | None = None) -> Column:
+    """Lists of the ids of `inner`: the i-th is those from `list_offsets[i]` to `list_offsets[i + 1]`, each with a weight in [0, 1]."""
+    return replace(inner, list_offsets=list_offsets, weights=weights)
