@@ -65,24 +65,28 @@ def unsigned(value: int, most: int, what: str) -> int:
     return number
 
 
-def exactly(array: object, dtype: type[np.generic], what: str, *, writable: bool = False) -> Array:
+U8, I8, U32, I64, U64, F32 = (np.dtype(t) for t in (np.uint8, np.int8, np.uint32, np.int64, np.uint64, np.float32))
+
+
+def exactly(array: object, dtype: np.dtype[Any], what: str, *, writable: bool = False) -> Array:
     """An array of this type whose elements follow each other, as it is: nothing is converted or copied behind the caller's back."""
-    name = np.dtype(dtype).name
     if not isinstance(array, np.ndarray):
+        kind = type(array).__name__
         raise PocketrankError(
-            Status.WRONG_FORM, f"{what}: {type(array).__name__}; it must be a numpy array of {name}: use numpy.asarray(x, {name!r})"
+            Status.WRONG_FORM, f"{what}: {kind}; it must be a numpy array of {dtype}: use numpy.asarray(x, {dtype.name!r})"
         )
     if array.dtype != dtype:
         raise PocketrankError(
-            Status.WRONG_FORM, f"{what}: an array of {array.dtype}; it must be of {name}: use x.astype({name!r})"
+            Status.WRONG_FORM, f"{what}: an array of {array.dtype}; it must be of {dtype}: use x.astype({dtype.name!r})"
         )
-    if not array.flags.c_contiguous or not array.flags.aligned:
+    flags = array.flags
+    if not flags.c_contiguous or not flags.aligned:
         raise PocketrankError(
             Status.MISALIGNED,
             f"{what}: elements of an array of shape {array.shape} and strides {array.strides} do not follow each other in memory; "
             "use numpy.ascontiguousarray(x)",
         )
-    if writable and not array.flags.writeable:
+    if writable and not flags.writeable:
         raise PocketrankError(Status.BAD_OPTION, f"{what}: the array is read-only; it must be writable")
     return array
 
@@ -90,7 +94,7 @@ def exactly(array: object, dtype: type[np.generic], what: str, *, writable: bool
 def octets(data: object, what: str) -> Array:
     """The bytes of a `bytes`, `memoryview`, `mmap` or uint8 array, borrowed."""
     if isinstance(data, np.ndarray):
-        return exactly(data, np.uint8, what).reshape(-1)
+        return exactly(data, U8, what).reshape(-1)
     try:
         return np.frombuffer(data, np.uint8)  # type: ignore[call-overload, no-any-return, unused-ignore]
     except (TypeError, ValueError, BufferError) as error:
@@ -119,13 +123,13 @@ class Gate:
         self._readers = 0
         self._writing = False
 
-    def reading(self) -> _Pass:
+    def reading(self) -> Pass:
         """A `with` in which nobody writes."""
-        return _Pass(self._begin_reading, self._end_reading)
+        return Pass(self.begin_reading, self.end_reading)
 
-    def writing(self) -> _Pass:
+    def writing(self) -> Pass:
         """A `with` in which nobody else reads or writes."""
-        return _Pass(self._begin_writing, self._end_writing)
+        return Pass(self._begin_writing, self._end_writing)
 
     @property
     def is_open(self) -> bool:
@@ -144,13 +148,13 @@ class Gate:
         if close is not None:
             close()
 
-    def _begin_reading(self) -> None:
+    def begin_reading(self) -> None:
         with self._lock:
             if not self._is_open or self._writing:
                 raise self._refused()
             self._readers += 1
 
-    def _end_reading(self) -> None:
+    def end_reading(self) -> None:
         with self._lock:
             self._readers -= 1
             last = self._readers == 0 and not self._is_open
@@ -176,7 +180,7 @@ class Gate:
         return PocketrankError(Status.OVERLAP, f"{self.what} is in use by another thread; {self._advice}")
 
 
-class _Pass:
+class Pass:
     """What a `with` needs of a gate. Made for each use: kept in its gate, the two would wait for the garbage collector."""
 
     __slots__ = ("_begin", "_end")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._abi import pkr_column
-from ._memory import U32_MAX, U64_MAX, Array, address, exactly
+from ._memory import F32, I64, U8, U32, U32_MAX, U64, U64_MAX, Array, address, exactly
 from .errors import PocketrankError, Status
 
 MISSING_ID = np.uint64(U64_MAX)
@@ -38,14 +38,8 @@ class Form(IntEnum):
     """uint8, vectors of 0..127 on the model's grid."""
 
 
-_DTYPES: dict[Form, type[np.generic]] = {
-    Form.MISSING: np.uint8,
-    Form.IDS: np.uint64,
-    Form.TEXT: np.uint8,
-    Form.ROWS: np.uint32,
-    Form.FLOATS: np.float32,
-    Form.BYTES: np.uint8,
-}
+_DTYPES = {Form.MISSING: U8, Form.IDS: U64, Form.TEXT: U8, Form.ROWS: U32, Form.FLOATS: F32, Form.BYTES: U8}
+_FORMS = {U64: Form.IDS, I64: Form.IDS, U32: Form.ROWS, F32: Form.FLOATS, U8: Form.BYTES}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,13 +60,12 @@ class Column:
     """Of lists: a weight in [0, 1] an id."""
 
     def __post_init__(self) -> None:
-        form = Form(self.form)
-        name = form.name.lower()
-        exactly(self.values, _DTYPES[form], name)
+        name = self.form.name.lower()
+        exactly(self.values, _DTYPES[self.form], name)
         for what, array, dtype in (
-            ("offsets", self.offsets, np.uint32),
-            ("list offsets", self.list_offsets, np.uint32),
-            ("list weights", self.weights, np.float32),
+            ("offsets", self.offsets, U32),
+            ("list offsets", self.list_offsets, U32),
+            ("list weights", self.weights, F32),
         ):
             if array is not None and exactly(array, dtype, f"{what} of {name}").size == 0:
                 raise PocketrankError(Status.BAD_OFFSETS, f"{what} of {name} are empty; they must be one more than what they divide")
@@ -108,28 +101,22 @@ MISSING = Column(Form.MISSING, np.zeros(0, np.uint8))
 """A column without values."""
 
 
-def of_array(array: Array, what: str) -> Column:
+def of_array(array: Array) -> Column:
     """A column that borrows an array: uint64 and int64 are ids, uint32 rows, float32 numbers, uint8 `[values, dim]` vectors."""
-    for form, *dtypes in (
-        (Form.IDS, np.uint64, np.int64),
-        (Form.ROWS, np.uint32),
-        (Form.FLOATS, np.float32),
-        (Form.BYTES, np.uint8),
-    ):
-        if array.dtype in dtypes:
-            exactly(array, array.dtype.type, what)
-            return Column(Form(form), array.view(np.uint64) if array.dtype == np.int64 else array)
-    raise PocketrankError(
-        Status.WRONG_FORM,
-        f"{what}: an array of {array.dtype}; it must be of uint64 or int64 (ids), uint32 (rows), float32 (numbers) or uint8 (vectors): "
-        "use x.astype(...), or pocketrank.convert for anything else",
-    )
+    form = _FORMS.get(array.dtype)
+    if form is None:
+        raise PocketrankError(
+            Status.WRONG_FORM,
+            f"an array of {array.dtype}; it must be of uint64 or int64 (ids), uint32 (rows), float32 (numbers) or uint8 (vectors): "
+            "use x.astype(...), or pocketrank.convert for anything else",
+        )
+    return Column(form, array.view(U64) if array.dtype == I64 else array)
 
 
 def ids(values: NDArray[np.uint64] | NDArray[np.int64]) -> Column:
     """One integer id a value; `MISSING_ID`, or -1, is missing."""
     signed = isinstance(values, np.ndarray) and values.dtype == np.int64
-    return Column(Form.IDS, exactly(values, np.int64, "ids").view(np.uint64) if signed else values)
+    return Column(Form.IDS, exactly(values, I64, "ids").view(U64) if signed else values)
 
 
 def rows(values: NDArray[np.uint32]) -> Column:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._memory import U32_MAX, U64_MAX, Array, exactly
+from ._memory import U32_MAX, U64_MAX, U8, Array, exactly
 from .columns import MISSING_ID, Column, floats, ids, in_lists, octet_rows, utf8
 from .errors import PocketrankError, Status
 from .information import Feature, FeatureKind, IdType
@@ -100,7 +100,7 @@ def integers(array: Array) -> NDArray[np.uint64]:
 def vectors(values: Any, dim: int) -> NDArray[np.uint8]:
     """Vectors of `dim` bytes 0..127, from an array `[values, dim]` of uint8 or a sequence of `bytes`, lists or arrays."""
     if isinstance(values, np.ndarray) and values.dtype != object:
-        return exactly(values, np.uint8, "vectors")
+        return exactly(values, U8, "vectors")
     out = np.zeros((len(values), dim), np.uint8)
     for at, value in enumerate(values):
         row = np.frombuffer(value, np.uint8) if isinstance(value, bytes) else np.asarray(value)
@@ -174,10 +174,11 @@ def _float(value: Any, at: int) -> float:
 def _integer(value: Any, at: int) -> int:
     if _is_missing(value):
         return U64_MAX
-    if isinstance(value, (int, np.integer)) and -(2**63) <= value <= U64_MAX:
-        return int(value) & U64_MAX
-    if isinstance(value, (float, np.floating)) and abs(value) <= 2.0**53 and value == int(value):
-        return int(value) & U64_MAX
+    is_whole = isinstance(value, (float, np.floating)) and float(value).is_integer() and abs(value) <= 2.0**53
+    if is_whole or isinstance(value, (int, np.integer)):
+        number = int(value)
+        if -(2**63) <= number <= U64_MAX:
+            return number & U64_MAX
     raise _unfit(at, value, "a 64-bit integer")
 
 

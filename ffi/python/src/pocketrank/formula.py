@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._abi import lib
-from ._memory import U64_MAX, Gate, address, block, check, exactly, new_detail, octets, unsigned
+from ._memory import F32, U64_MAX, Gate, address, block, check, exactly, new_detail, octets, unsigned
 from .information import Weight, find_weight, perturbed, read_formula
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Formula:
 
     def perturb(self, seed: int, salt: int, sigma: float, weights: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Weights to try on one user, for tuning online: as `Model.perturb`. Log them with what was shown."""
-        given = None if weights is None else exactly(weights, np.float32, "weights")
+        given = None if weights is None else exactly(weights, F32, "weights")
         chance = (unsigned(seed, U64_MAX, "seed"), unsigned(salt, U64_MAX, "salt"), sigma)
         with self.model._gate.reading(), self._gate.reading():
             return perturbed(self.model._handle, self._handle, self._about, given, chance)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ._abi import NO_CANDIDATE as _NO_CANDIDATE
 from ._abi import lib, pkr_decay, pkr_list, pkr_pin, pkr_rules, pkr_slot, pkr_spacing
-from ._memory import U32_MAX, U64_MAX, Array, address, block, check, exactly, fail, new_detail, unsigned
+from ._memory import F32, I8, I64, U32_MAX, U64, U64_MAX, Array, address, block, check, exactly, fail, new_detail, unsigned
 from .errors import PocketrankError, Status
 
 NO_KEY = np.uint64(U64_MAX)
@@ -138,7 +138,7 @@ def rerank(rules: Rules, fused: NDArray[np.float32], num_slots: int | None = Non
     last. Errors: `Status.BAD_RULE` with a `RulePart` in `feature` and the element in `candidate`; `Status.NOT_FINITE`;
     `Status.CANDIDATE_COUNT` for more than 4,096 candidates or positions.
     """
-    scores = exactly(fused, np.float32, "fused").reshape(-1)
+    scores = exactly(fused, F32, "fused").reshape(-1)
     slots = np.zeros(scores.size if num_slots is None else unsigned(num_slots, U32_MAX, "num_slots"), SLOT)
     kept: list[Any] = []
     asked = _read(rules, kept)
@@ -172,7 +172,7 @@ def _read(rules: Rules, kept: list[Any]) -> pkr_rules:
     r.blocked, r.num_blocked = _indices(rules.blocked, "blocked", kept)
     r.hidden, r.num_hidden = _indices(rules.hidden, "hidden", kept)
     if rules.vectors is not None:
-        vectors = exactly(rules.vectors, np.int8, "vectors")
+        vectors = exactly(rules.vectors, I8, "vectors")
         if vectors.ndim != 2:
             raise PocketrankError(Status.WRONG_FORM, f"vectors: an array of shape {vectors.shape}; it must be [candidates, dim]")
         r.vectors, r.num_vector_values, r.dim = address(vectors), vectors.size, vectors.shape[1]
@@ -190,8 +190,8 @@ def _read(rules: Rules, kept: list[Any]) -> pkr_rules:
 
 
 def _keys(keys: Array, what: str, kept: list[Any]) -> dict[str, int]:
-    signed = getattr(keys, "dtype", None) == np.int64
-    array = exactly(keys, np.int64 if signed else np.uint64, f"keys of a {what} (pandas.factorize makes them of anything)")
+    signed = getattr(keys, "dtype", None) == I64
+    array = exactly(keys, I64 if signed else U64, f"keys of a {what} (pandas.factorize makes them of anything)")
     kept.append(array)
     return {"keys": address(array), "num_keys": array.size}
 
@@ -199,7 +199,7 @@ def _keys(keys: Array, what: str, kept: list[Any]) -> dict[str, int]:
 def _floats(values: NDArray[np.float32] | None, what: str, kept: list[Any]) -> tuple[int | None, int]:
     if values is None:
         return None, 0
-    kept.append(exactly(values, np.float32, what))
+    kept.append(exactly(values, F32, what))
     return address(values), values.size
 
 

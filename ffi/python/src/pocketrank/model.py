@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._abi import lib, pkr_key, pkr_open_options, pkr_requirements
-from ._memory import U64_MAX, Gate, address, block, check, exactly, new_detail, octets, unsigned
+from ._memory import F32, U64_MAX, Gate, address, block, check, exactly, new_detail, octets, unsigned
 from .errors import PocketrankError, Status
 from .information import (
     Cpu,
@@ -187,7 +187,7 @@ class Model:
         z is standard normal and follows from `seed` (the user), `salt` (the experiment) and the weight's name.
         Errors: `Status.UNKNOWN_TASK` for a file without a formula; `Status.BAD_WEIGHT` for sigma outside [0, 4].
         """
-        given = None if weights is None else exactly(weights, np.float32, "weights")
+        given = None if weights is None else exactly(weights, F32, "weights")
         chance = (unsigned(seed, U64_MAX, "seed"), unsigned(salt, U64_MAX, "salt"), sigma)
         with self._gate.reading():
             return perturbed(self._handle, None, self.formula or read_formula(self._handle, None), given, chance)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from ctypes import byref, c_size_t, c_void_p
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._abi import lib, pkr_result
-from ._memory import U32_MAX, Gate, address, block, check, exactly, new_detail, unsigned
+from ._memory import F32, U32, U32_MAX, Gate, address, block, check, exactly, new_detail, unsigned
 from .errors import PocketrankError, Status
 from .model import Model
 from .request import Request
@@ -94,7 +93,7 @@ class Ranker:
         Errors: `Status.CANDIDATE_COUNT` for another number of scores, `Status.NOT_FINITE` with the candidate,
         `Status.FORMULA_SCORES` for a formula that reads scores before calibration.
         """
-        given = exactly(scores, np.float32, "scores").reshape(-1)
+        given = exactly(scores, F32, "scores").reshape(-1)
         limit = request.max_candidates * len(self.model.tasks)
         if 0 < limit < given.size == request.num_candidates * len(self.model.tasks):
             given = given[:limit]  # those behind the limit have no score
@@ -166,10 +165,10 @@ class Ranker:
                 raise PocketrankError(Status.BUFFER_TOO_SMALL, message, offset=n)
         held = (ranking.order, ranking.fused, scores, ranking.terms)  # whoever sets other ones meanwhile
         r = pkr_result()
-        r.order, r.order_len = _output(ranking.order, np.uint32, "order")
-        r.fused, r.fused_len = _output(ranking.fused, np.float32, "fused")
-        r.scores, r.scores_len = _output(scores, np.float32, "scores")
-        r.terms, r.terms_len = _output(ranking.terms, np.float32, "terms")
+        r.order, r.order_len = _output(ranking.order, U32, "order")
+        r.fused, r.fused_len = _output(ranking.fused, F32, "fused")
+        r.scores, r.scores_len = _output(scores, F32, "scores")
+        r.terms, r.terms_len = _output(ranking.terms, F32, "terms")
         self._call(request, what, call, byref(r))
         del held
         ranking.scored, ranking.missing, ranking.not_finite = r.scored, r.missing, r.not_finite
@@ -181,10 +180,8 @@ class Ranker:
         if request.model is not self.model and request.model.digest != self.model.digest:
             raise PocketrankError(Status.BAD_OPTION, f"{what}: a request to {request.model!r}; the ranker is of {self.model!r}")
         detail, place = new_detail()
-        with ExitStack() as stack:
-            stack.enter_context(self._gate.writing())
-            stack.enter_context(self.model._gate.reading())
-            status = call(request._lend(stack), *arguments, place)
+        with self._gate.writing(), self.model._gate.reading(), request._reading():
+            status = call(byref(request._content), *arguments, place)
             if status != Status.OK:
                 raise request._failed(status, what, detail)
 
@@ -212,7 +209,7 @@ class Ranker:
         return Ranker, (self.model, self.candidates_max)
 
 
-def _output(array: NDArray[Any] | None, dtype: type[np.generic], what: str) -> tuple[int | None, int]:
+def _output(array: NDArray[Any] | None, dtype: np.dtype[Any], what: str) -> tuple[int | None, int]:
     if array is None or array.size == 0:
         return None, 0
     return address(exactly(array, dtype, f"out.{what}", writable=True)), array.size

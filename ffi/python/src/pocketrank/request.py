@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
-from ctypes import addressof, byref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ctypes import addressof
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._abi import NO_SLOT, STRICT, pkr_column, pkr_error_detail, pkr_request
-from ._memory import U32_MAX, Array, Gate, address, exactly, fail, octets, unsigned
+from ._memory import F32, U32, U32_MAX, Array, Gate, Pass, address, exactly, fail, octets, unsigned
 from .columns import MISSING, Column, Form, of_array
 from .conversion import convert
 from .errors import PocketrankError, Status
@@ -66,10 +65,11 @@ class Request:
         feature = self.model.feature(key)
         if values is None:
             column = MISSING
-        elif isinstance(values, Column):
-            column = values
-        elif isinstance(values, np.ndarray) and values.dtype != object and values.dtype.kind not in "US":
-            column = of_array(values, feature.name)
+        elif isinstance(values, np.ndarray) and values.dtype.kind not in "OUS":
+            try:
+                column = of_array(values)
+            except PocketrankError as error:
+                raise PocketrankError(error.status, f"{feature.name}: {error.args[0]}", feature.index) from None
         else:
             column = convert(feature, values)
         self.set_part(feature.index, column)
@@ -152,7 +152,7 @@ class Request:
 
     @weights.setter
     def weights(self, weights: NDArray[np.float32] | Sequence[float] | None) -> None:
-        self._array("weights", weights, np.float32)
+        self._array("weights", weights, F32)
 
     @property
     def only(self) -> Array | None:
@@ -161,7 +161,7 @@ class Request:
 
     @only.setter
     def only(self, candidates: NDArray[np.uint32] | Sequence[int] | None) -> None:
-        self._array("only", candidates, np.uint32)
+        self._array("only", candidates, U32)
 
     @property
     def formula(self) -> Formula | None:
@@ -176,7 +176,7 @@ class Request:
 
     def leave_out(self, features: Iterable[str | int]) -> None:
         """Ranks as if these features' columns were missing and the user had no past for them: what do they do to an order?"""
-        self._array("without", [self.model.feature(f).index for f in features] or None, np.uint32)
+        self._array("without", [self.model.feature(f).index for f in features] or None, U32)
 
     def set_item_sums(self, sums: NDArray[np.uint8] | None, slots: NDArray[np.uint32] | None = None) -> None:
         """Kept sums of items, `[slots, Model.item_sums_bytes]` as `Ranker.item_sums` makes them; None: none.
@@ -185,11 +185,11 @@ class Request:
         """
         content = None if sums is None else octets(sums, "item sums")
         self._point("item_sums", content, keep=content, item_sums_bytes=0 if content is None else content.size)
-        self._array("item_slots", slots, np.uint32)
+        self._array("item_slots", slots, U32)
 
-    def _array(self, name: str, values: Any, dtype: type[np.generic]) -> None:
+    def _array(self, name: str, values: Any, dtype: np.dtype[Any]) -> None:
         if values is not None and not isinstance(values, np.ndarray):
-            values = np.array([unsigned(v, U32_MAX, name) if dtype is np.uint32 else v for v in values], dtype)
+            values = np.array([unsigned(v, U32_MAX, name) if dtype == U32 else v for v in values], dtype)
         content = None if values is None else exactly(values, dtype, name)
         self._point(name, content, keep=content, **{f"num_{name}": 0 if content is None else content.size})
 
@@ -207,14 +207,31 @@ class Request:
 
     # For the calls.
 
-    def _lend(self, stack: ExitStack) -> Any:
-        """The request as the library takes it; until the stack unwinds nobody changes it or what it refers to."""
-        stack.enter_context(self._gate.reading())
+    def _reading(self) -> Pass:
+        """A `with` in which nobody changes the request or what it refers to."""
+        return Pass(self._begin, self._end)
+
+    def _begin(self) -> None:
+        begun: list[Gate] = []
+        try:
+            for gate in self._gates():
+                gate.begin_reading()
+                begun.append(gate)
+        except PocketrankError:
+            for gate in begun:
+                gate.end_reading()
+            raise
+
+    def _end(self) -> None:
+        for gate in list(self._gates()):  # the same ones: nobody could change them
+            gate.end_reading()
+
+    def _gates(self) -> Iterator[Gate]:
+        yield self._gate
         for key in ("state", "formula"):
             part = self._kept.get(key)
             if isinstance(part, (UserState, Formula)):
-                stack.enter_context(part._gate.reading())
-        return byref(self._content)
+                yield part._gate
 
     def _failed(self, status: int, what: str, detail: pkr_error_detail) -> PocketrankError:
         """The error of a call with this request, in words."""
