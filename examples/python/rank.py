@@ -10,12 +10,14 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+from numpy.typing import NDArray
 from requests_file import read_requests
 
-from pocketrank import Model, PocketrankError, Ranker, Request
+from pocketrank import Model, PocketrankError, Ranker, Request, Status
 
 
-def bits(name: str, values: np.ndarray) -> str:
+def bits(name: str, values: NDArray[np.float32] | None) -> str:
+    assert values is not None
     return "".join((name, *(f" {x:08x}" for x in values.ravel().view(np.uint32).tolist())))
 
 
@@ -25,7 +27,7 @@ def rank(ranker: Ranker, number: int, request: Request) -> None:
         r = ranker.rank(request)
     except PocketrankError as error:
         # Whatever went wrong: the order that the server sent.
-        print(f"request {number} PKR_ERR_{error.status.name} server's order")
+        print(f"request {number} PKR_ERR_{Status(error.status).name} server's order")
         print("order", *range(n))
         print("fused\nscores")
         return

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pocketrank import Column, Form, Model, Request
 
@@ -22,8 +24,8 @@ class Parts:
             raise SystemExit(f"{path} is no file of requests")
         self.at = 8
 
-    def take(self, count: int, dtype: str) -> np.ndarray:
-        part = np.frombuffer(self.file, dtype, count, self.at)
+    def take(self, count: int, dtype: str) -> NDArray[Any]:
+        part: NDArray[Any] = np.frombuffer(self.file, dtype, count, self.at)
         self.at += (part.nbytes + 7) // 8 * 8
         return part
 

@@ -174,7 +174,7 @@ def _float(value: Any, at: int) -> float:
 def _integer(value: Any, at: int) -> int:
     if _is_missing(value):
         return U64_MAX
-    is_whole = isinstance(value, (float, np.floating)) and float(value).is_integer() and abs(value) <= 2.0**53
+    is_whole = isinstance(value, (float, np.floating)) and float(value).is_integer() and abs(float(value)) <= 2.0**53
     if is_whole or isinstance(value, (int, np.integer)):
         number = int(value)
         if -(2**63) <= number <= U64_MAX:
