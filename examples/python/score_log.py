@@ -5,8 +5,8 @@ python score_log.py MODEL.pkr LOG OUT [--request request_id] [--time time] [--jo
 
 LOG, OUT and tables are .csv (or .csv.gz), or .parquet with pyarrow installed. Rows of a request stand together, as
 `pocketrank simulate` writes them. OUT has a row for each of the log: its request, the fused score, the rank within the request, a
-score of each task. With --label, NDCG of the model's order and of the log's own, over requests with at least one positive of the rows
-that --where says: users click what stands on top, so only rows in random order tell which of the two is better.
+score of each task. With --label, NDCG of the model's order and of the log's own, over requests with at least one positive of
+the rows that --where says: users click what stands on top, so only rows in random order tell which of the two is better.
 
 Features of the user's past need the events in their order: sessions and `UserState` do that. Here users have none.
 """
@@ -114,7 +114,9 @@ def main() -> None:
     out.close()
     print(f"{totals[0]:.0f} requests scored, {totals[1]:.0f} kept the log's order")
     if a.label is not None:
-        print(f"NDCG of {a.label} over {totals[3]:.0f} requests: model {totals[2] / totals[3]:.4f}, log {totals[4] / totals[5]:.4f}")
+        print(
+            f"NDCG of {a.label} over {totals[3]:.0f} requests: model {totals[2] / totals[3]:.4f}, log {totals[4] / totals[5]:.4f}"
+        )
 
 
 if __name__ == "__main__":

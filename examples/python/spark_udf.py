@@ -2,8 +2,8 @@
 
 python spark_udf.py MODEL.pkr LOG.csv [--join TABLE.csv KEY]...
 
-Needs pyspark, pandas, pyarrow and Java 17. `applyInPandas` hands a worker all rows of a request; the model travels with the function:
-one that was opened from bytes is pickled as them, and each worker opens it once.
+Needs pyspark, pandas, pyarrow and Java 17. `applyInPandas` hands a worker all rows of a request; the model travels with
+the function: one that was opened from bytes is pickled as them, and each worker opens it once.
 """
 
 from __future__ import annotations

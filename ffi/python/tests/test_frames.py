@@ -122,7 +122,9 @@ def test_a_frame_is_its_requests(golden: Model) -> None:
 def test_options_are_those_of_requests(model: Model) -> None:
     frame = some_frame(model, 3, 4)
     weights = np.float32([1, 0, 0, 0, 0])
-    scored = score_frame(model, frame, request_column="request", time_column="at", state_column="past", max_candidates=2, weights=weights)
+    scored = score_frame(
+        model, frame, request_column="request", time_column="at", state_column="past", max_candidates=2, weights=weights
+    )
     assert bits(scored) == bits(one_by_one(model, frame, max_candidates=2, weights=weights))
     assert np.isneginf(scored["fused"]).any()
     with pytest.raises(TypeError, match="only"):

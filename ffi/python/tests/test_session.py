@@ -15,7 +15,7 @@ from pocketrank import Event, Model, PocketrankError, Ranker, Request, Session, 
 def test_each_order_is_that_of_a_fresh_request(work: Path) -> None:
     feeds = 0
     for seed in (None, *SEEDS):
-        name = "model requests".split() if seed is None else [f"goldens/{seed}"] * 2
+        name = ["model", "requests"] if seed is None else [f"goldens/{seed}"] * 2
         with Model.open(work / f"{name[0]}.pkr") as model, Ranker(model) as ranker:
             for request in list(read_requests(str(work / f"{name[1]}.req"), model))[:60]:
                 feeds += answers(ranker, request) and play(ranker, request)

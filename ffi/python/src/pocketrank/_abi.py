@@ -1,4 +1,4 @@
-"""The C ABI as include/pocketrank.h has it: constants, structs in the header's order, functions. A test holds it against the header.
+"""The C ABI as include/pocketrank.h has it: constants, structs in the header's order, functions. A test compares the two.
 
 Pointers are plain addresses (`c_void_p`): who makes a struct keeps alive what it points to.
 """
@@ -155,9 +155,7 @@ class pkr_key(Versioned):
 
 
 class pkr_event(Versioned):
-    _fields_ = _fields(
-        label=c_uint32, time=c_int64, value=c_float, reserved=c_uint32, keys=POINTER(pkr_key), num_keys=c_size_t
-    )
+    _fields_ = _fields(label=c_uint32, time=c_int64, value=c_float, reserved=c_uint32, keys=POINTER(pkr_key), num_keys=c_size_t)
 
 
 class pkr_formula_information(Versioned):

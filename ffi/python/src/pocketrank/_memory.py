@@ -69,7 +69,7 @@ U8, I8, U32, I64, U64, F32 = (np.dtype(t) for t in (np.uint8, np.int8, np.uint32
 
 
 def exactly(array: object, dtype: np.dtype[Any], what: str, *, writable: bool = False) -> Array:
-    """An array of this type whose elements follow each other, as it is: nothing is converted or copied behind the caller's back."""
+    """An array of this type whose elements follow each other, as it is: nothing is converted or copied in silence."""
     if not isinstance(array, np.ndarray):
         kind = type(array).__name__
         raise PocketrankError(
@@ -83,7 +83,7 @@ def exactly(array: object, dtype: np.dtype[Any], what: str, *, writable: bool = 
     if not flags.c_contiguous or not flags.aligned:
         raise PocketrankError(
             Status.MISALIGNED,
-            f"{what}: elements of an array of shape {array.shape} and strides {array.strides} do not follow each other in memory; "
+            f"{what}: elements of an array of shape {array.shape}, strides {array.strides}, do not follow each other in memory; "
             "use numpy.ascontiguousarray(x)",
         )
     if writable and not flags.writeable:

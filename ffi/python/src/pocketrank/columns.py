@@ -68,7 +68,9 @@ class Column:
             ("list weights", self.weights, F32),
         ):
             if array is not None and exactly(array, dtype, f"{what} of {name}").size == 0:
-                raise PocketrankError(Status.BAD_OFFSETS, f"{what} of {name} are empty; they must be one more than what they divide")
+                raise PocketrankError(
+                    Status.BAD_OFFSETS, f"{what} of {name} are empty; they must be one more than what they divide"
+                )
 
     def __len__(self) -> int:
         """Values: lists, texts, ids, numbers, or vectors (bytes where the array has one dimension)."""
@@ -77,24 +79,22 @@ class Column:
 
     def write(self, to: pkr_column, start: int = 0, count: int | None = None) -> None:
         """Points a column of the library at `count` values from `start` on, all of them by default."""
-        whole = count is None
-        many = len(self) if count is None else count
+        many = len(self) - start if count is None else count
         to.form, to.values, to.count = self.form, address(self.values), self.values.size
         to.offsets = to.list_offsets = to.weights = None
         to.num_offsets = to.num_list_offsets = to.num_weights = 0
-        # An empty array may be anywhere, but not nowhere: with NULL in every pointer a column is missing.
-        if self.list_offsets is not None:
-            to.list_offsets, to.num_list_offsets = address(self.list_offsets) + 4 * start, many + 1
         if self.offsets is not None:
-            windowed = not whole and self.list_offsets is None
-            to.offsets = address(self.offsets) + (4 * start if windowed else 0)
-            to.num_offsets = many + 1 if windowed else len(self.offsets)
+            to.offsets, to.num_offsets = address(self.offsets), len(self.offsets)
         if self.weights is not None:
             to.weights, to.num_weights = address(self.weights), self.weights.size
-        if not whole and self.offsets is None and self.list_offsets is None:
-            width = self.values.itemsize * (self.values.size // max(len(self), 1))
-            to.values += width * start
-            to.count = many * width // self.values.itemsize
+        # Offsets may begin anywhere in the ids or bytes that they divide, so a part of them is a part of the column.
+        if self.list_offsets is not None:
+            to.list_offsets, to.num_list_offsets = address(self.list_offsets) + 4 * start, many + 1
+        elif self.offsets is not None:
+            to.offsets, to.num_offsets = to.offsets + 4 * start, many + 1
+        else:
+            width = self.values.size // max(len(self), 1)
+            to.values, to.count = to.values + self.values.itemsize * width * start, width * many
 
 
 MISSING = Column(Form.MISSING, np.zeros(0, np.uint8))
@@ -107,7 +107,7 @@ def of_array(array: Array) -> Column:
     if form is None:
         raise PocketrankError(
             Status.WRONG_FORM,
-            f"an array of {array.dtype}; it must be of uint64 or int64 (ids), uint32 (rows), float32 (numbers) or uint8 (vectors): "
+            f"an array of {array.dtype}; it must be of uint64 or int64 (ids), uint32 (rows), float32 (numbers), uint8 (vectors): "
             "use x.astype(...), or pocketrank.convert for anything else",
         )
     return Column(form, array.view(U64) if array.dtype == I64 else array)
@@ -140,5 +140,5 @@ def utf8(values: NDArray[np.uint8], offsets: NDArray[np.uint32]) -> Column:
 
 
 def in_lists(inner: Column, list_offsets: NDArray[np.uint32], weights: NDArray[np.float32] | None = None) -> Column:
-    """Lists of the ids of `inner`: the i-th is those from `list_offsets[i]` to `list_offsets[i + 1]`, each with a weight in [0, 1]."""
+    """Lists of the ids of `inner`: the i-th is `list_offsets[i]` to `list_offsets[i + 1]`, each id with a weight in [0, 1]."""
     return replace(inner, list_offsets=list_offsets, weights=weights)

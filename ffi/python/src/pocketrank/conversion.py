@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._memory import U32_MAX, U64_MAX, U8, Array, exactly
+from ._memory import U8, U32_MAX, U64_MAX, Array, exactly
 from .columns import MISSING_ID, Column, floats, ids, in_lists, octet_rows, utf8
 from .errors import PocketrankError, Status
 from .information import Feature, FeatureKind, IdType
@@ -146,7 +146,9 @@ def _joined(parts: list[Any]) -> Array:
 def _offsets(lengths: Iterable[int], count: int) -> NDArray[np.uint32]:
     ends = np.cumsum(np.fromiter(lengths, np.int64, count))
     if count and ends[-1] > U32_MAX:
-        raise PocketrankError(Status.LENGTH_OVERFLOW, f"{ends[-1]} bytes or ids in one column; at most {U32_MAX}: use fewer rows at once")
+        raise PocketrankError(
+            Status.LENGTH_OVERFLOW, f"{ends[-1]} bytes or ids in one column; at most {U32_MAX}: use fewer rows at once"
+        )
     return np.concatenate((np.zeros(1, np.uint32), ends.astype(np.uint32)))
 
 

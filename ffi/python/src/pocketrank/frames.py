@@ -51,7 +51,9 @@ def score_frame(
         raise PocketrankError(Status.BAD_OPTION, f'on_error: {on_error!r}; it must be "raise" or "keep"')
     for column in (request_column, time_column, state_column, *(columns or {}).values()):
         if column is not None and column not in frame.columns:
-            raise PocketrankError(Status.UNKNOWN_FEATURE, f"the frame has no column {column!r}, but {', '.join(map(str, frame.columns))}")
+            raise PocketrankError(
+                Status.UNKNOWN_FEATURE, f"the frame has no column {column!r}, but {', '.join(map(str, frame.columns))}"
+            )
     starts, order = _requests(frame[request_column])
     sorted_frame = frame if order is None else frame.iloc[order]
     sources = _columns(model, sorted_frame, columns or {}, starts)
@@ -151,13 +153,17 @@ def _same(series: pd.Series[Any], starts: NDArray[np.int64], what: str) -> None:
     """That all rows of a request say the same of the user."""
     plain = series
     if series.dtype == object or "pyarrow" in str(series.dtype):
-        plain = series.map(lambda value: tuple(value) if hasattr(value, "__len__") and not isinstance(value, (str, bytes)) else value)
+        plain = series.map(
+            lambda value: tuple(value) if hasattr(value, "__len__") and not isinstance(value, (str, bytes)) else value
+        )
     codes = pd.factorize(plain)[0]
     first = np.repeat(codes[starts[:-1]], np.diff(starts))
     bad = np.flatnonzero(codes != first)
     if bad.size:
         row: object = series.index.tolist()[int(bad[0])]
-        raise PocketrankError(Status.COLUMN_LENGTH, f"{what} is the user's, but row {row!r} differs from the first of its request")
+        raise PocketrankError(
+            Status.COLUMN_LENGTH, f"{what} is the user's, but row {row!r} differs from the first of its request"
+        )
 
 
 def _times(series: pd.Series[Any], starts: NDArray[np.int64]) -> Array:

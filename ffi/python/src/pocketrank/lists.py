@@ -21,8 +21,8 @@ NO_KEY = np.uint64(U64_MAX)
 NO_CANDIDATE = np.uint32(_NO_CANDIDATE)
 """The candidate of an empty slot."""
 SLOT = np.dtype([(name, np.uint32 if name in ("candidate", "relaxed") else np.float32) for name, *_ in pkr_slot._fields_])
-"""A slot: `candidate`; `relaxed`, bit i: spacing rule i is broken here; `score` that it was compared by; `propensity` given the slots
-before; `boost` that was added to its fused score; `decay` and `similarity` to the slots before."""
+"""A slot: `candidate`; `relaxed`, bit i: spacing rule i is broken here; `score` that it was compared by; `propensity` given the
+slots before; `boost` that was added to its fused score; `decay` and `similarity` to the slots before."""
 
 
 class Diversity(IntEnum):
@@ -30,9 +30,9 @@ class Diversity(IntEnum):
 
     NONE = 0
     MMR = 1
-    """Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998); `weight` is lambda, within [0, 1]."""
+    """Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998); `weight` is lambda, in [0, 1]."""
     DPP = 2
-    """The greedy list of a determinantal point process (Chen, Zhang and Zhou, NeurIPS 2018); `weight` is theta, within [0, 1024]."""
+    """The greedy list of a determinantal point process (Chen, Zhang and Zhou, NeurIPS 2018); `weight` is theta, in [0, 1024]."""
 
 
 class Exploration(IntEnum):
@@ -134,8 +134,8 @@ class RankedList:
 def rerank(rules: Rules, fused: NDArray[np.float32], num_slots: int | None = None) -> RankedList:
     """Makes a list of `num_slots` positions (all candidates by default): the best by `fused` under `rules`.
 
-    The same arguments give the same bits on every CPU; any number of threads. Candidates with a fused score of negative infinity come
-    last. Errors: `Status.BAD_RULE` with a `RulePart` in `feature` and the element in `candidate`; `Status.NOT_FINITE`;
+    The same arguments give the same bits on every CPU; any number of threads. Candidates with a fused score of negative infinity
+    come last. Errors: `Status.BAD_RULE` with a `RulePart` in `feature` and the element in `candidate`; `Status.NOT_FINITE`;
     `Status.CANDIDATE_COUNT` for more than 4,096 candidates or positions.
     """
     scores = exactly(fused, F32, "fused").reshape(-1)
@@ -143,7 +143,10 @@ def rerank(rules: Rules, fused: NDArray[np.float32], num_slots: int | None = Non
     kept: list[Any] = []
     asked = _read(rules, kept)
     need = c_size_t()
-    check(lib.pkr_rerank_bytes(scores.size, slots.size, asked.dim, byref(need)), f"a list of {slots.size} of {scores.size} candidates")
+    check(
+        lib.pkr_rerank_bytes(scores.size, slots.size, asked.dim, byref(need)),
+        f"a list of {slots.size} of {scores.size} candidates",
+    )
     memory = block(need.value)
     made = pkr_list(slot_bytes=SLOT.itemsize, slots=address(slots), num_slots=slots.size)
     detail, place = new_detail()
@@ -178,7 +181,9 @@ def _read(rules: Rules, kept: list[Any]) -> pkr_rules:
         r.vectors, r.num_vector_values, r.dim = address(vectors), vectors.size, vectors.shape[1]
         kept.append(vectors)
     spacings = [
-        pkr_spacing(max=unsigned(s.max, U32_MAX, "max"), window=unsigned(s.window, U32_MAX, "window"), **_keys(s.keys, "spacing", kept))
+        pkr_spacing(
+            max=unsigned(s.max, U32_MAX, "max"), window=unsigned(s.window, U32_MAX, "window"), **_keys(s.keys, "spacing", kept)
+        )
         for s in rules.spacings
     ]
     decays = [pkr_decay(factor=d.factor, floor=d.floor, **_keys(d.keys, "decay", kept)) for d in rules.decays]

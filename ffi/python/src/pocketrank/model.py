@@ -55,8 +55,8 @@ class Model:
     `Model(data)` borrows bytes, a memoryview, an mmap or a uint8 array that is read-only; of a writable buffer it keeps a copy,
     since nobody may write to what a model reads. `Model.open(path)` maps the file, which must not be cut short while it is open.
 
-    Pickling (Spark, Ray, multiprocessing): a model that came from a path is pickled as its absolute path and digest, one that came
-    from bytes as its bytes; either is opened once a process, however often it is unpickled.
+    Pickling (Spark, Ray, multiprocessing): a model that came from a path is pickled as its absolute path and digest, one that
+    came from bytes as its bytes; either is opened once a process, however often it is unpickled.
 
     Errors: 2xx to 4xx for the file, with the byte in `offset`; `Status.STALE` after `close`.
     """
@@ -88,7 +88,13 @@ class Model:
         handle = c_void_p()
         detail, place = new_detail()
         status = lib.pkr_model_open(
-            address(content), content.size, address(memory), memory.nbytes, byref(pkr_open_options(cpu=int(cpu))), byref(handle), place
+            address(content),
+            content.size,
+            address(memory),
+            memory.nbytes,
+            byref(pkr_open_options(cpu=int(cpu))),
+            byref(handle),
+            place,
         )
         check(status, "model", detail)
         at = handle.value or 0
@@ -225,7 +231,7 @@ class Model:
         return self._gate.is_open
 
     def close(self) -> None:
-        """Ends the model: later calls raise `Status.STALE`. Calls that run in other threads end as if it were open. Idempotent."""
+        """Ends the model: later calls raise `Status.STALE`; calls that run in other threads end well. Idempotent."""
         self._gate.close()
 
     def __enter__(self) -> Model:
@@ -240,7 +246,9 @@ class Model:
 
     def __repr__(self) -> str:
         life = "" if self.is_open else ", closed"
-        return f"<Model {self.name!r} {self.digest:016x}, {len(self.features)} features, {len(self.tasks)} tasks, {self.isa}{life}>"
+        return (
+            f"<Model {self.name!r} {self.digest:016x}, {len(self.features)} features, {len(self.tasks)} tasks, {self.isa}{life}>"
+        )
 
     def __reduce__(self) -> tuple[Callable[..., Model], tuple[object, ...]]:
         if not self.is_open:
@@ -283,7 +291,9 @@ def _number(value: Key, feature: Feature) -> float:
 def _id(value: Key, feature: Feature) -> int:
     # Signed ids are what their two's complement says, as in training.
     if isinstance(value, float) or value is None or not -(2**63) <= int(value) <= U64_MAX:
-        raise PocketrankError(Status.WRONG_FORM, f"{feature.name}: {value!r}; it must be a 64-bit integer or a text", feature.index)
+        raise PocketrankError(
+            Status.WRONG_FORM, f"{feature.name}: {value!r}; it must be a 64-bit integer or a text", feature.index
+        )
     return int(value) & U64_MAX
 
 

@@ -46,8 +46,8 @@ class Ranking:
 class Ranker:
     """Working memory for requests of up to `candidates_max` candidates. Its contents never influence a result.
 
-    One a thread: ctypes releases the interpreter's lock, so threads with rankers of their own run side by side, and a second thread
-    in the same ranker gets `Status.OVERLAP`. It may move between threads, not between processes.
+    One a thread: ctypes releases the interpreter's lock, so threads with rankers of their own run side by side, and a second
+    thread in the same ranker gets `Status.OVERLAP`. It may move between threads, not between processes.
     """
 
     def __init__(self, model: Model, candidates_max: int | None = None) -> None:
@@ -68,16 +68,19 @@ class Ranker:
     def rank(
         self, request: Request, *, top: int | None = None, scores: bool = True, terms: bool = False, out: Ranking | None = None
     ) -> Ranking:
-        """Scores and orders the candidates. `top`: how many of the order are wanted. Without `scores` what the order does not need is left out.
+        """Scores and orders the candidates. `top`: how many of the order are wanted.
 
-        On any error keep the order that the server sent. Errors: 5xx for the request with feature and candidate, 6xx for the state.
+        Without `scores` what the order does not need is left out.
+
+        On any error keep the order that the server sent. Errors: 5xx for the request, with feature and candidate; 6xx for the
+        state.
         """
         ranking = self._outputs(request, top, scores, terms) if out is None else out
         call = partial(lib.pkr_rank, self.model._handle, self._handle)
         return self._into(ranking, request, "rank", call, ranking.scores)
 
     def score(self, request: Request) -> NDArray[np.float32]:
-        """Scores alone, `[candidates, tasks]`, or of those that `request.only` names: a thread's part of a request for `order`."""
+        """Scores alone, `[candidates, tasks]`, or of those that `request.only` names: a thread's part, for `order`."""
         only = request.only
         rows = request.num_candidates if only is None else len(only)
         scores = np.empty((rows, len(self.model.tasks)), np.float32)
@@ -86,7 +89,13 @@ class Ranker:
         return scores
 
     def order(
-        self, request: Request, scores: NDArray[np.float32], *, top: int | None = None, terms: bool = False, out: Ranking | None = None
+        self,
+        request: Request,
+        scores: NDArray[np.float32],
+        *,
+        top: int | None = None,
+        terms: bool = False,
+        out: Ranking | None = None,
     ) -> Ranking:
         """Fuses and orders candidates by their scores, `[candidates, tasks]` as `score` made them.
 
@@ -110,7 +119,7 @@ class Ranker:
         return ordered
 
     def item_sums(self, request: Request) -> NDArray[np.uint8]:
-        """What the first layer makes of the candidates' item features, `[candidates, item_sums_bytes]`, for `Request.set_item_sums`.
+        """What the first layer makes of the candidates' item features, `[candidates, item_sums_bytes]`: `Request.set_item_sums`.
 
         They belong to this model file alone. Errors: `Status.BAD_OPTION` for a model without item features.
         """

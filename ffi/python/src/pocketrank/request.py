@@ -196,6 +196,7 @@ class Request:
     def _point(self, name: str, content: Array | None, *, keep: Any, **fields: int) -> None:
         with self._gate.writing():
             self._kept[name] = keep
+            self._kept[name, "array"] = content  # which holds the buffer where it is
             setattr(self._content, name, None if content is None else address(content))
             for field, value in fields.items():
                 setattr(self._content, field, value)

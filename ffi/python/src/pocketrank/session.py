@@ -28,7 +28,7 @@ class Session:
     """
 
     def __init__(self, ranker: Ranker, request: Request) -> None:
-        """Begins with all candidates of `request`. Errors: those of `Ranker.rank`; `Status.BAD_OPTION` for `only` or item sums."""
+        """Begins with all candidates of a request. Errors: those of `Ranker.rank`; `Status.BAD_OPTION` for `only`, item sums."""
         model = ranker.model
         count = unsigned(request.num_candidates, U32_MAX, "num_candidates")
         need, handle = c_size_t(), c_void_p()
@@ -43,7 +43,7 @@ class Session:
         self._gate = Gate("session", partial(_close_session, self._handle, memory), "a session belongs to one thread at a time")
 
     def feedback(self, event: Event) -> None:
-        """Adds what the user did to the session's state. On any error the state is as before. Errors: those of `UserState.apply`."""
+        """Adds what the user did to the session's state. On any error that is as before. Errors: those of `UserState.apply`."""
         made = event.for_model(self.model)
         detail, place = new_detail()
         with self._gate.writing(), self.model._gate.reading():
@@ -61,8 +61,8 @@ class Session:
     ) -> Ranking:
         """Orders what is still to be shown. `request` is that of the beginning, as it is now, without a state.
 
-        What was shown has no score and comes last. Errors: those of `Ranker.rank`; `Status.BAD_OPTION` for a request with a state,
-        `only` or item sums.
+        What was shown has no score and comes last. Errors: those of `Ranker.rank`; `Status.BAD_OPTION` for a request with a
+        state, `only` or item sums.
         """
         ranking = self.ranker._outputs(request, top, scores, terms) if out is None else out
         call = partial(lib.pkr_session_rerank, self.model._handle, self._handle, self.ranker._handle)
