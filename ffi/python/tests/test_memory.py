@@ -46,13 +46,13 @@ def test_requests_leave_nothing_behind(ranker: Ranker) -> None:
 
     tracemalloc.start()
     traced = []
-    for step in range(6000):
+    for step in range(10_000):
         screen(step)
-        if step % 2000 == 1999:
+        if step % 5000 == 4999:
             gc.collect()
             traced.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
-    assert traced[2] - traced[1] < 2000, traced  # a byte a request
+    assert traced[1] - traced[0] < 5000, traced  # a byte a request: numpy keeps some of what it frees
     for step in range(ROUNDS // 10):
         screen(step)
     before = resident()
