@@ -1,0 +1,93 @@
+"""A formula that was shipped apart from its model."""
+
+from __future__ import annotations
+
+from ctypes import byref, c_void_p
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._abi import lib
+from ._memory import F32, U64_MAX, Gate, address, block, check, exactly, new_detail, octets, unsigned
+from .information import Weight, find_weight, perturbed, read_formula
+
+if TYPE_CHECKING:
+    from .model import Model
+
+
+class Formula:
+    """Takes the place of a model's fusion in requests that name it (`Request.formula`). Immutable, for any number of threads.
+
+    Errors of opening: 2xx and 3xx for the bytes, with the byte in `offset`; `Status.FORMULA_INPUT` for a task or feature that the
+    model does not have, `Status.FORMULA_CODE`, `Status.FORMULA_COST`, `Status.FORMULA_RANGE` for a program that may not run.
+    A request of another model answers `Status.FORMULA_MODEL`.
+    """
+
+    def __init__(self, model: Model, data: object) -> None:
+        """Opens what `pocketrank formula -o FILE` wrote. The bytes are borrowed; of a writable buffer a copy."""
+        content = octets(data, "formula")
+        if content.flags.writeable:
+            content = octets(content.tobytes(), "formula")
+        memory = block(lib.pkr_formula_bytes())
+        handle = c_void_p()
+        detail, place = new_detail()
+        with model._gate.reading():
+            status = lib.pkr_formula_open(
+                model._handle, address(content), content.size, address(memory), memory.nbytes, byref(handle), place
+            )
+            check(status, "formula", detail)
+            self.model = model
+            self._handle = handle.value or 0
+            self._gate = Gate("formula", partial(_close_formula, self._handle, memory, content))
+            about = read_formula(model._handle, self._handle)
+        self._about = about
+        self.text: str = about.text
+        """What it was made of."""
+        self.weights: tuple[Weight, ...] = about.weights
+        """What `Request.weights` are, in this order."""
+        self.terms: tuple[str, ...] = about.terms
+        """Text of each addend: what the columns of `Ranking.terms` are about."""
+        self.cost: int = about.cost
+        """What a candidate costs, in additions; at most 1,024."""
+
+    def weight(self, name: str) -> Weight:
+        """The weight of this name. Errors: `Status.UNKNOWN_TASK`."""
+        with self.model._gate.reading(), self._gate.reading():
+            return self.weights[find_weight(self.model._handle, self._handle, name)]
+
+    def perturb(self, seed: int, salt: int, sigma: float, weights: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Weights to try on one user, for tuning online: as `Model.perturb`. Log them with what was shown."""
+        given = None if weights is None else exactly(weights, F32, "weights")
+        chance = (unsigned(seed, U64_MAX, "seed"), unsigned(salt, U64_MAX, "salt"), sigma)
+        with self.model._gate.reading(), self._gate.reading():
+            return perturbed(self.model._handle, self._handle, self._about, given, chance)
+
+    @property
+    def is_open(self) -> bool:
+        """False after `close`."""
+        return self._gate.is_open
+
+    def close(self) -> None:
+        """Ends the formula: later uses raise `Status.STALE`. Idempotent."""
+        self._gate.close()
+
+    def __enter__(self) -> Formula:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_gate"):
+            self._gate.close()
+
+    def __repr__(self) -> str:
+        return f"<Formula {self.text!r}, {len(self.weights)} weights>"
+
+
+def _close_formula(handle: int, memory: object, content: object) -> None:
+    # `memory` and `content` are named so that they last until here.
+    lib.pkr_formula_close(handle)

@@ -1,0 +1,75 @@
+"""Nothing grows over 100,000 requests, and nothing waits for the garbage collector."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import tracemalloc
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pocketrank import Event, Model, Ranker, Request, Rules, Session, UserState, rerank
+
+ROUNDS = 100_000
+
+
+def resident() -> int:
+    """Bytes of this process in memory now."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("no /proc")
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def test_requests_leave_nothing_behind(ranker: Ranker) -> None:
+    model = ranker.model
+    length = np.linspace(0, 10, 8, dtype=np.float32)
+    request = Request(model, 8, columns={"length": length})
+    state = UserState(model)
+    event = Event(model.labels[0].name, 5, keys={"item": 3})
+    rules = Rules(bonuses=np.zeros(8, np.float32))
+
+    def screen(step: int) -> None:
+        request["item"] = np.arange(step, step + 8)
+        request.time = step
+        ranking = ranker.rank(request)
+        if step % 20 == 0:
+            state.apply(event)
+            request.state = state
+            rerank(rules, ranking.fused)
+            Request(model, 8, columns={"length": length})
+            request.state = None
+            with Session(ranker, request) as session:
+                session.shown(0)
+
+    tracemalloc.start()
+    traced = []
+    for step in range(10_000):
+        screen(step)
+        if step % 5000 == 4999:
+            gc.collect()
+            traced.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert traced[1] - traced[0] < 5000, traced  # a byte a request: numpy keeps some of what it frees
+    for step in range(ROUNDS // 10):
+        screen(step)
+    before = resident()
+    for step in range(ROUNDS):
+        screen(step)
+    assert resident() - before < 40 * ROUNDS, resident() - before
+
+
+def test_handles_are_gone_with_their_last_reference(work: Path) -> None:
+    gc.disable()
+    try:
+        model = Model.open(work / "model.pkr")
+        request = Request(model, 4)
+        ranker = Ranker(model)
+        ranker.rank(request)
+        left = [weakref.ref(thing) for thing in (model, ranker, request)]
+        del model, ranker, request
+        assert [ref() for ref in left] == [None] * 3
+    finally:
+        gc.enable()
