@@ -88,6 +88,12 @@ suite() { # FOLDER OF A PACKAGE
 suite .
 suite ../../examples/swift/rank
 
+# Requests after the first allocate nothing.
+if [ "$(uname)" = Linux ]; then
+  ./build.sh -c release --product Allocations >/dev/null
+  ./with-swift.sh .build/release/Allocations "$work/model.pkr"
+fi
+
 # The same bits as C, for all models.
 ../../examples/swift/build.sh >/dev/null
 ./with-swift.sh bash -c '

@@ -53,8 +53,9 @@ public final class Model: Sendable {
     bytes: UnsafeRawBufferPointer, cpu: CPU? = nil, deallocator: @escaping @Sendable (UnsafeMutableRawPointer, Int) -> Void
   ) throws {
     guard let start = bytes.baseAddress else { throw PocketrankError(.truncated) }
-    let start_ = UnsafeMutableRawPointer(mutating: start)
-    try self.init(NSData(bytesNoCopy: start_, length: bytes.count, deallocator: deallocator), cpu: cpu)
+    // Never written: the type is what NSData takes.
+    let memory = UnsafeMutableRawPointer(mutating: start)
+    try self.init(NSData(bytesNoCopy: memory, length: bytes.count, deallocator: deallocator), cpu: cpu)
   }
 
   /// `cpu`: `nil` takes the best that the system says this CPU has and that the library was built for.

@@ -75,6 +75,24 @@ final class FeedTests: XCTestCase {
     XCTAssertEqual(state.data, before)
     try state.reset()
     XCTAssertEqual(state.data, fresh.data)
+    // Every part of an event gets there.
+    let (item, length) = (try model.featureIndex("item"), try model.featureIndex("length"))
+    func key(_ id: UInt64, _ number: Float) -> [Key] { [Key(feature: item, .id(id)), Key(feature: length, .number(number))] }
+    func states(_ change: (Float) -> (time: Int64, value: Float, keys: [Key])) throws -> Int {
+      try Set(
+        (0..<20).map { i in
+          let (time, value, keys) = change(Float(i))
+          var state = fresh
+          for label in model.labels.indices { try state.apply(Event(label: label, time: time, value: value, keys: keys)) }
+          return state.data
+        }
+      ).count
+    }
+    XCTAssertEqual(try states { _ in (1_700_000_000, 1, key(7, 3)) }, 1)
+    XCTAssertGreaterThan(try states { (1_700_000_000 + Int64($0), 1, key(7, 3)) }, 1)
+    XCTAssertGreaterThan(try states { (1_700_000_000, $0, key(7, 3)) }, 1)
+    XCTAssertGreaterThan(try states { (1_700_000_000, 1, key(UInt64($0), 3)) }, 1)
+    XCTAssertGreaterThan(try states { (1_700_000_000, 1, key(7, $0 * 100 - 1000)) }, 1)
     // Damage is told when it is used.
     var bytes = before
     bytes[bytes.count / 2] ^= 1

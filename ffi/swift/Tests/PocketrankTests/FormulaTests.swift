@@ -77,6 +77,18 @@ final class FormulaTests: XCTestCase {
     assertThrows(.unknownTask, try Golden().model.perturbedWeights([1], user: 1, experiment: 7, sigma: 0.1))
   }
 
+  func testEveryNetworkHasSharesOrNone() throws {
+    for seed in [2, 3, 4, 7, 9, 12, 13, 19, 23, 30, 102, 104, 109, 112, 113] {
+      let golden = try Golden("goldens/\(seed)")
+      let gates = try Ranker(golden.model).gates(try XCTUnwrap(try golden.sound(1, 1).first), candidate: 0)
+      let (tasks, experts) = (golden.model.tasks.count, gates.count / golden.model.tasks.count)
+      XCTAssertEqual(gates.count, tasks * experts)
+      for task in 0..<tasks where experts > 0 {
+        XCTAssertEqual(gates[(task * experts)..<((task + 1) * experts)].reduce(0, +), 1, accuracy: 1e-5)
+      }
+    }
+  }
+
   func testAnOrderIsExplained() throws {
     let golden = try Golden()
     let (model, ranker) = (golden.model, try Ranker(golden.model))

@@ -80,6 +80,24 @@ final class RequestTests: XCTestCase {
     assertThrows(.wrongForm, try ranker.rank(indexed))
   }
 
+  func testEmptyTextsAndListsAreValuesOfTheirOwn() throws {
+    let model = try Golden().model
+    let ranker = try Ranker(model)
+    var request = Request(model, candidates: 2)
+    try request.set("city", text: ["Paris"])
+    let known = try ranker.rank(request).missing
+    try request.set("city", text: [""])
+    XCTAssertEqual(try ranker.rank(request).missing, known + 1)
+    try request.set("city", text: [String]())
+    assertThrows(.columnLength, try ranker.rank(request))
+    request.removeColumns()
+    let without = try ranker.rank(request).missing
+    try request.set("item_tags", ids: [[], []])
+    XCTAssertLessThan(try ranker.rank(request).missing, without)
+    try request.set("item_tags", ids: [[1], [2]], weights: [[0.5], [1]])
+    if !model.features[try model.featureIndex("item_tags")].isWeighted { assertThrows(.wrongForm, try ranker.rank(request)) }
+  }
+
   func testWhatDoesNotFitIsToldWithItsPlace() throws {
     let golden = try Golden()
     let model = golden.model
