@@ -331,7 +331,8 @@ pub unsafe extern "C" fn pkr_task_info(
     unsafe { describe(model, out, info) }
 }
 
-/// Describes fusion term `index`, 0 to `num_terms - 1`: the meaning of a request's `weights[index]`.
+/// Describes fusion term `index`, 0 to `num_terms - 1`: the meaning of a request's `weights[index]`. Of a file with a formula,
+/// whose terms have texts and no names (`pkr_term_text`), there is none: PKR_ERR_UNKNOWN_TASK for every index.
 ///
 /// Threads: any. Lifetimes: the name lives until the model is closed. Cost: none. Errors: PKR_ERR_UNKNOWN_TASK; 1xx.
 ///
