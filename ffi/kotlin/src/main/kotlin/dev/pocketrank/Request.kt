@@ -253,8 +253,8 @@ public class Request(public val model: Model) {
     }
 
     /**
-     * Copies what native code reads into arrays that no other thread has. `false` if a column's values are not of its form's type: then
-     * another thread writes this request, and native code, which can't see types, must not have it.
+     * Copies what native code reads into arrays that no other thread has. `false` if a column's values are not of its form's
+     * type: then another thread writes this request, and native code, which can't see types, must not have it.
      */
     internal fun snapshot(head: IntArray, parts: Array<Any?>): Boolean {
         this.head.copyInto(head)
