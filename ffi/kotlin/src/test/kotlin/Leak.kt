@@ -97,6 +97,6 @@ fun main(args: Array<String>) {
     }
     println("models opened, process after each 5000: $reopened kB")
     val failed = garbage > 1.0 || heapAfter > heapBefore + 256 || residentAfter > residentBefore + 8192 ||
-        reopened.last() > reopened.first() + 8192
+        reopened.last() > reopened.first() + 16_384
     exitProcess(if (failed) 1 else 0)
 }
