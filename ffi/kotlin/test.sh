@@ -60,5 +60,6 @@ for collector in SerialGC ParallelGC ShenandoahGC; do
   java -XX:+Use$collector -version >/dev/null 2>&1 || { echo "$collector: skipped, this machine has none"; continue; }
   run "MainKt $work" -XX:+Use$collector | sed "s/^/$collector: /"
 done
+java -cp "$out/tests.jar:$path" AbsentKt "$work/model.pkr"
 run "LeakKt $work ${REQUESTS:-1000000}" -Xms64m -Xmx64m -XX:+AlwaysPreTouch -XX:+UseSerialGC
 ffi/kotlin/bench.sh "$work"

@@ -1,3 +1,4 @@
+import dev.pocketrank.Formula
 import dev.pocketrank.Model
 import dev.pocketrank.RankResult
 import dev.pocketrank.Ranker
@@ -122,6 +123,15 @@ val threadTests = listOf(
             }
             assertNull(outcomes.get())
             assertEquals(Status.STALE, (ranker.rank(asked.fill(Request(model))) as RankResult.Refused).failure.status)
+        }
+    },
+    Test("whoever is inside of a gate holds its owner, and with it the bytes that a handle borrows") {
+        Gold.one { model, ranker, _ ->
+            val formula = Formula.open(model, formulaFile(model.tasks[0].name, model.tasks[1].name))
+            for ((owner, gate) in listOf(model to model.gate, formula to formula.gate, ranker to ranker.gate)) {
+                val onClosed = gate.javaClass.getDeclaredField("onClosed").apply { isAccessible = true }.get(gate)
+                assertEquals(listOf<Class<*>>(owner.javaClass), onClosed.javaClass.declaredFields.map { it.type })
+            }
         }
     },
     Test("nothing is lost to the collector while native code works in it") {

@@ -17,12 +17,21 @@ public class Formula private constructor(
     internal val memory: ByteBuffer,
     public val info: FormulaInfo,
 ) : AutoCloseable {
-    internal val gate = Gate(Gate.SHARED) { Native.formulaClose(memory) }
+    // As in Model: who is inside holds the bytes too.
+    internal val gate = Gate(Gate.SHARED) { Native.formulaClose(this.memory) }
 
-    /** Index of the weight of that name. @throws PocketrankException [Status.UNKNOWN_TASK], [Status.STALE] */
+    /**
+     * Index of the weight of that name.
+     *
+     * @throws PocketrankException [Status.UNKNOWN_TASK], [Status.STALE]
+     */
     public fun weightIndex(name: String): Int = within { model.indexOf(Native.WEIGHT, name, memory) }
 
-    /** Weights to try on one user. @see Model.perturb */
+    /**
+     * Weights to try on one user.
+     *
+     * @see Model.perturb
+     */
     @JvmOverloads
     public fun perturb(seed: Long, salt: Long, sigma: Float, weights: FloatArray? = null): FloatArray =
         within { model.perturb(info, memory, weights, seed, salt, sigma) }
@@ -58,7 +67,11 @@ public class Formula private constructor(
             }
         }
 
-        /** Opens a copy of [bytes]. @see open */
+        /**
+         * Opens a copy of [bytes].
+         *
+         * @see open
+         */
         @JvmStatic
         public fun open(model: Model, bytes: ByteArray): Formula = open(model, ByteBuffer.wrap(bytes))
     }

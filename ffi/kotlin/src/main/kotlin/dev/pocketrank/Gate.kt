@@ -5,13 +5,12 @@ import java.util.concurrent.atomic.AtomicInteger
 /**
  * Who is inside of something native: at most [most] calls at once, none once it is closed. Closing waits for nobody: what is
  * closed in the middle of a call goes when that call ends. No locks, no garbage.
+ *
+ * [leave] may need [onClosed], so what that refers to, its owner, can't be collected as long as somebody is inside.
  */
 internal class Gate(private val most: Int, private val onClosed: () -> Unit) {
     /** Calls inside, and whether it is closed. */
     private val state = AtomicInteger()
-
-    val isClosed: Boolean
-        get() = state.get() and CLOSED != 0
 
     /** [Status.OK] is in; [Status.STALE] is closed; [Status.OVERLAP] is another call that runs. */
     fun enter(): Status {

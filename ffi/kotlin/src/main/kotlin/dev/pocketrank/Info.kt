@@ -58,6 +58,9 @@ public enum class TaskKind {
  *
  * @property index its column in a request
  * @property name as in the model's description
+ * @property side to whom it belongs
+ * @property kind what it takes
+ * @property idType what its ids are
  * @property isDerived made of other features or the user's past: the app sends nothing
  * @property maxLen ids of a list that are used; 1 for all but lists
  * @property isWeighted whether a list takes weights
@@ -83,9 +86,11 @@ public class Feature internal constructor(
  * A task of a model.
  *
  * @property index its column in the scores
+ * @property name as in the model's description
  * @property given index of the task whose positives are this one's sample space: the score is conditional on it; `null`: the
  *   score is per impression
  * @property unit of the score
+ * @property kind what the score is
  */
 public class Task internal constructor(
     public val index: Int,
@@ -101,6 +106,7 @@ public class Task internal constructor(
  * A term of a model's fusion.
  *
  * @property index its column in the terms, and of [Request.weights]
+ * @property name as in the model's description
  * @property task index of the task
  * @property isEntire whether it uses the score per impression, not the conditional one
  * @property weight that of the file
@@ -119,6 +125,7 @@ public class Term internal constructor(
  * A label that feeds the user's state.
  *
  * @property index what [Event] takes
+ * @property name as in the model's description
  * @property isLog1p whether the state keeps ln(1 + value)
  */
 public class Label internal constructor(public val index: Int, public val name: String, public val isLog1p: Boolean) {
@@ -129,6 +136,7 @@ public class Label internal constructor(public val index: Int, public val name: 
  * A named weight of a formula.
  *
  * @property index of [Request.weights]
+ * @property name as in the formula
  * @property value unless a request has another
  * @property least least value of a request
  * @property most greatest value of a request

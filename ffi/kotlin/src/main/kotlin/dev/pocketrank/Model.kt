@@ -28,7 +28,8 @@ import java.nio.channels.FileChannel
  * @property formula that fuses the scores, if the file has one; its weights are then those of requests
  */
 public class Model private constructor(private val bytes: ByteBuffer, internal val memory: ByteBuffer) : AutoCloseable {
-    internal val gate = Gate(Gate.SHARED) { Native.modelClose(memory) }
+    // The gate holds the model, and whoever is inside holds the gate: the file can't be collected under a call.
+    internal val gate = Gate(Gate.SHARED) { Native.modelClose(this.memory) }
 
     public val name: String
     public val digest: Long
@@ -79,19 +80,39 @@ public class Model private constructor(private val bytes: ByteBuffer, internal v
     /** Without garbage and without asking the library: what requests by name use. [Failure.NOWHERE] if there is none. */
     internal fun columnOf(feature: String): Int = featureByName[feature]?.index ?: Failure.NOWHERE
 
-    /** Index of the feature of that name. @throws PocketrankException [Status.UNKNOWN_FEATURE], [Status.STALE] */
+    /**
+     * Index of the feature of that name.
+     *
+     * @throws PocketrankException [Status.UNKNOWN_FEATURE], [Status.STALE]
+     */
     public fun featureIndex(name: String): Int = indexOf(Native.FEATURE, name, null)
 
-    /** Index of the task of that name. @throws PocketrankException [Status.UNKNOWN_TASK], [Status.STALE] */
+    /**
+     * Index of the task of that name.
+     *
+     * @throws PocketrankException [Status.UNKNOWN_TASK], [Status.STALE]
+     */
     public fun taskIndex(name: String): Int = indexOf(Native.TASK, name, null)
 
-    /** Index of the term of that name. @throws PocketrankException [Status.UNKNOWN_TASK], [Status.STALE] */
+    /**
+     * Index of the term of that name.
+     *
+     * @throws PocketrankException [Status.UNKNOWN_TASK], [Status.STALE]
+     */
     public fun termIndex(name: String): Int = indexOf(Native.TERM, name, null)
 
-    /** Index of the label of that name. @throws PocketrankException [Status.UNKNOWN_LABEL], [Status.STALE] */
+    /**
+     * Index of the label of that name.
+     *
+     * @throws PocketrankException [Status.UNKNOWN_LABEL], [Status.STALE]
+     */
     public fun labelIndex(name: String): Int = indexOf(Native.LABEL, name, null)
 
-    /** Index of the file's formula's weight of that name. @throws PocketrankException [Status.UNKNOWN_TASK], [Status.STALE] */
+    /**
+     * Index of the file's formula's weight of that name.
+     *
+     * @throws PocketrankException [Status.UNKNOWN_TASK], [Status.STALE]
+     */
     public fun weightIndex(name: String): Int = indexOf(Native.WEIGHT, name, null)
 
     internal fun indexOf(what: Int, name: String, formula: ByteBuffer?): Int {
@@ -107,10 +128,18 @@ public class Model private constructor(private val bytes: ByteBuffer, internal v
      */
     public fun rowOf(feature: Int, id: Long): Int = rowOf(Event().id(feature, id))
 
-    /** Row of a text. @see rowOf */
+    /**
+     * Row of a text.
+     *
+     * @see rowOf
+     */
     public fun rowOf(feature: Int, text: String): Int = rowOf(Event().text(feature, text))
 
-    /** Row of a number with buckets. @see rowOf */
+    /**
+     * Row of a number with buckets.
+     *
+     * @see rowOf
+     */
     public fun rowOf(feature: Int, number: Float): Int = rowOf(Event().number(feature, number))
 
     private fun rowOf(key: Event): Int {
@@ -180,12 +209,21 @@ public class Model private constructor(private val bytes: ByteBuffer, internal v
             return Model(file, memory)
         }
 
-        /** Opens a copy of [bytes]. @see open */
+        /**
+         * Opens a copy of [bytes].
+         *
+         * @see open
+         */
         @JvmStatic
         @JvmOverloads
         public fun open(bytes: ByteArray, cpu: Cpu = Cpu.detect()): Model = open(ByteBuffer.wrap(bytes), cpu)
 
-        /** Maps [file] and opens it. @see open @throws IOException if it cannot be read */
+        /**
+         * Maps [file] and opens it.
+         *
+         * @see open
+         * @throws IOException if it cannot be read
+         */
         @JvmStatic
         @JvmOverloads
         @Throws(IOException::class)
@@ -194,7 +232,9 @@ public class Model private constructor(private val bytes: ByteBuffer, internal v
 
         /**
          * Maps a part of an open file, as Android's `AssetFileDescriptor` has it (`fileDescriptor`, `startOffset`,
-         * `declaredLength`; the asset must not be compressed), and opens it. The descriptor may be closed afterwards. @see open
+         * `declaredLength`; the asset must not be compressed), and opens it. The descriptor may be closed afterwards.
+         *
+         * @see open
          *
          * @throws IOException if it cannot be read
          */

@@ -9,6 +9,8 @@ import java.nio.ByteBuffer
  *
  * [close] wipes what requests left in memory; it may be called twice and waits for nobody. Later calls answer [Status.STALE].
  *
+ * @property model whose requests it ranks
+ * @property candidatesMax candidates that a request may have at most, 1 to 4,096
  * @param explain whether rankings have [Ranking.terms]
  * @throws PocketrankException when it is made: [Status.CANDIDATE_COUNT] for none or more than 4,096, [Status.STALE]
  */

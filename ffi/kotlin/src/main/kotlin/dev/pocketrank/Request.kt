@@ -7,8 +7,8 @@ import java.nio.ByteBuffer
  *
  * Arrays that are handed in are not copied: they must stay as they are until the request has been ranked, and may be written
  * again afterwards. Nothing here throws: an unknown name, an array that is too short, a column that does not fit its feature are
- * said by the call that ranks the request. Belongs to one thread at a time; threads that share a request each have one with the
- * same arrays.
+ * said by the call that ranks the request. Belongs to one thread at a time: one that another thread writes meanwhile may
+ * be refused ([Status.OVERLAP]). Threads that share a request each have one with the same arrays.
  *
  * @property model whose features it has; rankers of other models answer [Status.BAD_OPTION]
  */
@@ -253,8 +253,8 @@ public class Request(public val model: Model) {
     }
 
     /**
-     * Copies what native code reads into arrays that no other thread has. `false` if a column's values are not of its form's type: then
-     * another thread writes this request, and native code, which can't see types, must not have it.
+     * Copies what native code reads into arrays that no other thread has. `false` if a column's values are not of its form's
+     * type: then another thread writes this request, and native code, which can't see types, must not have it.
      */
     internal fun snapshot(head: IntArray, parts: Array<Any?>): Boolean {
         this.head.copyInto(head)

@@ -7,6 +7,9 @@ import java.nio.ByteBuffer
  * and vectors of [dim] values at most. Makes no garbage. Belongs to one thread at a time: a call while another runs is refused
  * ([Status.OVERLAP]).
  *
+ * @property candidates that a request may have at most
+ * @property positions that a list may have at most
+ * @property dim values of a vector at most; 0: no diversity
  * @throws PocketrankException when it is made: [Status.CANDIDATE_COUNT] for none or more than 4,096 candidates or positions,
  *   [Status.BAD_RULE] for more than 256 values
  */
