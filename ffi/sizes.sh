@@ -3,7 +3,7 @@
 #
 #   ffi/sizes.sh                    builds every target with every set of parts and prints the tables as Markdown
 #   ffi/sizes.sh aarch64-linux-android wasm32-unknown-unknown    these targets alone
-#   ffi/sizes.sh --check [TARGET...]     and fails where a number is over tests/snapshots/sizes by 1 % + 512 bytes, or 3 % under it
+#   ffi/sizes.sh --check [TARGET...]     and fails where a number is over tests/snapshots/sizes by 1 % + 512 bytes, or 3 % under
 #   ffi/sizes.sh --update           and writes that snapshot
 #
 # All exported functions are roots and a linker drops what they do not call; no symbols, no debugging information. A .so and a
