@@ -3,12 +3,13 @@
 #
 #   ffi/sizes.sh                    builds every target with every set of parts and prints the tables as Markdown
 #   ffi/sizes.sh aarch64-linux-android wasm32-unknown-unknown    these targets alone
-#   ffi/sizes.sh --check [TARGET...]     and fails where a number is over tests/snapshots/sizes by 1 % + 512 bytes, or 3 % under it
+#   ffi/sizes.sh --check [TARGET...]     and fails where a number is over tests/snapshots/sizes by 1 % + 512 bytes, or 3 % under
 #   ffi/sizes.sh --update           and writes that snapshot
 #
 # All exported functions are roots and a linker drops what they do not call; no symbols, no debugging information. A .so and a
 # .wasm are whole files without symbols, elsewhere it is what a static link adds. Needs what .ci/cross-setup.sh installs.
-# 40 libraries with link-time optimisation: 6 minutes of one core the first time, one minute when nothing has changed.
+# 40 libraries with link-time optimisation: 6 minutes of one core the first time, one minute when nothing has changed. JOBS=2 uses
+# two cores, each with a folder of its own for what it builds.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
@@ -82,12 +83,25 @@ judge() { # WHAT NOW THEN: whether the snapshot holds
   fi
 }
 
-for target in "${targets[@]}"; do
-  for i in "${!sets[@]}"; do
-    numbers=$(measure "$target" "${sets[i]}")
-    echo "$target ${names[i]} $numbers" >>"$work/now"
+job() { # NUMBER: every JOBS-th target
+  local i target name
+  [ "$1" = 0 ] || target_dir=$target_dir/sizes-$1
+  export CARGO_TARGET_DIR=$target_dir
+  for ((i = $1; i < ${#targets[@]}; i += jobs)); do
+    target=${targets[i]}
+    for name in "${!names[@]}"; do
+      numbers=$(measure "$target" "${sets[name]}")
+      echo "$target ${names[name]} $numbers" >>"$work/$i.now"
+    done
   done
+}
+jobs=${JOBS:-1} started=()
+for ((n = 0; n < jobs; n++)); do
+  mkdir "$work/$n"
+  (work=$work/$n; job $n) & started+=($!)
 done
+for pid in "${started[@]}"; do wait "$pid"; done
+for i in "${!targets[@]}"; do cat "$work/$((i % jobs))/$i.now"; done >"$work/now"
 
 table() { # COLUMN
   awk -v column="$1" '

@@ -48,6 +48,11 @@ tables=(--join "$run/log/items.csv" item_id --join "$run/log/users.csv" user_id)
 cmp "$run/scores.csv" "$run/parts.csv"
 echo "score_log.py: the same file in parts of 777 rows"
 
+"$program" formula "$run/feed.pkr" 'wc * click + entire(duration)' --weight wc=1:0:10 -o "$run/fusion.pkf" >/dev/null
+sed -n '/^```python/,/^```/{/^```/!p}' ../../ffi/python/README.md >"$run/readme.py"
+(cd "$run" && "$venv/bin/python" -W error readme.py | tail -5)
+echo "README.md: its lines run"
+
 if ! "$venv/bin/python" -c 'import pyspark' 2>/dev/null; then
   skip spark_udf.py "pyspark is not installed; --spark installs it"
 elif ! command -v java >/dev/null; then

@@ -126,6 +126,18 @@ def test_requests_that_are_refused_say_where(ranker: Ranker) -> None:
     ranker.rank(Request(model, 4))
 
 
+def test_a_buffer_that_a_request_has_keeps_its_place(model: Model) -> None:
+    request, state, sums = Request(model, 4), bytearray(bytes(UserState(model))), bytearray(model.item_sums_bytes)
+    request.state = state  # type: ignore[assignment]
+    request.set_item_sums(sums)  # type: ignore[arg-type]
+    for buffer in (state, sums):
+        with pytest.raises(BufferError):
+            buffer.extend(bytes(10**6))
+    request.state = None
+    request.set_item_sums(None)
+    state.extend(b"x")
+
+
 def test_outputs_of_another_size(ranker: Ranker) -> None:
     request = Request(ranker.model, 4)
     out = ranker.rank(Request(ranker.model, 3))
