@@ -46,14 +46,18 @@ pub(super) unsafe fn open_formula<'a>(
     Ok(Some(formula))
 }
 
+/// What a library without formulas has in place of one.
+#[cfg(not(feature = "formula"))]
+pub(super) struct NoFormula;
+
 /// A library without formulas takes none.
 ///
 /// # Safety
 /// None is needed; the other one's signature.
 #[cfg(not(feature = "formula"))]
-pub(super) unsafe fn open_formula(_: Inputs<'_>, handle: *const pkr_formula) -> Result<()> {
+pub(super) unsafe fn open_formula(_: Inputs<'_>, handle: *const pkr_formula) -> Result<NoFormula> {
     match handle.is_null() {
-        true => Ok(()),
+        true => Ok(NoFormula),
         false => Err(Error::new(Status::BadOption)),
     }
 }

@@ -311,7 +311,7 @@ pub(super) unsafe fn request_of<'r>(
         let slots = optional(inputs, asked.item_slots, asked.num_item_slots)?;
         let formula = open_formula(inputs, asked.formula)?;
         #[cfg(not(feature = "formula"))]
-        let () = formula;
+        let super::formula::NoFormula = formula;
         #[cfg(not(feature = "formula"))]
         if asked.num_without != 0 {
             return Err(Error::new(Status::BadOption));
@@ -353,7 +353,7 @@ unsafe fn num_terms(
         return Ok(formula.terms().count());
     }
     #[cfg(not(feature = "formula"))]
-    let () = formula;
+    let super::formula::NoFormula = formula;
     Ok(model.num_terms())
 }
 
