@@ -5,8 +5,8 @@
 //! together with a higher `PKR_ABI_VERSION`. All of it is read from the header, which is generated (`tests/header.rs`).
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use core::fmt::Write as _;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -120,11 +120,11 @@ fn read(header: &str) -> Abi {
                 format!("function {name}"),
                 format!("({}) -> {result}", types.join(", ")),
             );
-        } else if let Some(alias) = statement.strip_prefix("typedef ") {
-            if !alias.contains('{') {
-                let (kind, name) = typed(alias);
-                abi.insert(format!("type {name}"), kind);
-            }
+        } else if let Some(alias) = statement.strip_prefix("typedef ")
+            && !alias.contains('{')
+        {
+            let (kind, name) = typed(alias);
+            abi.insert(format!("type {name}"), kind);
         }
     }
     abi

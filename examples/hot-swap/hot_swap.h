@@ -13,7 +13,6 @@
 #include "pocketrank.h"
 
 #include <pthread.h>
-#include <string.h>
 
 /* ---- model_file.c: a folder of three files, and whether its model may rank. Any thread. ---- */
 
@@ -72,24 +71,9 @@ void holder_swap(holder *h, loaded_model *next);
 /* When no thread ranks any more. */
 void holder_close(holder *h);
 
-/* ---- an update, of all three ---- */
+/* ---- update.c: all three ---- */
 
 /* Checks incoming/, installs it, and swaps it in. On anything but GOOD the model before ranks on. One thread at a time. */
-static inline verdict update(const char *folder, holder *h, char *slot) {
-  loaded_model *next = NULL, *now = holder_acquire(h);
-  char path[512];
-  size_t n = strlen(folder);
-  verdict v = NO_FILES;
-  if (n + sizeof "/incoming" <= sizeof path) {
-    memcpy(path, folder, n);
-    memcpy(path + n, "/incoming", sizeof "/incoming");
-    v = check_folder(path, now->layout, &next);
-  }
-  if (v == GOOD) v = install(folder, *slot, slot);
-  if (v == GOOD) holder_swap(h, next);
-  else if (next != NULL) close_loaded(next);
-  holder_release(h, now);
-  return v;
-}
+verdict update(const char *folder, holder *h, char *slot);
 
 #endif

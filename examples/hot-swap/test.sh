@@ -16,7 +16,7 @@ build() { # OUTPUT FLAG... : hot-swap and swap_test
   shift
   for main in main swap_test; do
     ${CC:-gcc} -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -Wno-unused-function -I include "$@" \
-      $here/$main.c $here/model_file.c $here/slots.c $here/holder.c "$library" -pthread -lm -o "$to-$main"
+      $here/$main.c $here/model_file.c $here/slots.c $here/holder.c $here/update.c "$library" -pthread -lm -o "$to-$main"
   done
 }
 build "$work/plain" -O2
