@@ -51,7 +51,7 @@ int print_manifest(const char *model, const char *requests);
 
 /* Opens the current slot's model or, if it is not good, the other's. `*slot` says which. */
 verdict open_slots(const char *folder, uint64_t layout, loaded_model **out, char *slot);
-/* Moves incoming/ into the slot that does not rank, and makes it the current one. A crash at any point leaves a slot that ranks. */
+/* Moves incoming/ into the slot that does not rank, and makes it the current one. A crash at any point leaves one that ranks. */
 verdict install(const char *folder, char ranking, char *slot);
 
 /* ---- holder.c: the model that ranks now, for any number of threads ---- */
@@ -66,7 +66,7 @@ void holder_init(holder *h, loaded_model *first);
 /* The model for one request. It stays open until `holder_release`, whatever is swapped in meanwhile. */
 loaded_model *holder_acquire(holder *h);
 void holder_release(holder *h, loaded_model *it);
-/* Takes `next` for all requests that begin from now on. The one before is closed when its last reader has let go; nobody waits. */
+/* Takes `next` for all requests that begin from now on. The one before is closed when its last reader lets go; nobody waits. */
 void holder_swap(holder *h, loaded_model *next);
 /* When no thread ranks any more. */
 void holder_close(holder *h);

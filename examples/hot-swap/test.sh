@@ -44,7 +44,8 @@ spoil digest && sed -i 's/^digest ./digest f/; s/^digest f\(.*\)f$/digest e\1f/'
 spoil manifest && echo nonsense >"$work/manifest/manifest"
 spoil bits && sed -i "s/^bits .*/bits 0123456789abcdef/" "$work/bits/manifest"
 spoil selftest && cp "$folder/goldens/4.pkr" "$work/selftest/selftest.req"
-mkdir -p "$work/layout" && cp "$folder/goldens/102.pkr" "$work/layout/model.pkr" && cp "$folder/goldens/102.req" "$work/layout/selftest.req"
+mkdir -p "$work/layout"
+cp "$folder/goldens/102.pkr" "$work/layout/model.pkr" && cp "$folder/goldens/102.req" "$work/layout/selftest.req"
 "$hot" manifest "$work/layout/model.pkr" "$work/layout/selftest.req" >"$work/layout/manifest"
 bad="truncated empty flipped digest manifest bits selftest layout"
 

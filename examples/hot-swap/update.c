@@ -1,6 +1,6 @@
 /*
- * An update: is it good, is it on the disk, and only then does it rank. What was checked is what runs: the open model stays mapped
- * while its file is moved.
+ * An update: is it good, is it on the disk, and only then does it rank. What was checked is what runs: the open model stays
+ * mapped while its file is moved.
  */
 #include "hot_swap.h"
 

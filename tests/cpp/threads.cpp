@@ -1,5 +1,5 @@
-// A model that threads share while it is replaced: each request has the bits of the model that its thread held. A program by itself,
-// for ThreadSanitizer: threads FOLDER
+// A model that threads share while it is replaced: each request has the bits of the model that its thread held. A program by
+// itself, for ThreadSanitizer: threads FOLDER
 #include "check.hpp"
 
 #include <atomic>
