@@ -12,8 +12,8 @@
 // - No ranking logic: memory goes in and out. Model and formula are for any number of threads, all else for one at a time.
 // - Handles move and are not copied. Used after a move they answer null_pointer, after `close` stale; neither crashes.
 // - Errors are results (result.hpp says why): with or without exceptions and RTTI.
-// - Copies are made of names, of `texts` and of formulas' bytes; everything else is borrowed for the length of a call, and a model's
-//   bytes until it is closed.
+// - Copies are made of names, of `texts` and of formulas' bytes; everything else is borrowed for the length of a call, and the
+//   bytes of a model until it is closed.
 #ifndef POCKETRANK_HPP
 #define POCKETRANK_HPP
 

@@ -13,7 +13,6 @@
 #include "pocketrank.h"
 
 #include <pthread.h>
-#include <string.h>
 
 /* ---- model_file.c: a folder of three files, and whether its model may rank. Any thread. ---- */
 
@@ -52,7 +51,7 @@ int print_manifest(const char *model, const char *requests);
 
 /* Opens the current slot's model or, if it is not good, the other's. `*slot` says which. */
 verdict open_slots(const char *folder, uint64_t layout, loaded_model **out, char *slot);
-/* Moves incoming/ into the slot that does not rank, and makes it the current one. A crash at any point leaves a slot that ranks. */
+/* Moves incoming/ into the slot that does not rank, and makes it the current one. A crash at any point leaves one that ranks. */
 verdict install(const char *folder, char ranking, char *slot);
 
 /* ---- holder.c: the model that ranks now, for any number of threads ---- */
@@ -67,29 +66,14 @@ void holder_init(holder *h, loaded_model *first);
 /* The model for one request. It stays open until `holder_release`, whatever is swapped in meanwhile. */
 loaded_model *holder_acquire(holder *h);
 void holder_release(holder *h, loaded_model *it);
-/* Takes `next` for all requests that begin from now on. The one before is closed when its last reader has let go; nobody waits. */
+/* Takes `next` for all requests that begin from now on. The one before is closed when its last reader lets go; nobody waits. */
 void holder_swap(holder *h, loaded_model *next);
 /* When no thread ranks any more. */
 void holder_close(holder *h);
 
-/* ---- an update, of all three ---- */
+/* ---- update.c: all three ---- */
 
 /* Checks incoming/, installs it, and swaps it in. On anything but GOOD the model before ranks on. One thread at a time. */
-static inline verdict update(const char *folder, holder *h, char *slot) {
-  loaded_model *next = NULL, *now = holder_acquire(h);
-  char path[512];
-  size_t n = strlen(folder);
-  verdict v = NO_FILES;
-  if (n + sizeof "/incoming" <= sizeof path) {
-    memcpy(path, folder, n);
-    memcpy(path + n, "/incoming", sizeof "/incoming");
-    v = check_folder(path, now->layout, &next);
-  }
-  if (v == GOOD) v = install(folder, *slot, slot);
-  if (v == GOOD) holder_swap(h, next);
-  else if (next != NULL) close_loaded(next);
-  holder_release(h, now);
-  return v;
-}
+verdict update(const char *folder, holder *h, char *slot);
 
 #endif

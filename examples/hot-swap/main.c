@@ -6,6 +6,7 @@
 #include "hot_swap.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void say(const loaded_model *it, char slot) {
   printf("slot %c digest %016llx\n", slot, (unsigned long long)it->info.digest);

@@ -1,6 +1,6 @@
 /*
- * Whether a file may rank. Opening checks every byte (envelope, digest, records, ranges); the manifest says that it is the one that
- * was published; the layout, that this app knows its columns; the self-test, that it ranks here as it did there.
+ * Whether a file may rank. Opening checks every byte (envelope, digest, records, ranges); the manifest says that it is the one
+ * that was published; the layout, that this app knows its columns; the self-test, that it ranks here as it did there.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "hot_swap.h"
@@ -35,7 +35,7 @@ static uint64_t hash_number(uint64_t seed, uint32_t number) { /* the same on mac
 
 #define SEED 0xcbf29ce484222325u
 
-/* Names, kinds and order of what the app sends and gets: where these are the same, requests and states of one model fit the other. */
+/* Names, kinds and order of what the app sends and gets: where these are the same, requests of one model fit the other. */
 static uint64_t layout_of(const pkr_model *model, const pkr_model_information *info) {
   uint64_t h = hash_number(SEED, (uint32_t)info->state_bytes);
   uint32_t i;

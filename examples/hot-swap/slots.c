@@ -1,6 +1,6 @@
 /*
- * Two slots and a name. A slot that does not rank is emptied (its manifest first), filled (its manifest last), and then named; what is
- * named is replaced by a rename, which is whole or not at all. Whatever comes in between, the slot that ranks was not touched.
+ * Two slots and a name. A slot that does not rank is emptied (its manifest first), filled (its manifest last), and then named;
+ * the name is replaced by a rename, which is whole or not at all. Whatever comes in between, the slot that ranks was not touched.
  *
  * Each change is brought to the medium (fsync of the file, then of its folder) before the next that relies on it.
  */

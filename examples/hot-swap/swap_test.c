@@ -1,5 +1,5 @@
 /*
- * Threads rank while models are swapped: every result has the bits of the model that the thread had, never of another or of a mix.
+ * Threads rank while models are swapped: every result has the bits of the model that the thread had, never of another or a mix.
  *
  *   swap_test FOLDER FEED.req THREADS SWAPS ORIGIN...
  *

@@ -16,7 +16,7 @@ build() { # OUTPUT FLAG... : hot-swap and swap_test
   shift
   for main in main swap_test; do
     ${CC:-gcc} -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -Wno-unused-function -I include "$@" \
-      $here/$main.c $here/model_file.c $here/slots.c $here/holder.c "$library" -pthread -lm -o "$to-$main"
+      $here/$main.c $here/model_file.c $here/slots.c $here/holder.c $here/update.c "$library" -pthread -lm -o "$to-$main"
   done
 }
 build "$work/plain" -O2
@@ -44,7 +44,8 @@ spoil digest && sed -i 's/^digest ./digest f/; s/^digest f\(.*\)f$/digest e\1f/'
 spoil manifest && echo nonsense >"$work/manifest/manifest"
 spoil bits && sed -i "s/^bits .*/bits 0123456789abcdef/" "$work/bits/manifest"
 spoil selftest && cp "$folder/goldens/4.pkr" "$work/selftest/selftest.req"
-mkdir -p "$work/layout" && cp "$folder/goldens/102.pkr" "$work/layout/model.pkr" && cp "$folder/goldens/102.req" "$work/layout/selftest.req"
+mkdir -p "$work/layout"
+cp "$folder/goldens/102.pkr" "$work/layout/model.pkr" && cp "$folder/goldens/102.req" "$work/layout/selftest.req"
 "$hot" manifest "$work/layout/model.pkr" "$work/layout/selftest.req" >"$work/layout/manifest"
 bad="truncated empty flipped digest manifest bits selftest layout"
 

@@ -53,8 +53,8 @@ class memory {
   std::size_t bytes_ = 0;
 };
 
-/// A handle in its memory. Lives behind a pointer; closes itself once. After `close` the memory stays, so that calls on the handle
-/// answer `stale` instead of touching what is gone.
+/// A handle in its memory. Lives behind a pointer; closes itself once. After `close` the memory stays, so that calls on the
+/// handle answer `stale` instead of touching what is gone.
 template <class Handle, pkr_status (*Close)(Handle*)>
 struct opened {
   explicit opened(std::size_t bytes) : place(bytes) {}

@@ -1,4 +1,5 @@
-// A model file without a copy: mapped on POSIX systems, read elsewhere. Not part of pocketrank.hpp: it includes the system's headers.
+// A model file without a copy: mapped on POSIX systems, read elsewhere. Not part of pocketrank.hpp, since it includes the
+// system's headers.
 #ifndef POCKETRANK_FILE_HPP
 #define POCKETRANK_FILE_HPP
 

@@ -43,7 +43,8 @@ class formula_view {
   }
   result<weight_information> weight(std::uint32_t index) const {
     pkr_weight_information in = detail::sized<pkr_weight_information>();
-    if (const pkr_status code = pkr_weight_info(model_handle(), handle(), index, &in); code != PKR_OK) return detail::failed(code);
+    const pkr_status code = pkr_weight_info(model_handle(), handle(), index, &in);
+    if (code != PKR_OK) return detail::failed(code);
     return weight_information{detail::text(in.name, in.name_bytes), in.value, in.least, in.most};
   }
   result<std::uint32_t> weight_index(std::string_view text) const noexcept {
@@ -73,7 +74,8 @@ class formula_view {
   friend class model;
   friend class ranker;
   friend class request;
-  explicit formula_view(std::shared_ptr<const detail::open_model> of, std::shared_ptr<detail::open_formula> own = nullptr) noexcept
+  explicit formula_view(std::shared_ptr<const detail::open_model> of,
+                        std::shared_ptr<detail::open_formula> own = nullptr) noexcept
       : model_(std::move(of)), own_(std::move(own)) {}
   const pkr_model* model_handle() const noexcept { return model_ ? model_->handle : nullptr; }
   /// Null: the file's own.
@@ -83,7 +85,8 @@ class formula_view {
   std::shared_ptr<detail::open_formula> own_;
 };
 
-/// A formula that was shipped apart from its model. Named by a request it takes the place of the model's fusion. Moves, isn't copied.
+/// A formula that was shipped apart from its model. Named by a request it takes the place of the model's fusion. It moves, and
+/// isn't copied.
 class formula : public formula_view {
  public:
   /// Opens some hundred bytes, which it copies, for `model` alone.

@@ -48,7 +48,8 @@ inline key number_key(std::uint32_t feature, float number) noexcept {
 /// Hashes a text id to what columns of ids and id keys take for a feature of texts.
 inline result<std::uint64_t> hash_text(std::string_view text) noexcept {
   std::uint64_t hash = 0;
-  if (const pkr_status code = pkr_hash_text(detail::bytes_of(text), text.size(), &hash); code != PKR_OK) return detail::failed(code);
+  const pkr_status code = pkr_hash_text(detail::bytes_of(text), text.size(), &hash);
+  if (code != PKR_OK) return detail::failed(code);
   return hash;
 }
 

@@ -98,9 +98,10 @@ class ranker {
   static result<ranker> create(const model& of, std::uint32_t candidates_max = 0) {
     if (candidates_max == 0) candidates_max = of.information().candidates_max;
     std::size_t bytes = 0;
-    if (const pkr_status code = pkr_scratch_bytes(of.handle(), candidates_max, &bytes); code != PKR_OK) return detail::failed(code);
+    pkr_status code = pkr_scratch_bytes(of.handle(), candidates_max, &bytes);
+    if (code != PKR_OK) return detail::failed(code);
     auto made = std::make_unique<scratch>(bytes);
-    const pkr_status code = pkr_scratch_init(of.handle(), candidates_max, made->place.data(), bytes, &made->handle);
+    code = pkr_scratch_init(of.handle(), candidates_max, made->place.data(), bytes, &made->handle);
     if (code != PKR_OK) return detail::failed(code);
     return ranker(of.shared_, std::move(made));
   }

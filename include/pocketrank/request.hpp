@@ -13,7 +13,9 @@ inline namespace PKR_CPP_DIALECT {
 class feature_ref {
  public:
   template <class I, class = std::enable_if_t<std::is_integral_v<I>>>
-  feature_ref(I index) noexcept : index_(static_cast<std::uint64_t>(index) < nowhere ? static_cast<std::uint32_t>(index) : nowhere) {}
+  feature_ref(I index) noexcept {
+    if (static_cast<std::uint64_t>(index) < nowhere) index_ = static_cast<std::uint32_t>(index);
+  }
   feature_ref(std::string_view text) noexcept : name_(text), by_name_(true) {}
   feature_ref(const char* text) noexcept : feature_ref(std::string_view(text)) {}
   feature_ref(const std::string& text) noexcept : feature_ref(std::string_view(text)) {}
@@ -41,7 +43,8 @@ struct lists {
 /// new memory. It borrows everything but `texts`: values must stay until the call that ranks has returned.
 ///
 /// Columns have one value (or list) per candidate, those of features of the user's side one in all; a feature without a column
-/// takes its default, and so does `missing`; one that was set to no values is of the wrong length. What the model does not have (a misspelt feature) is remembered, and the call that ranks answers with it.
+/// takes its default, and so does `missing`; one that was set to no values is of the wrong length. What the model does not have
+/// (a misspelt feature) is remembered, and the call that ranks answers with it.
 class request {
  public:
   explicit request(const model& of, std::uint32_t num_candidates = 0) : model_(of.shared_) {

@@ -104,7 +104,7 @@ class slot_list {
   span<const slot> slots() const noexcept { return slots_; }
   std::uint32_t placed() const noexcept { return c_.placed; }    ///< Slots with a candidate.
   std::uint32_t relaxed() const noexcept { return c_.relaxed; }  ///< All slots' `relaxed`: bit i, spacing rule i is broken.
-  std::uint32_t kept() const noexcept { return c_.kept; }        ///< Spacing rules that no more than pins break, from the first on.
+  std::uint32_t kept() const noexcept { return c_.kept; }        ///< Spacing rules that only pins break, from the first on.
   std::uint64_t steps() const noexcept { return c_.steps; }      ///< Looks that it took.
 
  private:

@@ -62,12 +62,12 @@ class user_state {
   std::vector<std::uint8_t> bytes_;
 };
 
-/// A feed while it is shown: the user's state, the candidates' item sums, and which of them are still to be shown. One thread at a
-/// time, any ranker of the model. Every order has the bits of a fresh request about what is left with the state as it is.
+/// A feed while it is shown: the user's state, the candidates' item sums, and which of them are still to be shown. One thread at
+/// a time, any ranker of the model. Every order has the bits of a fresh request about what is left with the state as it is.
 class session {
  public:
-  /// Begins with all candidates of `asked`, its state and its columns of item features. Errors: those of `ranker::rank`; bad_option
-  /// for a request with `only` or item sums.
+  /// Begins with all candidates of `asked`, its state and its columns of item features. Errors: those of `ranker::rank`;
+  /// bad_option for a request with `only` or item sums.
   static result<session> begin(ranker& by, const request& asked) {
     if (const auto checked = asked.check(); !checked) return checked.error();
     const pkr_request c = asked.c();

@@ -1,5 +1,5 @@
-//! Every pointer of every function, and of the structs that they lead to, x {NULL, misaligned, short, overlapping, huge, copied or
-//! closed handle}: its status, and nothing written but `detail`. `matrix.txt` says which status; what is neither there nor
+//! Every pointer of every function, and of the structs that they lead to, x {NULL, misaligned, short, overlapping, huge, copied
+//! or closed handle}: its status, and nothing written but `detail`. `matrix.txt` says which status; what is neither there nor
 //! impossible fails, so a new function, parameter or field has to be put there.
 
 use pocketrank::ffi::*;

@@ -33,7 +33,8 @@ static void opens(const golden& plain) {
   const char* const path = "pocketrank-test.pkr";
   CHECK(!pkr::mapped_file::open("pocketrank-test.nothing"));
   CHECK(!pkr::mapped_file::open("."));
-  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(plain.bytes.data()), static_cast<std::streamsize>(plain.bytes.size()));
+  const auto size = static_cast<std::streamsize>(plain.bytes.size());
+  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(plain.bytes.data()), size);
   auto file = pkr::mapped_file::open(path);
   CHECK(file && file->bytes.size() == plain.bytes.size());
   auto model = pkr::model::open(file->bytes, file->owner);

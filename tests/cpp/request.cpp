@@ -60,6 +60,21 @@ void requests(const golden& plain) {
   CHECK(refused.status() == status::column_length && refused.error().feature == *model->feature_index("item_tags"));
   CHECK(ranking.order().empty() && ranking.scores().empty() && ranking.scored() == 0);  // the server's order stays
 
+  // Weights of lists: of features that take them, one an id.
+  int weighted = 0;
+  for (std::uint32_t f = 0; f < model->features().size(); f++) {
+    const auto& feature = model->features()[f];
+    if (!feature.weighted || feature.side == pkr::side::user) continue;
+    std::vector<std::uint32_t> pairs;
+    for (std::uint32_t i = 0; i <= n; i++) pairs.push_back(2 * i);
+    const std::vector<std::uint32_t> two(2 * n, 1);
+    const std::vector<float> some(2 * n, 0.5f), few(2 * n - 1, 0.5f);
+    CHECK(ranker->rank(moved.clear_columns().rows(f, two, {pairs, some}), ranking));
+    CHECK(ranker->rank(moved.rows(f, two, {pairs, few}), ranking).status() == status::column_length);
+    weighted++;
+  }
+  CHECK(weighted > 0);
+
   // What there is not is remembered until the columns are cleared, and named.
   moved.clear_columns().ids(99, ids).ids("nothing", ids);
   CHECK(moved.check().status() == status::unknown_feature && moved.check().error().feature == 99);

@@ -27,7 +27,8 @@ void lists(const golden& plain) {
   CHECK(list.slots()[1].candidate == PKR_NO_CANDIDATE && list.slots()[2].candidate == last && list.kept() <= 1);
   for (const pkr::slot& slot : list.slots()) CHECK(slot.candidate != best);
   const auto at_once = reranker.rerank(rules, ranked->fused(), 8);
-  CHECK(at_once && std::memcmp(at_once->slots().data(), list.slots().data(), 8 * sizeof(pkr::slot)) == 0 && at_once->steps() == list.steps());
+  CHECK(at_once && std::memcmp(at_once->slots().data(), list.slots().data(), 8 * sizeof(pkr::slot)) == 0);
+  CHECK(at_once->steps() == list.steps());
   const std::size_t before = allocations();
   for (int i = 0; i < 3; i++) {
     rules.clear().spacing(authors, 1, 2).pin(2, last).block(1).hide(best);
@@ -36,7 +37,15 @@ void lists(const golden& plain) {
   CHECK(allocations() == before);
   factors[second] = 1024;
   bonuses[second] = 1e6f;
-  CHECK(reranker.rerank(rules.clear().factors(factors).bonuses(bonuses), ranked->fused(), 8, list) && list.slots()[0].candidate == second);
+  CHECK(reranker.rerank(rules.clear().factors(factors).bonuses(bonuses), ranked->fused(), 8, list));
+  CHECK(list.slots()[0].candidate == second);
+
+  // How far a decay goes: to nothing of it with a floor of 1.
+  for (const float floor : {0.0f, 1.0f}) {
+    CHECK(reranker.rerank(rules.clear().decay(authors, 0.5f, floor), ranked->fused(), n, list));
+    const auto& slots = list.slots();
+    CHECK(std::any_of(slots.begin(), slots.end(), [](const pkr::slot& s) { return s.decay < 1; }) == (floor == 0.0f));
+  }
 
   // Diversity and chance; the same seed gives the same list.
   for (int kind = 0; kind < 4; kind++) {

@@ -15,6 +15,9 @@ void sessions(const golden& plain) {
   const pkr::key keys[] = {pkr::id_key(0, 1), pkr::number_key(*model->feature_index("length"), 3)};
   CHECK(state->apply({0, now - 1000, 1, keys}));
   const auto clicked = copy();
+  CHECK(state->reset() && state->apply({0, now - 1000, 0, keys}) && copy() != clicked);  // the value counts
+  CHECK(state->reset() && state->apply({0, now - 999, 1, keys}) && copy() != clicked);   // and the time
+  CHECK(state->reset() && state->apply({0, now - 1000, 1, keys}) && copy() == clicked);
   CHECK(clicked != blank);
   const pkr::key bad_key[] = {pkr::id_key(99, 1)};
   CHECK(state->apply({99, now, 1, keys}).status() == status::unknown_label);
@@ -23,11 +26,13 @@ void sessions(const golden& plain) {
   CHECK(refused.status() == status::unknown_feature && copy() == clicked);
   auto kept = pkr::user_state::restore(*model, clicked);
   CHECK(kept && kept->apply({1, now - 900, 2, keys}));
-  CHECK(pkr::user_state::restore(*model, pkr::span<const std::uint8_t>(clicked).subspan(0, 287)).status() == status::buffer_too_small);
+  const auto cut = pkr::span<const std::uint8_t>(clicked).subspan(0, 287);
+  CHECK(pkr::user_state::restore(*model, cut).status() == status::buffer_too_small);
   auto spoiled = clicked;
   spoiled.back() ^= 1;
   auto corrupt = pkr::user_state::restore(*model, spoiled);
-  CHECK(corrupt->apply({0, now, 1, keys}).status() == status::state_corrupt && corrupt->reset() && corrupt->apply({0, now, 1, keys}));
+  CHECK(corrupt->apply({0, now, 1, keys}).status() == status::state_corrupt);
+  CHECK(corrupt->reset() && corrupt->apply({0, now, 1, keys}));
   CHECK(state->reset() && copy() == blank && state->apply({0, now - 1000, 1, keys}) && copy() == clicked);
 
   pkr::request request(*model);
@@ -70,7 +75,8 @@ void sessions(const golden& plain) {
 
   // Moved, closed, and beyond a ranker and a model.
   pkr::session moved = *std::move(session);
-  CHECK(moved.rerank(*ranker, stateless, ranking) && session->rerank(*ranker, stateless, ranking).status() == status::null_pointer);
+  CHECK(moved.rerank(*ranker, stateless, ranking));
+  CHECK(session->rerank(*ranker, stateless, ranking).status() == status::null_pointer);
   CHECK(session->shown(0).status() == status::null_pointer && session->state().status() == status::null_pointer);
   CHECK(session->feedback({}).status() == status::null_pointer);
   auto second = pkr::ranker::create(*model);
