@@ -404,7 +404,7 @@ pub unsafe extern "C" fn pkr_session_state(
             if state_bytes < from.len() {
                 return Err(Error::at(Status::BufferTooSmall, from.len()));
             }
-            for (to, from) in outputs.slice(state, from.len())?.iter_mut().zip(from) {
+            for (to, from) in outputs.slice(state, state_bytes)?.iter_mut().zip(from) {
                 *to = *from;
             }
             Ok(())

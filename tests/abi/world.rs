@@ -284,11 +284,7 @@ impl World {
             (_, "detail") => self.zeroed::<pkr_error_detail>("detail"),
             (_, "request") => self.request(function, focus),
             (_, "result") => self.result(function),
-<<<<<<< HEAD
-            ("pkr_feature_index", "name") => c"tags".as_ptr() as usize,
-=======
             ("pkr_feature_index", "name") => b"tags".as_ptr() as usize,
->>>>>>> cpp
             ("pkr_label_index", "name") => b"click".as_ptr() as usize,
             ("pkr_weight_index", "name") => b"w0".as_ptr() as usize,
             (_, "name") => self.text.as_ptr() as usize,
