@@ -280,3 +280,23 @@ fn the_guide_has_advice_for_every_status() {
         assert!(guide.contains(&entry), "ffi/README.md has no {entry}");
     }
 }
+
+/// Sizes as `ffi/sizes.sh` found them are those that are advertised.
+#[test]
+fn the_readme_has_the_sizes_of_the_snapshot() {
+    let readme = read(&root().join("README.md")).replace(',', "");
+    let snapshot = read(&root().join("tests/snapshots/sizes"));
+    let mut rows: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for line in snapshot.lines() {
+        let fields: Vec<&str> = line.split(' ').collect();
+        rows.entry(fields[0]).or_default().push(fields[2]);
+    }
+    assert_eq!(rows.len(), 8);
+    for (target, sizes) in rows {
+        let row = format!("| {target} | {} |", sizes.join(" | "));
+        assert!(
+            readme.contains(&row),
+            "README.md has no {row}: ffi/sizes.sh prints the table"
+        );
+    }
+}
