@@ -2,7 +2,7 @@
 # Tests the Kotlin classes on a Java virtual machine of this host:
 #   ffi/kotlin/test.sh WORK
 # WORK has model.pkr, requests.req, reference.pkr, reference.req, goldens/ and c.txt (what examples/c/rank.c prints for all but
-# the reference); target/sdk has the C library (ffi/build.sh), which the benchmark compares with. REQUESTS: of the leak test, a
+# the reference); target/sdk has the C library (ffi/build.sh). REQUESTS: of the leak test, a
 # million unless said otherwise.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -62,4 +62,3 @@ for collector in SerialGC ParallelGC ShenandoahGC; do
 done
 java -cp "$out/tests.jar:$path" AbsentKt "$work/model.pkr"
 run "LeakKt $work ${REQUESTS:-1000000}" -Xms64m -Xmx64m -XX:+AlwaysPreTouch -XX:+UseSerialGC
-ffi/kotlin/bench.sh "$work"
