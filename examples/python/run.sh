@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 # Runs the Python examples: orders and bits of a file of requests against what C printed, a simulated log, and the same log on Spark.
 #
-#   examples/python/run.sh WORK [--spark]
+#   examples/python/run.sh [WORK] [--spark]
 #
-# WORK has the golden files as .ci/run makes them. The log needs the program (`cargo build --release --features train`, or POCKETRANK=FILE).
+# WORK has the golden files as .ci/run makes them; without it nothing is held against C. The program that makes the log is built if it is
+# not there (POCKETRANK=FILE names another).
 # --spark fetches pyspark (500 MB) and its Java must be there; without it Spark runs only where pyspark is installed already.
 set -euo pipefail
-work=$(realpath "$1")
+work='' spark=''
+for argument in "$@"; do
+  case $argument in --spark) spark=1 ;; *) work=$(realpath "$argument") ;; esac
+done
 cd "$(dirname "$0")/../.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 program=$(realpath -m "${POCKETRANK:-$target/release/pocketrank}")
@@ -20,23 +24,24 @@ if ! "$venv/bin/python" -c 'import pandas, pyarrow' 2>/dev/null; then
   "$venv/bin/pip" install --quiet --disable-pip-version-check numpy pandas pyarrow
 fi
 "$venv/bin/pip" install --quiet --disable-pip-version-check --force-reinstall --no-deps "$wheel"
-[ "${2:-}" != --spark ] || "$venv/bin/python" -c 'import pyspark' 2>/dev/null ||
+[ -z "$spark" ] || "$venv/bin/python" -c 'import pyspark' 2>/dev/null ||
   "$venv/bin/pip" install --quiet --disable-pip-version-check 'pandas<3' pyspark setuptools
 
 cd examples/python
 export PYTHONDONTWRITEBYTECODE=1
-{
-  "$venv/bin/python" rank.py "$work/model.pkr" "$work/requests.req"
-  for seed in 2 3 4 7 9 12 13 19 23 30 102 104 109 112 113; do
-    "$venv/bin/python" rank.py "$work/goldens/$seed.pkr" "$work/goldens/$seed.req"
-  done
-} | cmp - "$work/c.txt"
-printf 'rank.py: %d requests, orders and bits of rank.c\n' "$(grep -c ^request "$work/c.txt")"
-
-if [ ! -x "$program" ]; then
-  skip score_log.py "there is no $program"
-  exit
+if [ -n "$work" ]; then
+  {
+    "$venv/bin/python" rank.py "$work/model.pkr" "$work/requests.req"
+    for seed in 2 3 4 7 9 12 13 19 23 30 102 104 109 112 113; do
+      "$venv/bin/python" rank.py "$work/goldens/$seed.pkr" "$work/goldens/$seed.req"
+    done
+  } | cmp - "$work/c.txt"
+  printf 'rank.py: %d requests, orders and bits of rank.c\n' "$(grep -c ^request "$work/c.txt")"
+else
+  skip rank.py "no folder of golden files was named"
 fi
+
+[ -x "$program" ] || cargo build --release --quiet --features train --bin pocketrank --manifest-path ../../Cargo.toml
 run=$(mktemp -d)
 trap 'rm -rf "$run"' EXIT
 "$program" simulate --rows 20000 --seed 1 --out "$run/log" >/dev/null
