@@ -56,7 +56,7 @@ measure() { # TARGET PARTS: "CODE ALL"
     *apple*)
       file=$(build "$1" staticlib "$2")
       # All that may be missing, which every iOS has.
-      symbols='_memcpy, _memmove, _memset, _memset_pattern4, _memset_pattern8, _memset_pattern16, _memcmp, _bcmp, _bzero'
+      symbols='_memcpy, _memmove, _memset, _memset_pattern4, _memset_pattern8, _memset_pattern16, _memcmp, _bcmp'
       printf '%s\n' '--- !tapi-tbd' 'tbd-version: 4' 'targets: [ arm64-ios ]' "install-name: '/usr/lib/libSystem.B.dylib'" \
         'exports:' '  - targets: [ arm64-ios ]' "    symbols: [ $symbols, dyld_stub_binder ]" '...' >"$work/libSystem.tbd"
       "$tools/ld64.lld" -arch arm64 -platform_version ios 13.0 13.0 -dylib -dead_strip -no_exported_symbols \

@@ -11,6 +11,10 @@ pub use pocketrank::ffi::*;
 #[allow(unsafe_code, non_snake_case)]
 pub mod jni;
 
+#[cfg(all(feature = "sdk", target_vendor = "apple"))]
+#[allow(unsafe_code)] // two instructions before a jump to memset
+mod apple;
+
 // An unwinding library without std would not link, and would drag tables into the app if it did.
 #[cfg(all(feature = "sdk", panic = "unwind", not(test)))]
 compile_error!("feature `sdk` is for C libraries: build with --profile sdk, which aborts on panic");

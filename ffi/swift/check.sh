@@ -56,7 +56,7 @@ look() { # SLICE ARCH TRIPLE PLATFORM NUMBER MINOS
   [ "$found" = "$exports" ] ||
     fail "$slice $arch: global are not the header's functions: $(diff <(echo "$exports") <(echo "$found"))"
   found=$("$tools/llvm-nm" -u "$a" | awk 'NF && !/:$/ { print $NF }' |
-    grep -vE '^_(mem(cpy|move|set|cmp)|bcmp|bzero|memset_pattern(4|8|16)|__bzero)$' || true)
+    grep -vE '^_mem(cpy|move|set|cmp|set_pattern(4|8|16))$' || true)
   [ -z "$found" ] || fail "$slice $arch: imports $found"
   found=$("$tools/llvm-nm" "$a" | grep -E 'panic|unwrap_failed|expect_failed|__rust_alloc' || true)
   [ -z "$found" ] || fail "$slice $arch: panics or heap: $found"
@@ -64,7 +64,7 @@ look() { # SLICE ARCH TRIPLE PLATFORM NUMBER MINOS
   # Linked beside each of two others, every object of both; as cargo leaves it, ours would collide, which shows that this looks.
   printf '%s\n' '--- !tapi-tbd' 'tbd-version: 4' "targets: [ $arch-$platform ]" \
     "install-name: '/usr/lib/libSystem.B.dylib'" 'exports:' "  - targets: [ $arch-$platform ]" '    symbols: [ _memcpy, _memmove, _memset, _memcmp, _memset_pattern4, _memset_pattern8,' \
-    '      _memset_pattern16, _bzero, _bcmp, ___bzero, dyld_stub_binder ]' '...' >"$work/libSystem.tbd"
+    '      _memset_pattern16, _bcmp, _bzero, ___bzero, dyld_stub_binder ]' '...' >"$work/libSystem.tbd"
   local link=("$tools/ld64.lld" -arch "$arch" -platform_version "$platform" "$minos" "$minos" -dylib "$work/libSystem.tbd")
   for name in one two; do
     other "$triple" $name
