@@ -71,7 +71,7 @@ final class ModelTests: XCTestCase {
     assertThrows(.badMagic, try Model(data: Data(repeating: 7, count: 100)))
     assertThrows(.truncated, try Model(data: Data([1])))
     assertThrows(.truncated, try Model(data: Data()))
-    XCTAssertThrowsError(try Model(contentsOf: Golden.folder.appendingPathComponent("none"))) {
+    XCTAssertThrowsError(try Model(contentsOf: Golden.folder.appendingPathComponent("no-such-file.pkr"))) {
       XCTAssertEqual(($0 as? POSIXError)?.code, .ENOENT)
     }
     let empty = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID())")
