@@ -5,6 +5,7 @@
 #   ffi/sizes.sh aarch64-linux-android wasm32-unknown-unknown    these targets alone
 #   ffi/sizes.sh --check [TARGET...]     and fails where a number is over tests/snapshots/sizes by 1 % + 512 bytes, or 3 % under
 #   ffi/sizes.sh --update           and writes that snapshot
+#   SETS=whole ffi/sizes.sh --check     these sets of parts alone, of smallest, formula, session, rerank, whole
 #
 # All exported functions are roots and a linker drops what they do not call; no symbols, no debugging information. A .so and a
 # .wasm are whole files without symbols, elsewhere it is what a static link adds. Needs what .ci/cross-setup.sh installs.
@@ -21,6 +22,7 @@ targets=(x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-linux-androi
 whole=$(sed -n 's/^features=${FEATURES-\(.*\)}$/\1/p' ffi/build.sh)
 sets=("" formula session rerank "$whole")
 names=(smallest formula session rerank whole)
+wanted=${SETS:-${names[*]}}
 tools=${CROSS_HOME:-$HOME/.cache/cross}/bin
 target_dir=${CARGO_TARGET_DIR:-target}
 work=$(mktemp -d)
@@ -90,6 +92,7 @@ job() { # NUMBER: every JOBS-th target
   for ((i = $1; i < ${#targets[@]}; i += jobs)); do
     target=${targets[i]}
     for name in "${!names[@]}"; do
+      [[ " $wanted " = *" ${names[name]} "* ]] || continue
       numbers=$(measure "$target" "${sets[name]}")
       echo "$target ${names[name]} $numbers" >>"$work/$i.now"
     done
@@ -121,7 +124,11 @@ printf '\nBytes of code and constants (.so and .wasm: of the file):\n\n'
 table 4
 
 snapshot=tests/snapshots/sizes
-[ "$mode" != --update ] || cp "$work/now" "$snapshot"
+if [ "$mode" = --update ]; then # what was not measured stays
+  awk '{ key = $1 " " $2 } NR == FNR { now[key] = $0; next } key in now { print now[key]; delete now[key]; next } { print }
+    END { for (key in now) print now[key] }' "$work/now" "$snapshot" >"$work/merged"
+  cp "$work/merged" "$snapshot"
+fi
 if [ "$mode" = --check ]; then
   while read -r target name code all; do
     had=($(awk -v t="$target" -v n="$name" '$1 == t && $2 == n { print $3, $4 }' "$snapshot")) || true

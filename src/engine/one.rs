@@ -1,7 +1,7 @@
 //! One candidate of a request by itself, for what looks into a score.
 
 use super::block::Buffers;
-use super::inputs::{Inputs, Tally};
+use super::inputs::Tally;
 use super::{Model, Request, Scratch};
 use crate::error::{Error, Result, Status};
 use crate::spec::Side;
@@ -15,15 +15,12 @@ impl Model<'_> {
         candidate: usize,
         scratch: &'b mut Scratch<'_>,
     ) -> Result<Buffers<'b>> {
-        if self.spec.tasks.is_empty() {
-            return Err(Error::new(Status::Stale));
-        }
         let request = Request {
             only: None,
             item_sums: None,
             ..*request
         };
-        let inputs = Inputs::check(self, &request)?;
+        let inputs = self.open_request(&request)?;
         if candidate >= request.num_candidates {
             return Err(Error::new(Status::CandidateCount));
         }

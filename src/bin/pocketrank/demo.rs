@@ -10,10 +10,9 @@ use pocketrank::train::error::{Error, Result};
 use pocketrank::train::simulate::{Knobs, SimulateOptions, simulate};
 use pocketrank::train::{policy, run};
 
-use crate::args::{Demo, Requests};
+use crate::args::Demo;
 use crate::commands::{INTERRUPT, open, policy_report, simulate_error};
-use crate::print;
-use crate::requests::write;
+use crate::{print, requests};
 
 /// Sessions in which the exported file orders the feed.
 const SESSIONS: u64 = 300;
@@ -66,14 +65,10 @@ pub fn demo(args: &Demo, json: bool) -> Result<()> {
     open(&mut model, &bytes, &file)?;
     let (tops, loops) =
         policy::compare_objectives(&d, &model, Knobs::default(), SESSIONS, args.seed + 1_000)?;
-    let requests = Requests {
-        file: file.clone(),
-        model: description,
-        output: folder.join("requests.req"),
-        log: None,
-        count: 100,
-    };
-    write(&d, &model, &requests)?;
+    if args.out.is_some() {
+        let requests = folder.join("requests.req");
+        requests::write(&d, (&model, &file), (None, 100), &requests)?;
+    }
     say("done");
     if json {
         outln!(

@@ -1,5 +1,7 @@
 //! `pocketrank requests`: requests of a log as an app would send them.
 
+use std::path::Path;
+
 use pocketrank::engine::Model;
 use pocketrank::train::description::Description;
 use pocketrank::train::error::{Error, Result};
@@ -16,7 +18,8 @@ pub fn requests(args: &Requests, json: bool) -> Result<()> {
     let bytes = std::fs::read(&args.file).map_err(|e| Error::io(&args.file, &e))?;
     let mut model = Box::new(Model::new());
     open(&mut model, &bytes, &args.file)?;
-    let written = write(&d, &model, args)?;
+    let log = args.log.as_deref();
+    let written = write(&d, (&model, &args.file), (log, args.count), &args.output)?;
     if json {
         outln!("{}", json!({"requests": written}));
     } else {
@@ -25,12 +28,16 @@ pub fn requests(args: &Requests, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Writes the file and says how many requests it has.
-pub fn write(d: &Description, model: &Model<'_>, args: &Requests) -> Result<usize> {
-    let file = (model, args.file.as_path());
-    let requests = replay::last_requests(d, file, args.log.as_deref(), args.count)?;
+/// Writes the last `count` requests of a log to `output`, and says how many it has.
+pub fn write(
+    d: &Description,
+    model: (&Model<'_>, &Path),
+    (log, count): (Option<&Path>, usize),
+    output: &Path,
+) -> Result<usize> {
+    let requests = replay::last_requests(d, model, log, count)?;
     let mut bytes = Vec::new();
-    write_requests(&mut bytes, &requests).map_err(|e| Error::io(&args.output, &e))?;
-    write_atomically(&args.output, &bytes)?;
+    write_requests(&mut bytes, &requests).map_err(|e| Error::io(output, &e))?;
+    write_atomically(output, &bytes)?;
     Ok(requests.len())
 }
