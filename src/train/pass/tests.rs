@@ -3,6 +3,7 @@ use std::fs;
 use std::prelude::v1::*;
 
 use super::*;
+use crate::train::dataset::{FeatureData, Split};
 use crate::train::log;
 
 /// A description with every derived kind, over a log of `user,time,item,len,click,watch,delay`.
