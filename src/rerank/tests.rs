@@ -5,6 +5,8 @@ mod chance;
 #[cfg(feature = "rerank")]
 mod diversity;
 #[cfg(feature = "rerank")]
+mod refusals;
+#[cfg(feature = "rerank")]
 mod rules;
 #[cfg(feature = "rerank")]
 mod spacing;

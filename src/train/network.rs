@@ -10,13 +10,15 @@ use core::ops::Range;
 
 use crate::spec::{Encoding, Fed, Gate, NetworkKind, Pooling, Side, Spec, TaskKind};
 use crate::train::network::bias::{Bias, BiasPlan};
-use crate::train::parameters::{Dense, Parameters};
-use crate::train::real::Real;
+#[cfg(doc)]
+use crate::train::parameters::Parameters;
 
 pub mod backward;
 pub mod bias;
 pub mod forward;
 pub mod gather;
+mod weights;
+pub(crate) use weights::Weights;
 
 /// Where a run of inputs comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -129,15 +131,6 @@ pub struct Network {
     pub(crate) bias: Option<BiasPlan>,
     pub(crate) segments: Vec<Segment>,
     pub(crate) num_dense: usize,
-}
-
-/// The values of a network, or anything of their shape (moments, averages).
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Weights<R> {
-    /// `[num_embeddings, embedding_dim]` per table.
-    pub tables: Vec<Vec<R>>,
-    /// As the network's plan says.
-    pub dense: Vec<R>,
 }
 
 /// A task, the task that it is given, and so on.
@@ -384,118 +377,5 @@ impl Network {
 
     pub(crate) fn mixture_width(&self) -> usize {
         self.expert_widths.last().copied().unwrap_or(0)
-    }
-
-    /// All of one value.
-    pub(crate) fn zeros<R: Real>(&self) -> Weights<R> {
-        Weights {
-            tables: self
-                .tables
-                .iter()
-                .map(|t| vec![R::ZERO; t.num_embeddings * t.dim])
-                .collect(),
-            dense: vec![R::ZERO; self.num_dense],
-        }
-    }
-
-    /// The layers in the flat vector's terms, each with its place in [`Parameters`].
-    fn layers<'p, R>(&self, p: &'p mut Parameters<R>) -> Vec<(Span, &'p mut Dense<R>)> {
-        let spans = self
-            .experts
-            .iter()
-            .flatten()
-            .chain(self.gates.iter().flatten())
-            .chain(self.towers.iter().flatten());
-        let bias = self.bias.iter().flat_map(|b| b.towers.iter().flatten());
-        let spans = spans.chain(&self.heads).chain(bias).copied();
-        let layers = p
-            .experts
-            .iter_mut()
-            .flatten()
-            .chain(p.gates.iter_mut().flatten())
-            .chain(p.towers.iter_mut().flatten());
-        let layers = layers
-            .chain(&mut p.heads)
-            .chain(p.bias.iter_mut().flatten());
-        spans.zip(layers).collect()
-    }
-
-    /// Parameters of this network's shape, all zero.
-    pub fn empty_parameters<R: Real>(&self) -> Parameters<R> {
-        let dense = |s: &Span| Dense {
-            outputs: s.outputs,
-            inputs: s.inputs,
-            weight: vec![R::ZERO; s.outputs * s.inputs],
-            bias: vec![R::ZERO; s.outputs],
-        };
-        let stacks = |spans: &[Vec<Span>]| {
-            spans
-                .iter()
-                .map(|l| l.iter().map(dense).collect())
-                .collect()
-        };
-        Parameters {
-            tables: self.zeros().tables,
-            experts: stacks(&self.experts),
-            gates: stacks(&self.gates),
-            towers: stacks(&self.towers),
-            heads: self.heads.iter().map(dense).collect(),
-            bias: stacks(self.bias.as_ref().map_or(&[][..], |b| &b.towers)),
-        }
-    }
-
-    /// True if `p` has the shape of this network.
-    pub fn fits<R: Real>(&self, p: &Parameters<R>) -> bool {
-        let shape = |d: &Dense<R>, s: &Span| {
-            (d.outputs, d.inputs, d.weight.len(), d.bias.len())
-                == (s.outputs, s.inputs, s.outputs * s.inputs, s.outputs)
-        };
-        let all = |d: &[Dense<R>], s: &[Span]| {
-            d.len() == s.len() && d.iter().zip(s).all(|(d, s)| shape(d, s))
-        };
-        let stacks = |d: &[Vec<Dense<R>>], s: &[Vec<Span>]| {
-            d.len() == s.len() && d.iter().zip(s).all(|(d, s)| all(d, s))
-        };
-        p.tables.len() == self.tables.len()
-            && p.tables
-                .iter()
-                .zip(&self.tables)
-                .all(|(v, t)| v.len() == t.num_embeddings * t.dim)
-            && stacks(&p.experts, &self.experts)
-            && stacks(&p.gates, &self.gates)
-            && stacks(&p.towers, &self.towers)
-            && all(&p.heads, &self.heads)
-            && stacks(&p.bias, self.bias.as_ref().map_or(&[][..], |b| &b.towers))
-    }
-
-    /// Adds `factor` x the offsets of sampled tasks to their heads: 1 makes parameters in training those that are served,
-    /// -1 the other way.
-    pub(crate) fn shift_heads<R: Real>(&self, p: &mut Parameters<R>, factor: f64) {
-        for (head, offset) in p.heads.iter_mut().zip(&self.offsets) {
-            let shift = R::from_f64(factor * offset);
-            head.bias.iter_mut().for_each(|b| *b += shift);
-        }
-    }
-
-    pub(crate) fn weights<R: Real>(&self, mut p: Parameters<R>) -> Weights<R> {
-        let mut dense = vec![R::ZERO; self.num_dense];
-        for (span, layer) in self.layers(&mut p) {
-            dense[span.weights()].copy_from_slice(&layer.weight);
-            dense[span.biases()].copy_from_slice(&layer.bias);
-        }
-        Weights {
-            tables: p.tables,
-            dense,
-        }
-    }
-
-    pub(crate) fn parameters<R: Real>(&self, w: Weights<R>) -> Parameters<R> {
-        let mut p = self.empty_parameters();
-        for (span, layer) in self.layers(&mut p) {
-            layer.weight.copy_from_slice(&w.dense[span.weights()]);
-            layer.bias.copy_from_slice(&w.dense[span.biases()]);
-        }
-        p.tables = w.tables;
-        p
     }
 }

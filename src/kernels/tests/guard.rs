@@ -1,6 +1,7 @@
 //! Memory between inaccessible pages: a byte read or written outside of a buffer ends the process.
 #![allow(unsafe_code)]
 
+use super::layer::Case;
 use super::*;
 
 /// Which end of a buffer touches an inaccessible page.

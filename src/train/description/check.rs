@@ -10,6 +10,7 @@ use crate::train::expression::Expression;
 
 mod feature;
 mod network;
+mod table;
 
 impl Description {
     pub(super) fn check(&self) -> Result<()> {

@@ -7,6 +7,7 @@ use super::*;
 use crate::spec::Layers;
 use crate::train::checkpoint::{load_parameters, save_parameters};
 use crate::train::initialize::NEW_ROW;
+use crate::train::network::Network;
 use crate::train::network::gather::Dropout;
 use crate::train::options::{DropoutRates, LearningRateDecay, OptimizerKind};
 use crate::train::synthetic::{log, spec, split, true_click_logit};
