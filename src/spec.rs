@@ -5,11 +5,12 @@
 //! `inspect` prints are walks over a [`Spec`], so none of them can drift from another.
 
 mod check;
+mod contents;
 mod feature;
 mod tensors;
 
 pub use check::weight_is_valid;
-pub(crate) use check::{
+pub(crate) use contents::{
     biases_are_valid, boundaries_are_valid, fed_weights_are_valid, knots_are_valid,
     packed_ends_are_zero, panel_edges_are_zero, scales_are_valid,
 };
