@@ -15,8 +15,14 @@ use serde_json::{Value, json};
 
 #[path = "oracle/arithmetic.rs"]
 mod arithmetic;
+#[path = "oracle/features.rs"]
+mod features;
+#[path = "oracle/limits.rs"]
+mod limits;
 #[path = "oracle/model.rs"]
 mod model;
+#[path = "oracle/networks.rs"]
+mod networks;
 use model::Random;
 
 fn score_py() -> PathBuf {
@@ -485,8 +491,12 @@ fn oracle_knows_the_published_hash_vectors() {
 
 #[test]
 fn sums_score_bits_and_orders_equal_the_oracle_on_a_thousand_requests() {
-    let strict =
-        engine_and_oracle_agree("every kind of feature", &model::every_feature(1), 1000, 3);
+    let strict = engine_and_oracle_agree(
+        "every kind of feature",
+        &features::every_feature(1),
+        1000,
+        3,
+    );
     println!("strict answers: {strict:?}");
     for status in [Status::MissingValue, Status::NotFinite, Status::UnknownId] {
         assert!(
@@ -498,13 +508,13 @@ fn sums_score_bits_and_orders_equal_the_oracle_on_a_thousand_requests() {
 
 #[test]
 fn wide_and_shallow_models_equal_the_oracle() {
-    engine_and_oracle_agree("wide", &model::wide(2), 20, 20);
-    engine_and_oracle_agree("one layer, one expert", &model::shallow(3), 100, 11);
+    engine_and_oracle_agree("wide", &features::wide(2), 20, 20);
+    engine_and_oracle_agree("one layer, one expert", &features::shallow(3), 100, 11);
 }
 
 #[test]
 fn every_network_gate_and_calibration_equals_the_oracle() {
-    for (name, file) in model::every_network(6) {
+    for (name, file) in networks::every_network(6) {
         engine_and_oracle_agree(name, &file, 40, 3);
     }
 }
@@ -512,9 +522,9 @@ fn every_network_gate_and_calibration_equals_the_oracle() {
 #[test]
 fn the_largest_and_least_numbers_of_a_file_equal_the_oracle() {
     for seed in 0..3 {
-        for (name, file) in model::extremes(seed)
+        for (name, file) in networks::extremes(seed)
             .into_iter()
-            .chain(model::attention(seed))
+            .chain(networks::attention(seed))
         {
             engine_and_oracle_agree(&format!("extreme {name}"), &file, 10, 3);
         }
@@ -541,7 +551,7 @@ fn formulas_equal_the_oracle() {
 #[test]
 fn networks_and_tasks_are_checked_by_engine_and_oracle() {
     let folder = tempfile::tempdir().unwrap();
-    let files = model::checked(7);
+    let files = limits::checked(7);
     for (i, (name, status, bytes)) in files.iter().enumerate() {
         let mut model = Box::new(Model::new());
         let answer = model.open(bytes, &Default::default());
@@ -559,8 +569,8 @@ fn networks_and_tasks_are_checked_by_engine_and_oracle() {
 
 #[test]
 fn engine_and_oracle_refuse_the_same_files() {
-    refuse_the_same_files(&model::shallow(4), 1500);
-    for (_, file) in model::extremes(1) {
+    refuse_the_same_files(&features::shallow(4), 1500);
+    for (_, file) in networks::extremes(1) {
         refuse_the_same_files(&file, 150);
     }
 }
@@ -632,7 +642,7 @@ fn refuse_the_same_files(good: &[u8], files: usize) {
 
 #[test]
 fn weights_for_a_feature_without_weights_are_a_wrong_form() {
-    let file = model::every_feature(5);
+    let file = features::every_feature(5);
     let mut model = Box::new(Model::new());
     model.open(&file, &Default::default()).unwrap();
     for (name, status) in [("words", Status::WrongForm), ("tags", Status::ColumnLength)] {
