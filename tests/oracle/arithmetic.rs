@@ -6,6 +6,7 @@ use std::path::Path;
 use pocketrank::math;
 use serde_json::{Value, json};
 
+use super::agree::engine_and_script_agree;
 use super::model::Random;
 use super::{bits, features, networks, python, score_py};
 
@@ -401,7 +402,7 @@ fn errors_planted_in_the_counting_are_seen() {
     ] {
         let script = planted(folder.path(), from, to);
         let seen = std::panic::catch_unwind(|| {
-            super::engine_and_script_agree(&script, "planted", &file, 80, 3);
+            engine_and_script_agree(&script, "planted", &file, 80, 3);
         });
         if python(&score_py(), &[Path::new("--self-test")]).is_some() {
             assert!(seen.is_err(), "not seen: {from} -> {to}");
@@ -431,7 +432,7 @@ fn errors_planted_in_the_network_are_seen() {
         let script = planted(folder.path(), from, to);
         let seen = models.iter().any(|((name, file), requests)| {
             std::panic::catch_unwind(|| {
-                super::engine_and_script_agree(&script, name, file, *requests, 3);
+                engine_and_script_agree(&script, name, file, *requests, 3);
             })
             .is_err()
         });
