@@ -10,17 +10,20 @@ mod formula;
 mod live;
 #[path = "numerics/network.rs"]
 mod network;
+#[path = "numerics/real.rs"]
+mod real;
 #[path = "numerics/session.rs"]
 mod session;
 #[path = "numerics/subset.rs"]
 mod subset;
 
-use network::{Real, Tensors, exact, real_link, values};
+use network::{Tensors, exact};
 use pocketrank::engine::{Model, OpenOptions, Output, Request, Scratch, Summary, Trace};
 use pocketrank::error::{Result, Status};
 use pocketrank::spec::{Encoding, Side, Spec};
 use pocketrank::train::golden::{self, GoldenModel};
 use pocketrank::train::requests::{OwnedColumn, OwnedLists, OwnedRequest};
+use real::{Real, real_link, values};
 
 fn open(bytes: &[u8]) -> Box<Model<'_>> {
     let mut model = Box::new(Model::new());
