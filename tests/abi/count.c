@@ -3,9 +3,7 @@
  *
  *   count MODEL.pkr REQUESTS.req INDEX TIMES [ISA]
  */
-#define main rank_main
-#include "../../examples/c/rank.c" /* its reader of requests */
-#undef main
+#include "../../examples/c/common.h" /* its reader of requests */
 
 int main(int argc, char **argv) {
   static pkr_column columns[MAX_COLUMNS];
