@@ -20,16 +20,6 @@ fn empty_result() -> pkr_result {
     result(&mut [], &mut [], &mut [])
 }
 
-fn detail() -> pkr_error_detail {
-    pkr_error_detail {
-        struct_size: size::<pkr_error_detail>(),
-        status: 0,
-        feature: 0,
-        candidate: 0,
-        offset: 0,
-    }
-}
-
 /// A request, its item sums and what it ranks.
 struct Case {
     opened: Opened,
@@ -127,7 +117,7 @@ fn kept_item_sums_rank_alike_and_stale_ones_are_refused() {
 
     case.sums[2 * len + 40] ^= 1;
     let request = case.with_sums(&columns);
-    let mut where_ = detail();
+    let mut where_: pkr_error_detail = sized();
     let (mut order, mut result) = ([7; N], empty_result());
     (result.order, result.order_len) = (order.as_mut_ptr(), N);
     let status = unsafe {
