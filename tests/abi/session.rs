@@ -4,6 +4,7 @@ use core::ptr::{null, null_mut};
 
 use pocketrank::ffi::*;
 
+use super::tiny_model;
 use super::values::*;
 
 /// Scores and order of a plain request.
@@ -387,20 +388,22 @@ fn a_session_reranks_what_is_left() {
     assert_ne!(fresh.1.2, case.plain.2, "the click changes scores");
     assert_eq!(fresh.1.0[N - 1], first);
 
-    let other = Opened::open();
-    let mut plain = empty_result();
-    let foreign = unsafe {
-        pkr_session_rerank(
-            scratch.cast(),
-            session,
-            scratch,
-            &stateless,
-            &mut plain,
-            null_mut(),
-        )
-    };
-    assert_eq!(foreign, PKR_ERR_STALE, "a scratch is no model");
-    drop(other);
+    let other = Opened::open_file(tiny_model::seeded(2));
+    for (model, expected) in [
+        (other.model, PKR_ERR_STALE_SUMS),
+        (scratch.cast(), PKR_ERR_STALE), // no model at all
+    ] {
+        let mut plain = empty_result();
+        let (request, event) = (&raw const stateless, &raw const event);
+        let (reranked, fed) = unsafe {
+            (
+                pkr_session_rerank(model, session, scratch, request, &mut plain, null_mut()),
+                pkr_session_feedback(model, session, event, null_mut()),
+            )
+        };
+        assert_eq!((reranked, fed), (expected, expected));
+    }
+    assert_eq!(rerank(session, &stateless), fresh);
     let mut copied = memory.copy();
     assert_eq!(rerank(copied.ptr().cast(), &stateless).0, PKR_ERR_STALE);
     assert_eq!(rerank(null_mut(), &stateless).0, PKR_ERR_NULL_POINTER);
