@@ -24,44 +24,37 @@ fn is_told(name: &str) -> bool {
     name.ends_with("_information")
 }
 
+/// What a pointer can be, in the order of the columns of `matrix.txt`.
+const SPOILED: [&str; 6] = [
+    "NULL",
+    "misaligned",
+    "short",
+    "overlapping",
+    "huge",
+    "copied",
+];
+
 /// A line of `matrix.txt`: statuses by name, "-" for what cannot be.
 #[derive(Debug)]
 struct Row<'t> {
     function: &'t str,
     argument: &'t str,
-    null: &'t str,
-    misaligned: &'t str,
-    short: &'t str,
-    overlap: &'t str,
-    huge: &'t str,
-    stale: &'t str,
+    cells: [&'t str; 6],
 }
 
 fn rows() -> Vec<Row<'static>> {
     let lines = include_str!("matrix.txt").lines();
     let lines = lines.filter(|l| !l.is_empty() && !l.starts_with('#'));
     let row = |line: &'static str| {
-        let cells: Vec<&str> = line.split_whitespace().collect();
-        let [
-            function,
-            argument,
-            null,
-            misaligned,
-            short,
-            overlap,
-            huge,
-            stale,
-        ] = cells.try_into().unwrap_or_else(|c| panic!("{line}: {c:?}"));
-        Row {
-            function,
-            argument,
-            null,
-            misaligned,
-            short,
-            overlap,
-            huge,
-            stale,
-        }
+        let mut words = line.split_whitespace();
+        let mut word = || words.next().unwrap_or_else(|| panic!("{line}: too short"));
+        let row = Row {
+            function: word(),
+            argument: word(),
+            cells: core::array::from_fn(|_| word()),
+        };
+        assert_eq!(words.next(), None, "{line}: too long");
+        row
     };
     lines.map(row).collect()
 }
@@ -140,22 +133,19 @@ fn check(row: &Row<'_>, parameters: &[Declared]) {
     let lies_anywhere = matches!(element, "uint8_t" | "int8_t") && row.argument != "memory";
     let others = parameters.iter().filter(|p| p.kind.contains('*')).count() > 1;
     // What a pointer can have wrong, it must have a status for.
-    let cells = [
-        ("NULL", row.null, true),
-        ("misaligned", row.misaligned, !lies_anywhere),
-        (
-            "short",
-            row.short,
-            !is_handle && (bytes.is_some() || has_len),
-        ),
-        ("overlapping", row.overlap, others),
-        ("huge", row.huge, !is_handle && has_len),
-        ("copied", row.stale, is_handle),
-    ];
-    for (what, cell, possible) in cells {
+    let is_sized = bytes.is_some() || has_len;
+    let can_be = |what| match what {
+        "misaligned" => !lies_anywhere,
+        "short" => !is_handle && is_sized,
+        "overlapping" => others,
+        "huge" => !is_handle && has_len,
+        "copied" => is_handle,
+        _ => true,
+    };
+    for (what, cell) in SPOILED.into_iter().zip(row.cells) {
         let place = format!("{} {}: {what}", row.function, row.argument);
-        assert_eq!(cell != "-", possible, "{place} is {cell}");
-        if !possible {
+        assert_eq!(cell != "-", can_be(what), "{place} is {cell}");
+        if cell == "-" {
             continue;
         }
         let status = match what {
@@ -191,7 +181,7 @@ fn check(row: &Row<'_>, parameters: &[Declared]) {
     if is_handle {
         let closed = spoiled(row, parameters, |world, _| world.close(handle));
         assert_eq!(
-            closed, row.stale,
+            closed, row.cells[5],
             "{} {}: closed",
             row.function, row.argument
         );
