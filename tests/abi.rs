@@ -119,8 +119,7 @@ fn a_model_describes_itself() {
     assert!(!text(info.isa, info.isa_bytes).is_empty());
 
     for (i, feature) in tiny_model::spec().features.iter().enumerate() {
-        let mut info: pkr_feature_information = unsafe { core::mem::zeroed() };
-        info.struct_size = size::<pkr_feature_information>();
+        let mut info: pkr_feature_information = sized();
         assert_eq!(
             unsafe { pkr_feature_info(opened.model, i as u32, &mut info) },
             PKR_OK
@@ -132,8 +131,7 @@ fn a_model_describes_itself() {
             unsafe { pkr_feature_index(opened.model, name.as_ptr(), name.len(), &mut index) };
         assert_eq!((status, index), (PKR_OK, i as u32));
     }
-    let mut tags: pkr_feature_information = unsafe { core::mem::zeroed() };
-    tags.struct_size = size::<pkr_feature_information>();
+    let mut tags: pkr_feature_information = sized();
     assert_eq!(
         unsafe { pkr_feature_info(opened.model, TAGS as u32, &mut tags) },
         PKR_OK
@@ -159,20 +157,17 @@ fn a_model_describes_itself() {
     index = 99;
     let unknown = (PKR_ERR_UNKNOWN_TASK, PKR_ERR_UNKNOWN_TASK);
     assert_eq!((found("like", &mut index), index), (unknown, 99));
-    let mut task: pkr_task_information = unsafe { core::mem::zeroed() };
-    task.struct_size = size::<pkr_task_information>();
+    let mut task: pkr_task_information = sized();
     assert_eq!(unsafe { pkr_task_info(opened.model, 1, &mut task) }, PKR_OK);
     assert_eq!((task.kind, task.given), (PKR_TASK_DURATION, 0));
     assert_eq!(text(task.unit, task.unit_bytes), "s");
-    let mut label: pkr_label_information = unsafe { core::mem::zeroed() };
-    label.struct_size = size::<pkr_label_information>();
+    let mut label: pkr_label_information = sized();
     assert_eq!(
         unsafe { pkr_label_info(opened.model, 0, &mut label) },
         PKR_OK
     );
     assert_eq!(text(label.name, label.name_bytes), "click");
-    let mut term: pkr_term_information = unsafe { core::mem::zeroed() };
-    term.struct_size = size::<pkr_term_information>();
+    let mut term: pkr_term_information = sized();
     assert_eq!(unsafe { pkr_term_info(opened.model, 1, &mut term) }, PKR_OK);
     assert_eq!((term.task, term.entire, term.weight), (1, 1, 0.1));
 }

@@ -10,38 +10,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "abi/header.rs"]
+mod header;
+use header::{Declared, HEADER, declared, functions, lines, structs};
+
 /// What is promised: a name, and what it is.
 type Abi = BTreeMap<String, String>;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn header() -> String {
-    std::fs::read_to_string(root().join("include/pocketrank.h")).unwrap()
-}
-
-/// Code of a header, without comments.
-fn without_comments(header: &str) -> String {
-    let mut code = String::new();
-    let mut rest = header;
-    while let Some((before, after)) = rest.split_once("/*") {
-        code.push_str(before);
-        rest = after.split_once("*/").unwrap().1;
-    }
-    code.push_str(rest);
-    let lines = code
-        .lines()
-        .map(|line| line.split("//").next().unwrap().trim_end());
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-/// A declaration as its type, with one space between words and stars behind it, and its name.
-fn typed(declaration: &str) -> (String, String) {
-    let spaced = declaration.replace('*', " * ");
-    let mut words: Vec<&str> = spaced.split_whitespace().collect();
-    let name = words.pop().unwrap().to_owned();
-    (words.join(" ").replace(" *", "*"), name)
 }
 
 /// Bytes, and so alignment, of a scalar for pointers of so many bytes. On 32-bit x86 a 64-bit number is aligned to 4; no library
@@ -58,10 +35,10 @@ fn scalar_bytes(kind: &str, pointer: usize) -> usize {
 }
 
 /// Offsets of the fields, the size and the alignment.
-fn layout(fields: &[(String, String)], pointer: usize) -> (Vec<usize>, usize, usize) {
+fn layout(fields: &[Declared], pointer: usize) -> (Vec<usize>, usize, usize) {
     let (mut offsets, mut end, mut align) = (Vec::new(), 0usize, 1);
-    for (kind, _) in fields {
-        let bytes = scalar_bytes(kind, pointer);
+    for field in fields {
+        let bytes = scalar_bytes(&field.kind, pointer);
         end = end.next_multiple_of(bytes);
         offsets.push(end);
         end += bytes;
@@ -72,60 +49,40 @@ fn layout(fields: &[(String, String)], pointer: usize) -> (Vec<usize>, usize, us
 
 /// What a header promises.
 fn read(header: &str) -> Abi {
-    let code = without_comments(header);
+    let (preprocessor, code) = lines(header);
     let mut abi = Abi::new();
-    for line in code.lines() {
-        if let Some(define) = line.strip_prefix("#define PKR_") {
-            let (name, value) = define.split_once(' ').unwrap();
-            abi.insert(format!("constant PKR_{name}"), value.trim().to_owned());
-        }
+    for define in preprocessor
+        .iter()
+        .filter_map(|line| line.strip_prefix("#define PKR_"))
+    {
+        let (name, value) = define.split_once(' ').unwrap();
+        abi.insert(format!("constant PKR_{name}"), value.trim().to_owned());
     }
-    let body: Vec<&str> = code.lines().filter(|l| !l.starts_with('#')).collect();
-    let body = body
-        .join("\n")
-        .replace("extern \"C\" {", "")
-        .replace("\n}  \n", "");
-    let mut rest = body.as_str();
-    while let Some(at) = rest.find("typedef struct {") {
-        let (inner, after) = rest[at + 16..].split_once('}').unwrap();
-        let (name, next) = after.split_once(';').unwrap();
-        let name = name.trim();
-        let fields: Vec<_> = inner
-            .split(';')
-            .map(str::trim)
-            .filter(|f| !f.is_empty())
-            .map(typed)
-            .collect();
+    for (name, fields) in structs(header) {
         let (wide, wide_size, wide_align) = layout(&fields, 8);
         let (narrow, narrow_size, narrow_align) = layout(&fields, 4);
         let size =
             format!("size {wide_size} or {narrow_size}, alignment {wide_align} or {narrow_align}");
         abi.insert(format!("struct {name}"), size);
-        for (i, (kind, field)) in fields.iter().enumerate() {
-            let place = format!("{kind} at {} or {}", wide[i], narrow[i]);
-            abi.insert(format!("field {name}.{field}"), place);
+        for (i, field) in fields.iter().enumerate() {
+            let place = format!("{} at {} or {}", field.kind, wide[i], narrow[i]);
+            abi.insert(format!("field {name}.{}", field.name), place);
         }
-        rest = next;
     }
-    for statement in body.split(';').map(str::trim) {
-        if let Some((head, arguments)) = statement.split_once('(') {
-            let (result, name) = typed(head.rsplit('}').next().unwrap());
-            let arguments = arguments.trim_end_matches(')').split(',');
-            let types = arguments.map(|a| match a.trim() {
-                "void" => "void".to_owned(),
-                argument => typed(argument).0,
-            });
-            let types: Vec<_> = types.collect();
-            abi.insert(
-                format!("function {name}"),
-                format!("({}) -> {result}", types.join(", ")),
-            );
-        } else if let Some(alias) = statement.strip_prefix("typedef ")
-            && !alias.contains('{')
-        {
-            let (kind, name) = typed(alias);
-            abi.insert(format!("type {name}"), kind);
-        }
+    for (function, parameters) in functions(header) {
+        let types: Vec<_> = parameters.into_iter().map(|p| p.kind).collect();
+        let types = match types.is_empty() {
+            true => "void".to_owned(),
+            false => types.join(", "),
+        };
+        let what = format!("({types}) -> {}", function.kind);
+        abi.insert(format!("function {}", function.name), what);
+    }
+    let aliases = code
+        .iter()
+        .filter_map(|line| line.strip_prefix("typedef ")?.strip_suffix(';'));
+    for alias in aliases.map(declared) {
+        abi.insert(format!("type {}", alias.name), alias.kind);
     }
     abi
 }
@@ -203,7 +160,7 @@ fn may_update(promised: &Abi, now: &Abi, released: bool) -> Result<(), String> {
 #[test]
 fn the_abi_is_as_promised() {
     let path = root().join("tests/snapshots/abi.txt");
-    let now = read(&header());
+    let now = read(HEADER);
     let promised = parse(&std::fs::read_to_string(&path).unwrap_or_default());
     if std::env::var_os("UPDATE_ABI").is_some_and(|v| v == "1") {
         let released = env!("CARGO_PKG_VERSION_MAJOR") != "0";
@@ -230,7 +187,7 @@ fn the_abi_is_as_promised() {
 /// Layouts and types that this file computes are those of compilers: of this machine, and of a 32-bit one where there is one.
 #[test]
 fn compilers_lay_structs_out_alike() {
-    let abi = read(&header());
+    let abi = read(HEADER);
     let mut source = String::from("#include \"pocketrank.h\"\n");
     let mut say = |check: String| writeln!(source, "_Static_assert({check}, \"\");").unwrap();
     let pick = |wide, narrow| format!("(sizeof(void *) == 8 ? {wide}u : {narrow}u)");
@@ -273,12 +230,11 @@ fn compilers_lay_structs_out_alike() {
 /// The promise can be broken: each change of a header is told, as what it is.
 #[test]
 fn every_kind_of_change_is_told() {
-    let header = header();
-    let promised = read(&header);
+    let promised = read(HEADER);
     assert!(promised.len() > 300 && parse(&text(&promised)) == promised);
     let changed = |from: &str, to: &str| {
-        assert!(header.contains(from), "{from}");
-        read(&header.replacen(from, to, 1))
+        assert!(HEADER.contains(from), "{from}");
+        read(&HEADER.replacen(from, to, 1))
     };
     let rank = "pkr_status pkr_rank(const pkr_model *model,";
     let broken: [(&str, Abi, &str); 12] = [

@@ -10,112 +10,28 @@ mod formula;
 mod live;
 #[path = "numerics/network.rs"]
 mod network;
+#[path = "numerics/ranked.rs"]
+mod ranked;
+#[path = "numerics/real.rs"]
+mod real;
 #[path = "numerics/session.rs"]
 mod session;
 #[path = "numerics/subset.rs"]
 mod subset;
 
-use network::{Real, Tensors, exact, real_link, values};
-use pocketrank::engine::{Model, OpenOptions, Output, Request, Scratch, Summary, Trace};
-use pocketrank::error::{Result, Status};
+use network::{Tensors, exact};
+use pocketrank::engine::{Output, Request, Scratch};
+use pocketrank::error::Status;
 use pocketrank::spec::{Encoding, Side, Spec};
-use pocketrank::train::golden::{self, GoldenModel};
+use pocketrank::train::golden;
 use pocketrank::train::requests::{OwnedColumn, OwnedLists, OwnedRequest};
-
-fn open(bytes: &[u8]) -> Box<Model<'_>> {
-    let mut model = Box::new(Model::new());
-    model.open(bytes, &OpenOptions::default()).unwrap();
-    model
-}
-
-/// Scratch of exactly the size that the model asks for, with contents that would show in any result.
-fn with_scratch<T>(
-    model: &Model<'_>,
-    candidates: usize,
-    run: impl FnOnce(&mut Scratch<'_>) -> T,
-) -> T {
-    let need = model.scratch_len(candidates);
-    let (mut floats, mut bytes) = (vec![f32::NAN; need.floats], vec![0xAA; need.bytes]);
-    run(&mut Scratch {
-        floats: &mut floats,
-        bytes: &mut bytes,
-    })
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Ranked {
-    order: Vec<u32>,
-    fused: Vec<u32>,
-    scores: Vec<u32>,
-    summary: Summary,
-}
-
-fn rank(model: &Model<'_>, request: &Request<'_>, top: usize) -> Result<Ranked> {
-    let (n, tasks) = (request.num_candidates, model.spec().tasks.len());
-    let (mut order, mut fused, mut scores) = (vec![7; top], vec![7.0; n], vec![7.0; n * tasks]);
-    let summary = with_scratch(model, n, |scratch| {
-        let mut output = Output {
-            order: &mut order,
-            fused: &mut fused,
-            scores: &mut scores,
-            terms: &mut [],
-        };
-        model.rank(request, scratch, &mut output)
-    })?;
-    let bits = |x: Vec<f32>| x.into_iter().map(f32::to_bits).collect();
-    Ok(Ranked {
-        order,
-        fused: bits(fused),
-        scores: bits(scores),
-        summary,
-    })
-}
-
-fn rank_owned(model: &Model<'_>, request: &OwnedRequest) -> Ranked {
-    let columns = request.columns();
-    rank(model, &request.as_request(&columns), request.num_candidates).unwrap()
-}
-
-/// Input bytes of a group by side.
-type Sides = [Vec<u8>; 4];
-
-/// Input bytes by group and side, and scores, of each candidate.
-fn traced(model: &Model<'_>, request: &OwnedRequest) -> Vec<(Vec<Sides>, Vec<f32>)> {
-    let columns = request.columns();
-    let trace = |candidate| {
-        let groups = model.spec().groups();
-        let mut all = (vec![Sides::default(); groups], Vec::new());
-        with_scratch(model, 1, |scratch| {
-            model.trace(
-                &request.as_request(&columns),
-                candidate,
-                scratch,
-                &mut |step| match step {
-                    Trace::Inputs(group, side, bytes) => {
-                        all.0[group][side as usize] = bytes.to_vec();
-                    }
-                    Trace::Scores(scores) => all.1 = scores.to_vec(),
-                    Trace::Sums { .. } => {}
-                },
-            )
-        })
-        .unwrap();
-        all
-    };
-    (0..request.num_candidates).map(trace).collect()
-}
+use ranked::{Sides, each_golden, rank, rank_owned, traced, with_scratch};
+use real::{Real, real_link, values};
 
 /// Input values by group.
 fn all_values(spec: &Spec<'_>, tensors: &Tensors<'_>, inputs: &[Sides]) -> Vec<Vec<f64>> {
     let groups = inputs.iter().enumerate();
     groups.map(|(g, x)| values(spec, tensors, g, x)).collect()
-}
-
-fn each_golden(seeds: core::ops::Range<u64>, mut run: impl FnMut(u64, &GoldenModel, &Model<'_>)) {
-    for seed in seeds {
-        let golden = golden::model(seed);
-        run(seed, &golden, &open(&golden.bytes));
-    }
 }
 
 #[test]

@@ -9,12 +9,12 @@ library=$(realpath "${2:-target/sdk/libpocketrank.a}")
 here=examples/hot-swap
 swaps=${SWAPS:-300} threads=${THREADS:-4} kills=${KILLS:-40}
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT # some of it is only read
 
-build() { # OUTPUT FLAG... : hot-swap and swap_test
+build() { # OUTPUT FLAG... : hot-swap, swap_test and holder_cost
   local to=$1
   shift
-  for main in main swap_test; do
+  for main in main swap_test holder_cost; do
     ${CC:-gcc} -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -Wno-unused-function -I include "$@" \
       $here/$main.c $here/model_file.c $here/slots.c $here/holder.c $here/update.c "$library" -pthread -lm -o "$to-$main"
   done
@@ -63,15 +63,24 @@ starts_with() { # NAME: the app starts, and has the model of that name
   [ "${said##* }" = "$(digest "$1")" ] || { echo "starts with $said, not $1"; return 1; }
 }
 
+refused() { # VERDICT COMMAND...: what is to be an update is none; the model before ranks on, and at the next start
+  local verdict=$1
+  shift
+  if "$@" >"$work/out" 2>"$work/err"; then echo "taken, not refused: $verdict"; exit 1; fi
+  grep -q "hot-swap: $verdict$" "$work/err" || { echo "not $verdict: $(cat "$work/err")"; exit 1; }
+  grep -q " $(digest good-a)$" "$work/out" || { echo "$verdict, and yet $(cat "$work/out")"; exit 1; }
+  starts_with good-a
+}
+
 # ---- Files: refused ones leave what there is; a broken slot leaves the other. ----
 fresh
 declare -A said=([truncated]='bad file' [empty]='bad file' [flipped]='bad file' [digest]='other digest' [manifest]='bad manifest'
   [bits]=self-test [selftest]=self-test [layout]='other layout')
 for name in $bad; do
-  download "$name"
-  if "$hot" update "$work/app" >"$work/out" 2>"$work/err"; then echo "$name was taken"; exit 1; fi
-  grep -q "hot-swap: ${said[$name]}$" "$work/err" || { echo "$name: $(cat "$work/err")"; exit 1; }
-  starts_with good-a
+  download "$name" && refused "${said[$name]}" "$hot" update "$work/app"
+done
+for missing in 'model.pkr no files' 'manifest no files' 'selftest.req self-test'; do
+  download good-b && rm "$work/app/incoming/${missing%% *}" && refused "${missing#* }" "$hot" update "$work/app"
 done
 download good-b && "$hot" update "$work/app" >/dev/null && starts_with good-b
 for harm in 'truncate -s 100 b/model.pkr' 'rm b/model.pkr' 'rm b/manifest' 'rm -r b' 'cp a/model.pkr b/model.pkr'; do
@@ -83,6 +92,19 @@ for harm in 'truncate -s 100 b/model.pkr' 'rm b/model.pkr' 'rm b/manifest' 'rm -
 done
 rm "$work/app/current" && starts_with good-a # without a name: a slot that is good
 echo "refused: $bad; a broken current slot leaves the one before"
+
+# ---- A file system that fails, at the last step and at the first; when it works again, so does the next update. ----
+fresh && download good-b
+ln -s /dev/full "$work/app/current.next"
+refused 'not written' "$hot" update "$work/app"
+rm "$work/app/current.next" && download good-b && "$hot" update "$work/app" >/dev/null && starts_with good-b
+fresh && download good-b
+chmod a+rx "$work" && chmod -R a-w "$work/app"
+anyone=() # but root, who writes anywhere
+[ "$(id -u)" != 0 ] || anyone=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+refused 'not written' "${anyone[@]}" "$hot" update "$work/app"
+chmod -R u+w "$work/app" && "$hot" update "$work/app" >/dev/null && starts_with good-b
+echo "not written: a full disk, a folder that is only read: the model before ranks on"
 
 # ---- Kill -9 before each change, and at any time. ----
 n=1
@@ -97,7 +119,7 @@ while :; do
   download good-b && "$hot" update "$work/app" >/dev/null && starts_with good-b
   n=$((n + 1))
 done
-[ $n -gt 15 ]
+[ $n = 18 ] || { echo "$((n - 1)) changes: docs/hot-swap.md has another number"; exit 1; }
 echo "killed before each of $((n - 1)) changes: a model ranks, and the next update succeeds"
 # The time that updates take here, so that some kills come before, some within and some behind it.
 fresh
@@ -128,6 +150,7 @@ race() { # COMMAND SWAPS
   ${1} "$work/app" "$folder/goldens/4.req" "$threads" "$2" "${origins[@]}"
 }
 race "$work/plain-swap_test" "$swaps"
+"$work/plain-holder_cost"
 build "$work/tsan" -O1 -g -fsanitize=thread
 echo "ThreadSanitizer:" && TSAN_OPTIONS=halt_on_error=1 race "$work/tsan-swap_test" $((swaps / 3))
 build "$work/asan" -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all

@@ -7,9 +7,9 @@ target=${CARGO_TARGET_DIR:-$PWD/target}
 out=$target/kotlin
 [ -e "$target/sdk/libpocketrank.so" ] || ffi/build.sh >/dev/null
 [ -e "$out/pocketrank.jar" ] && [ -e "$target/sdk-jni/libpocketrank_jni.so" ] || ffi/kotlin/build.sh >/dev/null
-gcc -std=c99 -O2 -Wall -Wextra -Werror -I include ffi/kotlin/src/bench/bench.c -o "$out/bench" \
+gcc -std=c99 -O2 -Wall -Wextra -Werror -I include benches/native.c -o "$out/native" \
   -L "$target/sdk" -lpocketrank -Wl,-rpath,"$target/sdk"
 .ci/cross kotlinc -Werror -cp "$out/pocketrank.jar" -include-runtime -d "$out/bench.jar" \
   ffi/kotlin/src/bench/Bench.kt examples/kotlin/Requests.kt
 java -Ddev.pocketrank.library="$target/sdk-jni/libpocketrank_jni.so" -cp "$out/bench.jar:$out/pocketrank.jar" \
-  BenchKt "$out/bench" "$work"
+  BenchKt "$out/native" "$work"

@@ -11,5 +11,5 @@ sdk=${SDK:-$root/target/sdk}
 [ -f pocketrank.wasm ] || ./build.sh >/dev/null
 native=$(mktemp -d)
 trap 'rm -rf "$native"' EXIT
-cc -std=c99 -O2 -Wall -Wextra -I "$root/include" bench/native.c "$sdk/libpocketrank.a" -o "$native/native"
+cc -std=c99 -O2 -Wall -Wextra -I "$root/include" "$root/benches/native.c" "$sdk/libpocketrank.a" -o "$native/native"
 CHROMIUM=$(command -v chromium || true) node bench/bench.mjs "$native/native" "$work" "$root/target/npm/browser"

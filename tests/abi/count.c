@@ -1,18 +1,16 @@
 /* Ranks one request of a file so many times, for a program that counts instructions: those of a warm request are what
  * one more time adds.
  *
- *   count MODEL.pkr REQUESTS.req INDEX TIMES [ISA]
+ *   count MODEL.pkr REQUESTS.req INDEX TIMES ISA    exits with 1 if another instruction set runs
  */
-#define main rank_main
-#include "../../examples/c/rank.c" /* its reader of requests */
-#undef main
+#include "../../examples/c/common.h" /* its reader of requests */
 
 int main(int argc, char **argv) {
   static pkr_column columns[MAX_COLUMNS];
   size_t len = 0, file_len = 0;
-  unsigned char *bytes = argc >= 5 ? read_file(argv[1], &len) : NULL;
-  unsigned char *file = argc >= 5 ? read_file(argv[2], &file_len) : NULL;
-  const char *isa = argc == 6 ? argv[5] : "";
+  unsigned char *bytes = argc == 6 ? read_file(argv[1], &len) : NULL;
+  unsigned char *file = argc == 6 ? read_file(argv[2], &file_len) : NULL;
+  const char *isa = argc == 6 ? argv[5] : NULL;
   void *model_memory = NULL, *scratch_memory = NULL;
   uint32_t cpu = PKR_CPU_AUTO;
   pkr_model *model;

@@ -129,14 +129,12 @@ fn a_formula_through_c_is_the_engines_bit_for_bit() {
     result.terms_len = 2 * N - 1;
     assert_eq!(run(&request, &mut result), PKR_ERR_BUFFER_TOO_SMALL);
     // What it says of itself.
-    let mut info: pkr_formula_information = unsafe { core::mem::zeroed() };
-    info.struct_size = size::<pkr_formula_information>();
+    let mut info: pkr_formula_information = sized();
     let status = unsafe { pkr_formula_info(opened.model, handle.formula, &mut info) };
     assert_eq!(status, PKR_OK);
     assert_eq!(text(info.text, info.text_bytes), "w0 * a + a * b");
     assert_eq!((info.num_weights, info.num_terms), (1, 2));
-    let mut weight: pkr_weight_information = unsafe { core::mem::zeroed() };
-    weight.struct_size = size::<pkr_weight_information>();
+    let mut weight: pkr_weight_information = sized();
     let status = unsafe { pkr_weight_info(opened.model, handle.formula, 0, &mut weight) };
     assert_eq!(status, PKR_OK);
     assert_eq!(text(weight.name, weight.name_bytes), "w0");

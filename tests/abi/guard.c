@@ -5,9 +5,7 @@
  *   guard MODEL.pkr REQUESTS.req
  */
 #define _GNU_SOURCE
-#define main rank_main
-#include "../../examples/c/rank.c" /* its reader of requests */
-#undef main
+#include "../../examples/c/common.h" /* its reader of requests */
 
 #include <sys/mman.h>
 

@@ -1,13 +1,17 @@
-//! What `include/pocketrank.h` declares: functions with their parameters, structs with their fields.
+//! What a header of the C ABI declares: functions with their parameters, structs with their fields.
 
-/// One declared parameter or field: its type with `*` behind it, and its name.
+/// The header that apps are built with.
+pub const HEADER: &str = include_str!("../../include/pocketrank.h");
+
+/// One declared function, parameter or field: its type with `*` behind it and one space between words, and its name.
 #[derive(Clone, Debug)]
 pub struct Declared {
     pub kind: String,
     pub name: String,
 }
 
-fn declared(text: &str) -> Declared {
+/// Of a declaration.
+pub fn declared(text: &str) -> Declared {
     let spaced = text.replace('*', " * ");
     let mut words: Vec<&str> = spaced.split_whitespace().collect();
     let name = words.pop().unwrap().to_owned();
@@ -15,32 +19,33 @@ fn declared(text: &str) -> Declared {
     Declared { kind, name }
 }
 
-fn code() -> String {
-    let header = include_str!("../../include/pocketrank.h");
+/// Lines of a header without comments: those of the preprocessor, and the others.
+pub fn lines(header: &str) -> (Vec<String>, Vec<String>) {
     let mut parts = header.split("/*");
     let mut code = parts.next().unwrap().to_owned();
     parts.for_each(|p| code.push_str(p.split_once("*/").unwrap().1));
-    let lines = code.lines().filter(|l| !l.starts_with('#'));
-    lines.collect::<Vec<_>>().join("\n")
+    let lines = code.lines().map(|line| line.split("//").next().unwrap());
+    let lines = lines.map(|line| line.trim_end().to_owned());
+    lines.partition(|line| line.starts_with('#'))
 }
 
-/// Every function of the header with its parameters.
-pub fn functions() -> Vec<(String, Vec<Declared>)> {
-    let code = code();
+/// Every function of a header with its parameters.
+pub fn functions(header: &str) -> Vec<(Declared, Vec<Declared>)> {
+    let code = lines(header).1.join("\n");
     let mut found = Vec::new();
     for statement in code.split(';').filter(|s| s.contains('(')) {
         let (head, parameters) = statement.split_once('(').unwrap();
-        let name = declared(head).name;
+        let function = declared(head.rsplit('{').next().unwrap()); // behind `extern "C"`
         let parameters = parameters.trim().trim_end_matches(')');
         let parameters = parameters.split(',').filter(|p| p.trim() != "void");
-        found.push((name, parameters.map(declared).collect()));
+        found.push((function, parameters.map(declared).collect()));
     }
     found
 }
 
-/// The fields of every struct that has `struct_size`.
-pub fn structs() -> Vec<(String, Vec<Declared>)> {
-    let code = code();
+/// The fields of every struct.
+pub fn structs(header: &str) -> Vec<(String, Vec<Declared>)> {
+    let code = lines(header).1.join("\n");
     let mut found = Vec::new();
     for part in code.split("typedef struct {").skip(1) {
         let (fields, after) = part.split_once('}').unwrap();

@@ -5,7 +5,7 @@
 use pocketrank::ffi::*;
 
 use super::calls::call;
-use super::header::{Declared, functions, structs};
+use super::header::{Declared, HEADER, functions, structs};
 use super::values::*;
 use super::world::{Place, World};
 
@@ -24,44 +24,37 @@ fn is_told(name: &str) -> bool {
     name.ends_with("_information")
 }
 
+/// What a pointer can be, in the order of the columns of `matrix.txt`.
+const SPOILED: [&str; 6] = [
+    "NULL",
+    "misaligned",
+    "short",
+    "overlapping",
+    "huge",
+    "copied",
+];
+
 /// A line of `matrix.txt`: statuses by name, "-" for what cannot be.
 #[derive(Debug)]
 struct Row<'t> {
     function: &'t str,
     argument: &'t str,
-    null: &'t str,
-    misaligned: &'t str,
-    short: &'t str,
-    overlap: &'t str,
-    huge: &'t str,
-    stale: &'t str,
+    cells: [&'t str; 6],
 }
 
 fn rows() -> Vec<Row<'static>> {
     let lines = include_str!("matrix.txt").lines();
     let lines = lines.filter(|l| !l.is_empty() && !l.starts_with('#'));
     let row = |line: &'static str| {
-        let cells: Vec<&str> = line.split_whitespace().collect();
-        let [
-            function,
-            argument,
-            null,
-            misaligned,
-            short,
-            overlap,
-            huge,
-            stale,
-        ] = cells.try_into().unwrap_or_else(|c| panic!("{line}: {c:?}"));
-        Row {
-            function,
-            argument,
-            null,
-            misaligned,
-            short,
-            overlap,
-            huge,
-            stale,
-        }
+        let mut words = line.split_whitespace();
+        let mut word = || words.next().unwrap_or_else(|| panic!("{line}: too short"));
+        let row = Row {
+            function: word(),
+            argument: word(),
+            cells: core::array::from_fn(|_| word()),
+        };
+        assert_eq!(words.next(), None, "{line}: too long");
+        row
     };
     lines.map(row).collect()
 }
@@ -90,7 +83,7 @@ fn kind_of(parameters: &[Declared], argument: &str) -> String {
         return parameter.unwrap().kind.clone();
     };
     let of = if of == "value" { "key" } else { of };
-    let structs = structs();
+    let structs = structs(HEADER);
     let (_, fields) = structs.iter().find(|s| s.0 == format!("pkr_{of}")).unwrap();
     let field = fields.iter().find(|f| f.name == field);
     field.unwrap().kind.clone()
@@ -140,22 +133,19 @@ fn check(row: &Row<'_>, parameters: &[Declared]) {
     let lies_anywhere = matches!(element, "uint8_t" | "int8_t") && row.argument != "memory";
     let others = parameters.iter().filter(|p| p.kind.contains('*')).count() > 1;
     // What a pointer can have wrong, it must have a status for.
-    let cells = [
-        ("NULL", row.null, true),
-        ("misaligned", row.misaligned, !lies_anywhere),
-        (
-            "short",
-            row.short,
-            !is_handle && (bytes.is_some() || has_len),
-        ),
-        ("overlapping", row.overlap, others),
-        ("huge", row.huge, !is_handle && has_len),
-        ("copied", row.stale, is_handle),
-    ];
-    for (what, cell, possible) in cells {
+    let is_sized = bytes.is_some() || has_len;
+    let can_be = |what| match what {
+        "misaligned" => !lies_anywhere,
+        "short" => !is_handle && is_sized,
+        "overlapping" => others,
+        "huge" => !is_handle && has_len,
+        "copied" => is_handle,
+        _ => true,
+    };
+    for (what, cell) in SPOILED.into_iter().zip(row.cells) {
         let place = format!("{} {}: {what}", row.function, row.argument);
-        assert_eq!(cell != "-", possible, "{place} is {cell}");
-        if !possible {
+        assert_eq!(cell != "-", can_be(what), "{place} is {cell}");
+        if cell == "-" {
             continue;
         }
         let status = match what {
@@ -191,7 +181,7 @@ fn check(row: &Row<'_>, parameters: &[Declared]) {
     if is_handle {
         let closed = spoiled(row, parameters, |world, _| world.close(handle));
         assert_eq!(
-            closed, row.stale,
+            closed, row.cells[5],
             "{} {}: closed",
             row.function, row.argument
         );
@@ -200,10 +190,10 @@ fn check(row: &Row<'_>, parameters: &[Declared]) {
 
 #[test]
 fn every_wrong_pointer_has_its_status_and_harms_nothing() {
-    let functions = functions();
+    let functions = functions(HEADER);
     let mut checked = 0;
     for row in rows() {
-        let function = functions.iter().find(|f| f.0 == row.function);
+        let function = functions.iter().find(|f| f.0.name == row.function);
         let (_, parameters) = function.unwrap_or_else(|| panic!("{row:?}: no such function"));
         check(&row, parameters);
         checked += 1;
@@ -213,14 +203,15 @@ fn every_wrong_pointer_has_its_status_and_harms_nothing() {
 
 #[test]
 fn good_arguments_are_good() {
-    for (function, parameters) in functions() {
-        if NOTHING_TO_SPOIL.contains(&function.as_str()) {
+    for (function, parameters) in functions(HEADER) {
+        let function = function.name.as_str();
+        if NOTHING_TO_SPOIL.contains(&function) {
             assert!(parameters.iter().all(|p| !p.kind.contains('*')));
             continue;
         }
         for focus in ["", "request.formula"] {
-            let world = World::new(&function, &parameters, focus);
-            assert_eq!(name(call(&function, &world.arguments)), "OK", "{function}");
+            let world = World::new(function, &parameters, focus);
+            assert_eq!(name(call(function, &world.arguments)), "OK", "{function}");
         }
     }
 }
@@ -229,7 +220,8 @@ fn good_arguments_are_good() {
 #[test]
 fn the_matrix_is_complete() {
     let rows = rows();
-    for (function, parameters) in functions() {
+    for (function, parameters) in functions(HEADER) {
+        let function = function.name.as_str();
         for parameter in parameters.iter().filter(|p| p.kind.contains('*')) {
             let found = rows
                 .iter()
@@ -242,7 +234,7 @@ fn the_matrix_is_complete() {
             );
         }
     }
-    for (name, fields) in structs().iter().filter(|s| !is_told(&s.0)) {
+    for (name, fields) in structs(HEADER).iter().filter(|s| !is_told(&s.0)) {
         for field in fields.iter().filter(|f| f.kind.contains('*')) {
             let field = format!("{}.{}", name.trim_start_matches("pkr_"), field.name);
             assert!(

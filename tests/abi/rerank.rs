@@ -85,34 +85,24 @@ fn full_call() -> Box<Call> {
         memory_at: null_mut(),
         memory_bytes: need,
         decays: [pkr_decay {
-            struct_size: size::<pkr_decay>(),
             factor: 0.5,
             floor: 0.25,
-            reserved: 0,
-            keys: null(),
             num_keys: C,
+            ..sized()
         }],
         spacings: [pkr_spacing {
-            struct_size: size::<pkr_spacing>(),
             max: 1,
             window: 2,
-            reserved: 0,
-            keys: null(),
             num_keys: C,
+            ..sized()
         }; 2],
-        rules: unsafe { core::mem::zeroed() },
+        rules: sized(),
         rules_at: null(),
         fused_at: null(),
         num_candidates: C as u32,
-        list: unsafe { core::mem::zeroed() },
+        list: sized(),
         list_at: null_mut(),
-        detail: pkr_error_detail {
-            struct_size: size::<pkr_error_detail>(),
-            status: 0,
-            feature: 0,
-            candidate: 0,
-            offset: 0,
-        },
+        detail: sized(),
         detail_at: null_mut(),
     });
     let c = &mut *call;
@@ -147,7 +137,6 @@ fn full_call() -> Box<Call> {
         sigma: c.sigma.as_ptr(),
         num_sigma: C,
     };
-    c.list.struct_size = size::<pkr_list>();
     c.list.slot_bytes = size::<pkr_slot>();
     (c.list.slots, c.list.num_slots) = (c.slots.as_mut_ptr(), P);
     (c.rules_at, c.fused_at) = (&c.rules, c.fused.as_ptr());

@@ -4,6 +4,7 @@ use core::ptr::{null, null_mut};
 
 use pocketrank::ffi::*;
 
+use super::tiny_model;
 use super::values::*;
 
 /// Scores and order of a plain request.
@@ -18,16 +19,6 @@ fn rank(opened: &Opened, scratch: *mut pkr_scratch, request: &pkr_request) -> (p
 
 fn empty_result() -> pkr_result {
     result(&mut [], &mut [], &mut [])
-}
-
-fn detail() -> pkr_error_detail {
-    pkr_error_detail {
-        struct_size: size::<pkr_error_detail>(),
-        status: 0,
-        feature: 0,
-        candidate: 0,
-        offset: 0,
-    }
 }
 
 /// A request, its item sums and what it ranks.
@@ -127,7 +118,7 @@ fn kept_item_sums_rank_alike_and_stale_ones_are_refused() {
 
     case.sums[2 * len + 40] ^= 1;
     let request = case.with_sums(&columns);
-    let mut where_ = detail();
+    let mut where_: pkr_error_detail = sized();
     let (mut order, mut result) = ([7; N], empty_result());
     (result.order, result.order_len) = (order.as_mut_ptr(), N);
     let status = unsafe {
@@ -397,20 +388,22 @@ fn a_session_reranks_what_is_left() {
     assert_ne!(fresh.1.2, case.plain.2, "the click changes scores");
     assert_eq!(fresh.1.0[N - 1], first);
 
-    let other = Opened::open();
-    let mut plain = empty_result();
-    let foreign = unsafe {
-        pkr_session_rerank(
-            scratch.cast(),
-            session,
-            scratch,
-            &stateless,
-            &mut plain,
-            null_mut(),
-        )
-    };
-    assert_eq!(foreign, PKR_ERR_STALE, "a scratch is no model");
-    drop(other);
+    let other = Opened::open_file(tiny_model::seeded(2));
+    for (model, expected) in [
+        (other.model, PKR_ERR_STALE_SUMS),
+        (scratch.cast(), PKR_ERR_STALE), // no model at all
+    ] {
+        let mut plain = empty_result();
+        let (request, event) = (&raw const stateless, &raw const event);
+        let (reranked, fed) = unsafe {
+            (
+                pkr_session_rerank(model, session, scratch, request, &mut plain, null_mut()),
+                pkr_session_feedback(model, session, event, null_mut()),
+            )
+        };
+        assert_eq!((reranked, fed), (expected, expected));
+    }
+    assert_eq!(rerank(session, &stateless), fresh);
     let mut copied = memory.copy();
     assert_eq!(rerank(copied.ptr().cast(), &stateless).0, PKR_ERR_STALE);
     assert_eq!(rerank(null_mut(), &stateless).0, PKR_ERR_NULL_POINTER);

@@ -4,9 +4,7 @@
  *
  *   smoke PLAIN.pkr PLAIN.req FORMULA.pkr FORMULA.req    two golden models (seeds 4 and 102): the second has a formula of its own
  */
-#define main rank_main
-#include "../../examples/c/rank.c" /* its reader of requests */
-#undef main
+#include "../../examples/c/common.h" /* its reader of requests */
 
 #include <math.h>
 

@@ -48,17 +48,22 @@ pub fn size<T>() -> u32 {
     size_of::<T>() as u32
 }
 
+/// A struct of the ABI: zeros, with its size.
+pub fn sized<T>() -> T {
+    unsafe {
+        let mut value = core::mem::zeroed::<T>();
+        (&raw mut value).cast::<u32>().write(size::<T>());
+        value
+    }
+}
+
 impl Opened {
     pub fn open() -> Self {
         Self::open_file(tiny_model::tiny_model())
     }
 
     pub fn open_file(file: Vec<u8>) -> Self {
-        let mut need = pkr_requirements {
-            struct_size: size::<pkr_requirements>(),
-            alignment: 0,
-            model_bytes: 0,
-        };
+        let mut need: pkr_requirements = sized();
         let status = unsafe { pkr_model_query(file.as_ptr(), file.len(), &mut need) };
         assert_eq!((status, need.alignment), (PKR_OK, 8));
         let mut memory = Memory::new(need.model_bytes);
@@ -98,8 +103,7 @@ impl Opened {
     }
 
     pub fn info(&self) -> pkr_model_information {
-        let mut info: pkr_model_information = unsafe { core::mem::zeroed() };
-        info.struct_size = size::<pkr_model_information>();
+        let mut info: pkr_model_information = sized();
         assert_eq!(unsafe { pkr_model_info(self.model, &mut info) }, PKR_OK);
         info
     }
@@ -141,21 +145,8 @@ impl Values {
     }
 
     pub fn columns(&self) -> Vec<pkr_column> {
-        let mut columns = vec![
-            pkr_column {
-                struct_size: size::<pkr_column>(),
-                form: PKR_FORM_MISSING,
-                values: null(),
-                count: 0,
-                offsets: null(),
-                num_offsets: 0,
-                list_offsets: null(),
-                num_list_offsets: 0,
-                weights: null(),
-                num_weights: 0,
-            };
-            5
-        ];
+        // Missing ones.
+        let mut columns = vec![sized::<pkr_column>(); 5];
         let mut set = |i: usize, form, values: *const u8, count| {
             (columns[i].form, columns[i].values, columns[i].count) = (form, values.cast(), count);
         };
@@ -190,10 +181,7 @@ impl Values {
 
     pub fn request(&self, columns: &[pkr_column]) -> pkr_request {
         pkr_request {
-            struct_size: size::<pkr_request>(),
-            flags: 0,
             num_candidates: N as u32,
-            max_candidates: 0,
             time: 1_000_000,
             columns: columns.as_ptr(),
             num_columns: columns.len(),
@@ -201,15 +189,7 @@ impl Values {
             state_bytes: self.state.len(),
             weights: self.weights.as_ptr(),
             num_weights: 2,
-            only: null(),
-            num_only: 0,
-            item_sums: null(),
-            item_sums_bytes: 0,
-            item_slots: null(),
-            num_item_slots: 0,
-            formula: null(),
-            without: null(),
-            num_without: 0,
+            ..sized()
         }
     }
 
@@ -270,46 +250,35 @@ pub fn bits(values: &[f32]) -> Vec<u32> {
 
 pub fn result(order: &mut [u32], fused: &mut [f32], scores: &mut [f32]) -> pkr_result {
     pkr_result {
-        struct_size: size::<pkr_result>(),
-        scored: 0,
         order: order.as_mut_ptr(),
         order_len: order.len(),
         fused: fused.as_mut_ptr(),
         fused_len: fused.len(),
         scores: scores.as_mut_ptr(),
         scores_len: scores.len(),
-        missing: 0,
-        not_finite: 0,
-        unknown_ids: 0,
-        cut_lists: 0,
-        terms: null_mut(),
-        terms_len: 0,
+        ..sized()
     }
 }
 
 /// A text id of the tiny model's items.
 pub fn item_key(item: &str) -> pkr_key {
     pkr_key {
-        struct_size: size::<pkr_key>(),
         feature: ITEM as u32,
         kind: PKR_KEY_TEXT,
-        number: 0.0,
-        id: 0,
         text: item.as_ptr(),
         text_bytes: item.len(),
+        ..sized()
     }
 }
 
 /// A click on what `key` names.
 pub fn click_event(key: &pkr_key, time: i64) -> pkr_event {
     pkr_event {
-        struct_size: size::<pkr_event>(),
-        label: 0,
         time,
         value: 1.0,
-        reserved: 0,
         keys: key,
         num_keys: 1,
+        ..sized()
     }
 }
 

@@ -64,20 +64,15 @@ impl World {
             numbers: [0.5, 0.25, 1.0, 0.75, 0.0],
             words: [1, 2, 1, 2, 3],
             spacing: [pkr_spacing {
-                struct_size: size::<pkr_spacing>(),
                 max: 1,
                 window: 2,
-                reserved: 0,
-                keys: null(),
                 num_keys: N,
+                ..sized()
             }],
             decay: [pkr_decay {
-                struct_size: size::<pkr_decay>(),
                 factor: 0.5,
-                floor: 0.0,
-                reserved: 0,
-                keys: null(),
                 num_keys: N,
+                ..sized()
             }],
             pins: [pkr_pin {
                 position: 1,
@@ -162,9 +157,7 @@ impl World {
     }
 
     fn zeroed<T>(&mut self, name: &'static str) -> usize {
-        let mut value = unsafe { core::mem::zeroed::<T>() };
-        unsafe { (&raw mut value).cast::<u32>().write(size::<T>()) };
-        self.place(name, Some(value), size_of::<T>())
+        self.place(name, Some(sized::<T>()), size_of::<T>())
     }
 
     fn request(&mut self, function: &str, focus: &str) -> usize {
@@ -238,8 +231,8 @@ impl World {
     }
 
     fn list(&mut self) -> usize {
-        let mut list = unsafe { core::mem::zeroed::<pkr_list>() };
-        (list.struct_size, list.slot_bytes) = (size::<pkr_list>(), size::<pkr_slot>());
+        let mut list: pkr_list = sized();
+        list.slot_bytes = size::<pkr_slot>();
         list.slots =
             self.place::<u8>("slots", None, POSITIONS * size_of::<pkr_slot>()) as *mut pkr_slot;
         list.num_slots = POSITIONS;

@@ -68,11 +68,16 @@ fi
 "$gxx" "${strict[@]}" -std=c++17 -O1 -g -fsanitize=thread tests/cpp/threads.cpp "$library" -pthread -o "$out/threads"
 TSAN_OPTIONS=halt_on_error=1 "$out/threads" "$folder"
 
-# What the guide says compiles, and ranks.
-sed -n '/^```cpp$/,/^```$/{/^```/d;p}' examples/cpp/README.md >"$out/feed.cpp"
-"$gxx" "${strict[@]}" -std=c++17 "$out/feed.cpp" "$library" -o "$out/feed"
-cp "$folder/goldens/4.pkr" "$out/feed.pkr"
-[ "$(cd "$out" && ./feed | tail -3 | sort -n | tr '\n' ' ')" = '7 9 12 ' ] || { echo "the guide's program does not rank"; exit 1; }
+# What the guide says compiles and ranks, by its own command in an empty folder; run.sh builds and runs an example.
+mkdir "$out/app"
+cp -r include/pocketrank* "$library" "$out/app"
+sed -n '/^```cpp$/,/^```$/{/^```/d;p}' examples/cpp/README.md >"$out/app/feed.cpp"
+"$gxx" "${strict[@]}" -std=c++17 -fsyntax-only "$out/app/feed.cpp"
+cp "$folder/goldens/4.pkr" "$out/app/feed.pkr"
+(cd "$out/app" && $(grep '^c++ ' "$OLDPWD/examples/cpp/README.md"))
+[ "$(cd "$out/app" && ./feed | tail -3 | sort -n | tr '\n' ' ')" = '7 9 12 ' ] || { echo "the guide's program does not rank"; exit 1; }
+examples/cpp/run.sh rank "$folder/model.pkr" "$folder/requests.req" |
+  cmp - <("$out/rank" "$folder/model.pkr" "$folder/requests.req")
 
 # An app that only ranks links the smallest library, which has nothing else.
 "$gxx" "${strict[@]}" -std=c++17 -c examples/cpp/rank.cpp -o "$out/rank.o"

@@ -9,7 +9,7 @@ use pocketrank::train::golden;
 use pocketrank::train::replay::Ranker;
 use pocketrank::train::requests::{OwnedColumn, OwnedRequest};
 
-use super::{each_golden, open, rank, rank_owned, with_scratch};
+use super::ranked::{each_golden, open, rank, rank_owned, with_scratch};
 
 const N: usize = 17;
 

@@ -10,7 +10,7 @@ use pocketrank::train::golden::{self, GoldenModel};
 use pocketrank::train::quantize::quantize;
 use pocketrank::train::requests::{OwnedColumn, OwnedRequest};
 
-use super::{open, rank_owned, with_scratch};
+use super::ranked::{open, rank_owned, with_scratch};
 
 const N: usize = 29;
 

@@ -5,7 +5,7 @@ use pocketrank::fusion;
 use pocketrank::spec::{Spec, Term};
 use pocketrank::train::golden;
 
-use super::{each_golden, rank, with_scratch};
+use super::ranked::{each_golden, rank, with_scratch};
 
 /// By what the documentation of `rank` says, task by task.
 fn is_live(spec: &Spec<'_>, weights: &[f32], task: usize) -> bool {

@@ -8,8 +8,8 @@ use pocketrank::spec::{Side, Spec};
 use pocketrank::train::golden;
 use pocketrank::train::requests::{OwnedColumn, OwnedRequest};
 
+use super::ranked::{Ranked, each_golden, open, rank, rank_owned, with_scratch};
 use super::subset::subset;
-use super::{Ranked, each_golden, open, rank, rank_owned, with_scratch};
 
 /// The item sums of all candidates.
 fn item_sums(model: &Model<'_>, request: &Request<'_>) -> Vec<u8> {

@@ -6,8 +6,9 @@ use std::path::Path;
 use pocketrank::math;
 use serde_json::{Value, json};
 
-use super::model::{self, Random};
-use super::{bits, python, score_py};
+use super::agree::engine_and_script_agree;
+use super::model::Random;
+use super::{bits, features, networks, python, score_py};
 
 /// An input that tells a constant of exp (C0 to C8) or log1p (L1 to L4, HI, LO) of `docs/numerics.md` from one that is
 /// `ulps` larger in its bits, found by search. C3 and L4 are the slightest terms: one ulp of C3 changes no result at
@@ -359,7 +360,7 @@ fn errors_planted_in_the_arithmetic_are_seen() {
 #[test]
 fn errors_planted_in_the_counting_are_seen() {
     let folder = tempfile::tempdir().unwrap();
-    let file = model::every_feature(1);
+    let file = features::every_feature(1);
     for (from, to) in [
         ("refused[0] if refused", "refused[-1] if refused"),
         ("row >= table[\"rows\"]", "row > table[\"rows\"]"),
@@ -401,7 +402,7 @@ fn errors_planted_in_the_counting_are_seen() {
     ] {
         let script = planted(folder.path(), from, to);
         let seen = std::panic::catch_unwind(|| {
-            super::engine_and_script_agree(&script, "planted", &file, 80, 3);
+            engine_and_script_agree(&script, "planted", &file, 80, 3);
         });
         if python(&score_py(), &[Path::new("--self-test")]).is_some() {
             assert!(seen.is_err(), "not seen: {from} -> {to}");
@@ -418,12 +419,12 @@ fn errors_planted_in_the_network_are_seen() {
     // Cheap ones first.
     let models = {
         let edges =
-            (0..2).flat_map(|seed| [model::attention(seed), model::extremes(seed)].concat());
-        let usual = model::every_network(8);
+            (0..2).flat_map(|seed| [networks::attention(seed), networks::extremes(seed)].concat());
+        let usual = networks::every_network(8);
         edges
             .map(|m| (m, 4))
             .chain(usual.into_iter().map(|m| (m, 8)))
-            .chain((2..12).flat_map(model::extremes).map(|m| (m, 4)))
+            .chain((2..12).flat_map(networks::extremes).map(|m| (m, 4)))
             .collect::<Vec<_>>()
     };
     let mut unseen = Vec::new();
@@ -431,7 +432,7 @@ fn errors_planted_in_the_network_are_seen() {
         let script = planted(folder.path(), from, to);
         let seen = models.iter().any(|((name, file), requests)| {
             std::panic::catch_unwind(|| {
-                super::engine_and_script_agree(&script, name, file, *requests, 3);
+                engine_and_script_agree(&script, name, file, *requests, 3);
             })
             .is_err()
         });

@@ -21,7 +21,8 @@ async function startNative(...options) {
   const isa = (await lines.next()).value;
   const round = async (count) => {
     program.stdin.write(`${count}\n`);
-    return Number((await lines.next()).value);
+    const [, wallNs] = (await lines.next()).value.split(" ");
+    return Number(wallNs) / 1000;
   };
   return { name: `native ${isa}`, round, close: () => program.stdin.end() };
 }

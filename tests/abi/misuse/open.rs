@@ -13,18 +13,9 @@ fn every_wrong_argument_of_open_has_its_status() {
     let bytes = Opened::open().memory.bytes;
     let mut memory = Memory::new(bytes + 64);
     let at = memory.ptr();
-    let options = pkr_open_options {
-        struct_size: size::<pkr_open_options>(),
-        cpu: PKR_CPU_AUTO,
-    };
+    let options: pkr_open_options = sized(); // PKR_CPU_AUTO
     let mut out: *mut pkr_model = null_mut();
-    let mut detail = pkr_error_detail {
-        struct_size: size::<pkr_error_detail>(),
-        status: 0,
-        feature: 0,
-        candidate: 0,
-        offset: 0,
-    };
+    let mut detail: pkr_error_detail = sized();
     let out_at = &raw mut out;
     let open = |bytes_at: *const u8, len, memory, memory_bytes, options, out, detail| unsafe {
         pkr_model_open(bytes_at, len, memory, memory_bytes, options, out, detail)
@@ -194,22 +185,15 @@ fn every_wrong_argument_of_the_small_functions_has_its_status() {
         }),
         ("pkr_row_of", false, |m, out| {
             let key = pkr_key {
-                struct_size: size::<pkr_key>(),
-                feature: 0,
                 kind: PKR_KEY_ID,
-                number: 0.0,
                 id: 5,
-                text: null(),
-                text_bytes: 0,
+                ..sized()
             };
             unsafe { pkr_row_of(m, &key, out.cast()) }
         }),
         ("pkr_hash_text", false, |m, out| {
-            // Has no model: the handle's own first byte stands for a text that an output would overlap.
-            match m.is_null() || !m.is_aligned() {
-                true => unsafe { pkr_hash_text(m.cast(), 1, out.cast()) },
-                false => unsafe { pkr_hash_text(m.cast(), 8, out.cast()) },
-            }
+            // Has no model: the handle's own bytes stand for a text that an output would overlap.
+            unsafe { pkr_hash_text(m.cast(), 8, out.cast()) }
         }),
     ];
     let mut opened = Opened::open();

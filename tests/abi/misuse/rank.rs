@@ -155,11 +155,8 @@ fn every_wrong_argument_of_rank_has_its_status_and_harms_nothing() {
         let (mut order, mut fused, mut scores) = ([7u32; N], [7f32; N], [7f32; 2 * N]);
         let mut bytes = Memory::new(4096);
         let detail = pkr_error_detail {
-            struct_size: size::<pkr_error_detail>(),
             status: 7777,
-            feature: 0,
-            candidate: 0,
-            offset: 0,
+            ..sized()
         };
         let copies = [opened.memory.copy(), scratch_memory.copy()];
         let mut call = Call {

@@ -9,8 +9,14 @@ use libfuzzer_sys::fuzz_target;
 use pocketrank::ffi::*;
 use pocketrank_fuzz::sealed;
 
+#[path = "calls/choices.rs"]
+mod choices;
+#[path = "calls/request.rs"]
+mod request;
 #[path = "../../abi/tiny_model.rs"]
 mod tiny_model;
+
+use choices::{Choices, sized};
 
 /// Most candidates of a request, and so the size of all buffers.
 const N: usize = 20;
@@ -18,58 +24,11 @@ const TASKS: usize = 2;
 const FILL: u32 = 0x5A5A_5A5A;
 const WORDS: usize = 512;
 
-/// The fuzzer's choices; zeros when they run out.
-struct Choices<'a>(&'a [u8]);
-
-impl Choices<'_> {
-    fn byte(&mut self) -> u8 {
-        let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
-        self.0 = rest;
-        *first
-    }
-    fn below(&mut self, n: usize) -> usize {
-        usize::from(self.byte()) % n
-    }
-    fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == n - 1
-    }
-    fn word(&mut self) -> u64 {
-        u64::from_le_bytes(core::array::from_fn(|_| self.byte()))
-    }
-    /// `right`, mostly; else anything that memory of `most` elements has, or what no memory has.
-    fn count(&mut self, right: usize, most: usize) -> usize {
-        match self.below(8) {
-            6 => self.below(most + 1),
-            7 => usize::MAX,
-            _ => right.min(most),
-        }
-    }
-    /// `at`, mostly; else NULL or one byte further.
-    fn pointer<T>(&mut self, at: *const T) -> *const T {
-        match self.below(16) {
-            14 => null(),
-            15 => at.wrapping_byte_add(1),
-            _ => at,
-        }
-    }
-}
-
 /// Memory aligned as malloc's, written through pointers alone.
 type Memory = Box<[UnsafeCell<u64>]>;
 
 fn memory(words: Vec<u64>) -> Memory {
     words.into_iter().map(UnsafeCell::new).collect()
-}
-
-/// `T` of zeros with its size.
-fn sized<T>(choices: &mut Choices<'_>) -> T {
-    // SAFETY: structs of the ABI are integers, floats and raw pointers, and begin with a u32.
-    unsafe {
-        let mut value: T = core::mem::zeroed();
-        let size = if choices.one_in(32) { choices.byte().into() } else { size_of::<T>() as u32 };
-        (&raw mut value).cast::<u32>().write(size);
-        value
-    }
 }
 
 struct Run {
@@ -146,99 +105,6 @@ impl Run {
             known(pkr_scratch_bytes(model, most, &mut bytes));
             known(pkr_scratch_init(model, most, memory, room, &mut handle));
         }
-    }
-
-    fn column(&self, c: &mut Choices<'_>, feature: usize, n: usize) -> pkr_column {
-        let mut column: pkr_column = sized(c);
-        let right = [PKR_FORM_IDS, PKR_FORM_TEXT, PKR_FORM_IDS, PKR_FORM_FLOATS, PKR_FORM_BYTES];
-        column.form = match right.get(feature) {
-            Some(form) if !c.one_in(4) => *form,
-            _ => c.below(8) as u32,
-        };
-        let values = if feature == 0 { 1 } else { n };
-        let each = 1 + c.below(3);
-        let words = self.arena.as_ptr();
-        // Regular offsets stand in the second half; anything in the first.
-        let offsets = |c: &mut Choices<'_>, each: usize| {
-            let at = if c.one_in(8) { 0 } else { WORDS / 2 + 16 * each };
-            // SAFETY: within the arena.
-            c.pointer(unsafe { words.add(at) }.cast::<u32>())
-        };
-        let (count, most) = match column.form {
-            PKR_FORM_TEXT => (values * each, WORDS * 8),
-            PKR_FORM_IDS | PKR_FORM_ROWS if feature == 2 => (values * each, WORDS),
-            PKR_FORM_BYTES => (values * 4, WORDS * 8),
-            _ => (values, WORDS),
-        };
-        column.values = c.pointer(words.cast());
-        column.count = c.count(count, most.min(255) - 8);
-        if column.form == PKR_FORM_TEXT || c.one_in(32) {
-            column.offsets = offsets(c, each);
-            column.num_offsets = c.count(values + 1, 60);
-        }
-        if feature == 2 || c.one_in(32) {
-            column.list_offsets = offsets(c, each);
-            column.num_list_offsets = c.count(values + 1, 60);
-            if c.one_in(2) {
-                column.weights = c.pointer(words.cast());
-                column.num_weights = c.count(column.count.min(60), 60);
-            }
-        }
-        column
-    }
-
-    fn candidates(&self, c: &mut Choices<'_>) -> u32 {
-        if c.one_in(16) { c.word() as u32 } else { 1 + c.below(N) as u32 }
-    }
-
-    fn columns(&self, c: &mut Choices<'_>, n: u32) -> Vec<pkr_column> {
-        let given = c.below(10);
-        (0..given).map(|i| self.column(c, i, n as usize % 32)).collect()
-    }
-
-    fn request(&self, c: &mut Choices<'_>, n: u32, columns: &[pkr_column]) -> pkr_request {
-        let mut request: pkr_request = sized(c);
-        request.num_candidates = n;
-        request.flags = [0, 0, PKR_STRICT, 6][c.below(4)];
-        request.max_candidates = c.below(N) as u32;
-        request.time = c.word() as i64;
-        request.columns = c.pointer(columns.as_ptr());
-        request.num_columns = columns.len();
-        if c.one_in(2) {
-            let state = &self.states[c.below(2)];
-            request.state = c.pointer(state.as_ptr());
-            request.state_bytes = c.count(state.len(), state.len() - 1);
-        }
-        if c.one_in(3) {
-            request.weights = c.pointer(self.arena.as_ptr().cast());
-            request.num_weights = c.count(2, 60);
-        }
-        if c.one_in(4) {
-            const ALL: [u32; N] = {
-                let mut all = [0; N];
-                let mut i = 0;
-                while i < N {
-                    all[i] = i as u32;
-                    i += 1;
-                }
-                all
-            };
-            let first = c.below(N);
-            request.only = c.pointer(ALL[first..].as_ptr());
-            request.num_only = c.count(c.0.len() % 4, N - first - 1);
-        }
-        if c.one_in(3) {
-            request.item_sums = c.pointer(self.sums.as_ptr());
-            request.item_sums_bytes = c.count(self.sums.len(), self.sums.len().min(255));
-            if request.item_sums > self.sums.as_ptr() {
-                request.item_sums_bytes = request.item_sums_bytes.min(self.sums.len().saturating_sub(1));
-            }
-            if c.one_in(3) {
-                request.item_slots = c.pointer(self.arena.as_ptr().cast());
-                request.num_item_slots = c.count(n as usize, 60);
-            }
-        }
-        request
     }
 
     /// What an app does that ranks a feed more than once.

@@ -24,13 +24,15 @@ fun main(args: Array<String>) {
     val (program, folder) = args
     val pkr = File(folder, "reference.pkr")
     val req = File(folder, "reference.req")
-    val process = ProcessBuilder(program, pkr.path, req.path, "$CANDIDATES", "$TIMES")
+    val requests = Requests.read(req.readBytes()).all
+    val index = requests.indexOfFirst { it.candidates == CANDIDATES }
+    val process = ProcessBuilder(program, pkr.path, req.path, "$index")
         .redirectError(ProcessBuilder.Redirect.INHERIT).start()
     val answers = process.inputStream.bufferedReader()
     val model = Model.open(pkr)
+    check(answers.readLine() == model.isa) { "C has another instruction set" }
     val ranker = Ranker(model, CANDIDATES)
-    val asked = Requests.read(req.readBytes()).all.first { it.candidates == CANDIDATES }
-    val request = asked.fill(Request(model))
+    val request = requests[index].fill(Request(model))
     val clock = ManagementFactory.getThreadMXBean()
     var best = -1
 
@@ -46,9 +48,9 @@ fun main(args: Array<String>) {
     }
 
     fun c(): Double {
-        process.outputStream.write('\n'.code)
+        process.outputStream.write("$TIMES\n".toByteArray())
         process.outputStream.flush()
-        val (ns, first) = answers.readLine().split(' ')
+        val (ns, _, first) = answers.readLine().split(' ')
         check(best < 0 || first.toInt() == best) { "C has another order" }
         return ns.toDouble()
     }
