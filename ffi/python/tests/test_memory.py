@@ -73,3 +73,19 @@ def test_handles_are_gone_with_their_last_reference(work: Path) -> None:
         assert [ref() for ref in left] == [None] * 3
     finally:
         gc.enable()
+
+
+def test_what_ends_is_wiped_however_it_ends(ranker: Ranker) -> None:
+    for make in (lambda: Ranker(ranker.model, 4), lambda: Session(ranker, Request(ranker.model, 4))):
+        for end in ("close", "with", "del"):
+            thing = make()
+            (memory,) = thing._gate._close.args[-1]  # type: ignore[union-attr]
+            assert memory.any()
+            if end == "close":
+                thing.close()
+            elif end == "with":
+                with thing as same:
+                    assert same is thing
+            else:
+                del thing
+            assert not memory.any(), end

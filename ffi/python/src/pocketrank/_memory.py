@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from ctypes import byref
+from ctypes import byref, c_void_p
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -194,3 +195,42 @@ class Pass:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._end()
+
+
+Self = TypeVar("Self", bound="Closing")
+
+
+class Closing:
+    """A handle of the library, which ends by `close`, at the end of a `with`, or with its last reference."""
+
+    _handle: int
+    _gate: Gate
+
+    def _opened(self, what: str, handle: c_void_p, close: Callable[[int], int], *memory: object, advice: str = "") -> None:
+        """Begins its life: `close` is what ends the handle, and `memory`, which it lives in or borrows, lasts until then."""
+        self._handle = handle.value or 0
+        self._gate = Gate(what, partial(_release, close, self._handle, memory), advice)
+
+    @property
+    def is_open(self) -> bool:
+        """False after `close`."""
+        return self._gate.is_open
+
+    def close(self) -> None:
+        """Ends it: later uses raise `Status.STALE`, those that run in other threads end well. Idempotent."""
+        self._gate.close()
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_gate"):  # it was opened
+            self._gate.close()
+
+
+def _release(close: Callable[[int], int], handle: int, memory: tuple[object, ...]) -> None:
+    # `memory` is named so that it lasts until here.
+    close(handle)
