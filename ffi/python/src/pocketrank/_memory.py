@@ -106,6 +106,12 @@ def octets(data: object, what: str) -> Array:
         ) from error
 
 
+def constant(data: object, what: str) -> Array:
+    """Bytes that nobody writes while the library reads them: borrowed, or of a writable buffer a copy."""
+    content = octets(data, what)
+    return octets(content.tobytes(), what) if content.flags.writeable else content
+
+
 class Gate:
     """Lets many read, or one write, and nobody after closing; never waits but for a few instructions.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._abi import lib
-from ._memory import F32, U64_MAX, Closing, address, block, check, exactly, new_detail, octets, unsigned
+from ._memory import Closing, address, block, check, constant, new_detail
 from .information import Weight, find_weight, perturbed, read_formula
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ class Formula(Closing):
 
     def __init__(self, model: Model, data: object) -> None:
         """Opens what `pocketrank formula -o FILE` wrote. The bytes are borrowed; of a writable buffer a copy."""
-        content = octets(data, "formula")
-        if content.flags.writeable:
-            content = octets(content.tobytes(), "formula")
+        content = constant(data, "formula")
         memory = block(lib.pkr_formula_bytes())
         handle = c_void_p()
         detail, place = new_detail()
@@ -57,10 +55,8 @@ class Formula(Closing):
 
     def perturb(self, seed: int, salt: int, sigma: float, weights: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Weights to try on one user, for tuning online: as `Model.perturb`. Log them with what was shown."""
-        given = None if weights is None else exactly(weights, F32, "weights")
-        chance = (unsigned(seed, U64_MAX, "seed"), unsigned(salt, U64_MAX, "salt"), sigma)
         with self.model._gate.reading(), self._gate.reading():
-            return perturbed(self.model._handle, self._handle, self._about, given, chance)
+            return perturbed(self.model._handle, self._handle, self._about, weights, (seed, salt, sigma))
 
     def __repr__(self) -> str:
         return f"<Formula {self.text!r}, {len(self.weights)} weights>"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._abi import lib, pkr_key, pkr_open_options, pkr_requirements
-from ._memory import F32, U64_MAX, Closing, address, block, check, exactly, new_detail, octets, unsigned
+from ._memory import U64_MAX, Closing, address, block, check, constant, new_detail
 from .errors import PocketrankError, Status
 from .information import (
     Cpu,
@@ -77,9 +77,7 @@ class Model(Closing):
         return model
 
     def _open(self, data: object, cpu: Cpu) -> None:
-        content = octets(data, "model")
-        if content.flags.writeable:
-            content = octets(content.tobytes(), "model")
+        content = constant(data, "model")
         need = pkr_requirements()
         check(lib.pkr_model_query(address(content), content.size, byref(need)), "model")
         memory = block(need.model_bytes)
@@ -189,10 +187,9 @@ class Model(Closing):
         z is standard normal and follows from `seed` (the user), `salt` (the experiment) and the weight's name.
         Errors: `Status.UNKNOWN_TASK` for a file without a formula; `Status.BAD_WEIGHT` for sigma outside [0, 4].
         """
-        given = None if weights is None else exactly(weights, F32, "weights")
-        chance = (unsigned(seed, U64_MAX, "seed"), unsigned(salt, U64_MAX, "salt"), sigma)
         with self._gate.reading():
-            return perturbed(self._handle, None, self.formula or read_formula(self._handle, None), given, chance)
+            about = self.formula or read_formula(self._handle, None)
+            return perturbed(self._handle, None, about, weights, (seed, salt, sigma))
 
     def score_frame(
         self,
