@@ -54,8 +54,7 @@ def block(num_bytes: int) -> Array:
 
 def address(array: Array) -> int:
     """Where the elements of an array are."""
-    at: int = array.__array_interface__["data"][0]
-    return at
+    return array.ctypes.data
 
 
 def unsigned(value: int, most: int, what: str) -> int:
