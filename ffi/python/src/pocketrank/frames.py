@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ._memory import Array
 from .columns import Column
-from .conversion import convert
+from .conversion import convert, is_missing
 from .errors import PocketrankError, Status
 from .information import Feature, Side
 from .model import Model
@@ -39,7 +39,7 @@ def score_frame(
     feature of the user's side, the time and the state all rows of a request must say the same.
 
     - `time_column`: Unix seconds, or datetimes (without a zone: UTC). Without it the time is 0, or the option `time`.
-    - `state_column`: stored states (`bytes(UserState)`), None for a user without a past.
+    - `state_column`: stored states (`bytes(UserState)`); missing for a user without a past.
     - `on_error`: "raise", naming the request, or "keep": its rows stay in their order, with NaN for scores.
     - `request_options`: `max_candidates`, `strict`, `time`, `weights`, `formula` of each `Request`.
 
@@ -76,7 +76,7 @@ def score_frame(
                 if times is not None:
                     request.time = int(times[number])
                 if states is not None:
-                    request.state = _stored(states[number])
+                    request.state = None if is_missing(states[number]) else states[number]
                 ranking = ranker.rank(request)
             except PocketrankError as error:
                 if on_error == "raise":
@@ -141,12 +141,6 @@ def _columns(
             _same(series, starts, feature.name)
         made.append((feature, convert(feature, series)))
     return made
-
-
-def _stored(value: Any) -> Any:
-    if value is None or (isinstance(value, float) and value != value):
-        return None
-    return value
 
 
 def _same(series: pd.Series[Any], starts: NDArray[np.int64], what: str) -> None:
