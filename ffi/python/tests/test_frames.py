@@ -170,6 +170,8 @@ def test_frames_that_are_refused_say_where(model: Model) -> None:
     refused(Status.BAD_TIME, score(frame.assign(at=np.nan), time_column="at"), "row 0 has no time")
     refused(Status.MISSING_VALUE, score(frame.assign(request=None)), "row 0 says no request")
     refused(Status.BAD_OPTION, score(frame, on_error="ignore"))
+    other = [bytes([row % 2]) for row in range(len(frame))]
+    refused(Status.COLUMN_LENGTH, score(frame.assign(past=other), state_column="past"), "past is the user's")
     error = refused(Status.STATE_LAYOUT, score(frame.assign(past=bytes(model.state_bytes)), state_column="past"), "request 'r")
     assert isinstance(error.__cause__, PocketrankError)
 

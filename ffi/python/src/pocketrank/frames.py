@@ -58,7 +58,7 @@ def score_frame(
     sorted_frame = frame if order is None else frame.iloc[order]
     sources = _columns(model, sorted_frame, columns or {}, starts)
     times = None if time_column is None else _times(sorted_frame[time_column], starts)
-    states = None if state_column is None else sorted_frame[state_column].to_numpy()[starts[:-1]]
+    states = None if state_column is None else _states(sorted_frame[state_column], starts)
 
     total = len(frame)
     fused, ranks = np.full(total, np.nan, np.float32), np.zeros(total, np.uint32)
@@ -148,7 +148,7 @@ def _same(series: pd.Series[Any], starts: NDArray[np.int64], what: str) -> None:
     plain = series
     if series.dtype == object or "pyarrow" in str(series.dtype):
         plain = series.map(
-            lambda value: tuple(value) if hasattr(value, "__len__") and not isinstance(value, (str, bytes)) else value
+            lambda value: tuple(value) if hasattr(value, "__iter__") and not isinstance(value, (str, bytes)) else value
         )
     codes = pd.factorize(plain)[0]
     first = np.repeat(codes[starts[:-1]], np.diff(starts))
@@ -158,6 +158,11 @@ def _same(series: pd.Series[Any], starts: NDArray[np.int64], what: str) -> None:
         raise PocketrankError(
             Status.COLUMN_LENGTH, f"{what} is the user's, but row {row!r} differs from the first of its request"
         )
+
+
+def _states(series: pd.Series[Any], starts: NDArray[np.int64]) -> Array:
+    _same(series, starts, str(series.name))
+    return series.to_numpy()[starts[:-1]]
 
 
 def _times(series: pd.Series[Any], starts: NDArray[np.int64]) -> Array:
