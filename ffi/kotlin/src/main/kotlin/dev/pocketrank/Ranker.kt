@@ -87,8 +87,7 @@ public class Ranker @JvmOverloads constructor(
      * features.
      */
     public fun itemSums(request: Request, into: ByteBuffer): Failure? = exclusively {
-        val only = request.head[ONLY]
-        val bytes = (if (only < 0) request.candidates else only).toLong() * model.itemSumsBytes
+        val bytes = request.rows.toLong() * model.itemSumsBytes
         when {
             !into.isDirect || into.isReadOnly -> Failure(Status.NULL_POINTER)
             bytes > into.remaining() -> Failure(Status.BUFFER_TOO_SMALL, offset = bytes)
@@ -160,10 +159,5 @@ public class Ranker @JvmOverloads constructor(
     /** Wipes the working memory: now, or when the call that runs ends. */
     override fun close() {
         gate.close()
-    }
-
-    private companion object {
-        /** How many `only` has, in [Request.head]. */
-        const val ONLY = 6
     }
 }
