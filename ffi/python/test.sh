@@ -27,6 +27,6 @@ printf '%s: %d bytes, the same twice\n' "$(basename "$wheel")" "$(stat -c %s "$w
 "$venv/bin/pip" install --quiet --disable-pip-version-check --force-reinstall --no-deps "$wheel"
 
 cd ffi/python
-"$venv/bin/mypy" --cache-dir "$target/mypy" src/pocketrank ../../examples/python/*.py
+"$venv/bin/mypy" --cache-dir "$target/mypy" src/pocketrank bench.py ../../examples/python/*.py
 export POCKETRANK_WORK=$work PYTHONDONTWRITEBYTECODE=1
 "$venv/bin/python" -m pytest "$@"

@@ -60,6 +60,14 @@ def test_a_formula_takes_the_place_of_the_fusion(model: Model, ranker: Ranker, r
     assert ranker.rank(request_).scored > 0
 
 
+def test_a_buffer_that_changes_afterwards_is_not_what_was_opened(model: Model, ranker: Ranker, request_: Request) -> None:
+    buffer = bytearray(formula_file())
+    request_.formula = Formula(model, buffer)
+    fused = ranker.rank(request_).fused.tobytes()
+    buffer[:] = bytes(len(buffer))
+    assert ranker.rank(request_).fused.tobytes() == fused
+
+
 def test_files_that_are_no_formulas(model: Model) -> None:
     good = formula_file()
     refused(Status.TRUNCATED, lambda: Formula(model, good[:20]))

@@ -134,9 +134,11 @@ def test_options_are_those_of_requests(model: Model) -> None:
 def test_arrow_columns_have_the_same_values(model: Model) -> None:
     pa = pytest.importorskip("pyarrow")
     frame = some_frame(model, 5)
-    scored = score_frame(model, frame, request_column="request", time_column="at")
+    options = {"request_column": "request", "time_column": "at", "state_column": "past"}
+    scored = score_frame(model, frame, **options)  # type: ignore[arg-type]
     vectors = [f.name for f in model.features if f.kind == FeatureKind.VECTOR and f.name in frame]
-    arrow = frame.drop(columns=["past", *vectors])
+    arrow = frame.drop(columns=vectors)
+    arrow["past"] = frame["past"].astype(pd.ArrowDtype(pa.binary()))
     for f in model.features:
         if f.name in arrow:
             of_one = pa.string() if f.id_type == IdType.TEXT else pa.float32() if f.kind == FeatureKind.NUMBER else pa.int64()
@@ -149,7 +151,7 @@ def test_arrow_columns_have_the_same_values(model: Model) -> None:
             ours, theirs = convert(f, frame[f.name]), convert(f, pa.chunked_array([array[:5], array[5:]]))
             assert ours.values.tobytes() == theirs.values.tobytes()
     arrow[vectors] = frame[vectors]
-    assert bits(score_frame(model, arrow, request_column="request", time_column="at")) == bits(scored)
+    assert bits(score_frame(model, arrow, **options)) == bits(scored)  # type: ignore[arg-type]
 
 
 def test_frames_that_are_refused_say_where(model: Model) -> None:
@@ -168,6 +170,8 @@ def test_frames_that_are_refused_say_where(model: Model) -> None:
     refused(Status.BAD_TIME, score(frame.assign(at=np.nan), time_column="at"), "row 0 has no time")
     refused(Status.MISSING_VALUE, score(frame.assign(request=None)), "row 0 says no request")
     refused(Status.BAD_OPTION, score(frame, on_error="ignore"))
+    other = [bytes([row % 2]) for row in range(len(frame))]
+    refused(Status.COLUMN_LENGTH, score(frame.assign(past=other), state_column="past"), "past is the user's")
     error = refused(Status.STATE_LAYOUT, score(frame.assign(past=bytes(model.state_bytes)), state_column="past"), "request 'r")
     assert isinstance(error.__cause__, PocketrankError)
 

@@ -65,6 +65,11 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    const NONE: Self = Self {
+        at: null_mut(),
+        bytes: 0,
+    };
+
     /// The part of it that is aligned for a handle: buffers of some virtual machines begin anywhere.
     pub(super) fn aligned(self) -> Self {
         let skip = self.at.addr().wrapping_neg() % PKR_MEMORY_ALIGNMENT;
@@ -74,10 +79,7 @@ impl Memory {
                 at: self.at.wrapping_add(skip),
                 bytes,
             },
-            _ => Self {
-                at: null_mut(),
-                bytes: 0,
-            },
+            _ => Self::NONE,
         }
     }
 }
@@ -93,10 +95,7 @@ impl Env {
     pub(super) fn memory(self, buffer: Object) -> Memory {
         let table = self.table();
         if buffer.is_null() {
-            return Memory {
-                at: null_mut(),
-                bytes: 0,
-            };
+            return Memory::NONE;
         }
         // SAFETY: `buffer` is a live reference to a buffer, by the types of the native methods.
         unsafe {
@@ -143,6 +142,12 @@ impl Env {
                 (self.table().set_long_array_region)(self, array, 0, len as i32, numbers.as_ptr())
             };
         }
+    }
+
+    /// Writes the one number that a call is about, and returns its status.
+    pub(super) fn answer(self, array: Object, status: pkr_status, number: i64) -> i32 {
+        self.note(array, &[number]);
+        status as i32
     }
 
     /// Writes where an error happened, and returns its status.
@@ -256,6 +261,11 @@ impl<const N: usize> Arrays<N> {
             return Err(PKR_ERR_BUFFER_TOO_SMALL);
         }
         self.hold(array, len, false)
+    }
+
+    /// An array that is read, whole.
+    pub(super) fn read_whole(&mut self, array: Object) -> Result<(), pkr_status> {
+        self.read(array, self.env.array_len(array) as i32)
     }
 
     /// An array that is written, whole; `null` is not wanted.

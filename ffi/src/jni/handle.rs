@@ -22,8 +22,7 @@ pub extern "system" fn Java_dev_pocketrank_Native_modelBytes(
     };
     // SAFETY: the buffer is an argument, so it lives; `need` is this function's.
     let status = unsafe { pkr_model_query(file.at, file.bytes, &mut need) };
-    env.note(note, &[need.model_bytes as i64]);
-    status as i32
+    env.answer(note, status, need.model_bytes as i64)
 }
 
 /// `pkr_model_open` in `memory`.
@@ -81,8 +80,7 @@ pub extern "system" fn Java_dev_pocketrank_Native_scratchBytes(
     let mut bytes = 0;
     // SAFETY: NULL, or what `modelOpen` was given.
     let status = unsafe { pkr_scratch_bytes(env.handle(model), candidates as u32, &mut bytes) };
-    env.note(note, &[bytes as i64]);
-    status as i32
+    env.answer(note, status, bytes as i64)
 }
 
 /// `pkr_scratch_init` in `memory`.
@@ -167,8 +165,7 @@ pub extern "system" fn Java_dev_pocketrank_Native_sessionBytes(
     let mut bytes = 0;
     // SAFETY: NULL, or what `modelOpen` was given.
     let status = unsafe { pkr_session_bytes(env.handle(model), candidates as u32, &mut bytes) };
-    env.note(note, &[bytes as i64]);
-    status as i32
+    env.answer(note, status, bytes as i64)
 }
 
 /// `pkr_session_shown`.

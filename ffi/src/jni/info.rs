@@ -205,9 +205,8 @@ pub extern "system" fn Java_dev_pocketrank_Native_indexOf(
     note: Object,
 ) -> i32 {
     let (model, formula) = (env.handle(model), env.handle(formula));
-    let len = env.array_len(name) as i32;
     let mut arrays = Arrays::<1>::new(env);
-    if let Err(status) = arrays.read(name, len).and_then(|()| arrays.pin()) {
+    if let Err(status) = arrays.read_whole(name).and_then(|()| arrays.pin()) {
         return status as i32;
     }
     let (name, len) = arrays.at::<u8>(0);
@@ -224,6 +223,5 @@ pub extern "system" fn Java_dev_pocketrank_Native_indexOf(
         }
     };
     drop(arrays);
-    env.note(note, &[index.into()]);
-    status as i32
+    env.answer(note, status, index.into())
 }

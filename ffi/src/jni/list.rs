@@ -34,8 +34,7 @@ pub extern "system" fn Java_dev_pocketrank_Native_rerankBytes(
     let mut bytes = 0;
     // SAFETY: `bytes` is this function's.
     let status = unsafe { pkr_rerank_bytes(candidates, positions, dim, &mut bytes) };
-    env.note(note, &[bytes as i64]);
-    status as i32
+    env.answer(note, status, bytes as i64)
 }
 
 /// Rules as Kotlin's class of that name keeps them.

@@ -37,7 +37,7 @@ impl Keys {
         let mut arrays = Arrays::<3>::new(env);
         let held = (arrays.write(state))
             .and_then(|()| arrays.read(self.ids, heads.len() as i32))
-            .and_then(|()| arrays.read(self.text, env.array_len(self.text) as i32))
+            .and_then(|()| arrays.read_whole(self.text))
             .and_then(|()| arrays.pin());
         if let Err(status) = held {
             return status;
@@ -161,8 +161,7 @@ pub extern "system" fn Java_dev_pocketrank_Native_rowOf(
         [key] => unsafe { pkr_row_of(model, key, &mut row) },
         _ => PKR_ERR_BAD_OPTION,
     });
-    env.note(note, &[row.into()]);
-    status as i32
+    env.answer(note, status, row.into())
 }
 
 /// `pkr_hash_text` of the whole byte array `text`, in `note[0]`.
@@ -175,8 +174,7 @@ pub extern "system" fn Java_dev_pocketrank_Native_hashText(
 ) -> i32 {
     let mut hash = 0;
     let mut arrays = Arrays::<1>::new(env);
-    let len = env.array_len(text) as i32;
-    let status = match arrays.read(text, len).and_then(|()| arrays.pin()) {
+    let status = match arrays.read_whole(text).and_then(|()| arrays.pin()) {
         Ok(()) => {
             let (at, len) = arrays.at::<u8>(0);
             // SAFETY: the array is pinned.
@@ -185,6 +183,5 @@ pub extern "system" fn Java_dev_pocketrank_Native_hashText(
         Err(status) => status,
     };
     drop(arrays);
-    env.note(note, &[hash as i64]);
-    status as i32
+    env.answer(note, status, hash as i64)
 }

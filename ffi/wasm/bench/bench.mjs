@@ -35,7 +35,7 @@ async function startNode() {
 async function startChromium() {
   const { chromium } = createRequire(`${tools}/`)("playwright-core");
   const root = new URL("../", import.meta.url).pathname;
-  const { server, address } = await serve({ "/": root, "/work/": work }, 0);
+  const { server, address } = await serve({ "/": root, "/golden/": work }, 0);
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox"] });
   const page = await browser.newPage();
   await page.goto(`${address}bench/page.html`);
@@ -44,8 +44,8 @@ async function startChromium() {
     const bytes = async (path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
     globalThis.bench = rounds(
       await Pocketrank.load(),
-      await bytes("/work/reference.pkr"),
-      await bytes("/work/reference.req"),
+      await bytes("/golden/reference.pkr"),
+      await bytes("/golden/reference.req"),
       index,
     );
     return globalThis.bench.isa;

@@ -1,4 +1,5 @@
 // One instance of the library: its functions, its memory, and how their outcomes become errors.
+import { NOWHERE } from "./constants.js";
 import { Block, Memory } from "./memory.js";
 import { Model } from "./model.js";
 import { rerank } from "./rules.js";
@@ -7,7 +8,6 @@ import { pkr_error_detail } from "./structs.js";
 
 /** Version of the ABI that lib/structs.js describes. */
 const ABI_VERSION = 1;
-const NOWHERE = 0xffffffff;
 const NO_OFFSET = 0xffffffffffffffffn;
 
 /** Makes a WebAssembly.Module of whatever the app has. */

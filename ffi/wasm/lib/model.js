@@ -1,4 +1,5 @@
 // An open model: what it holds, and what is made for it.
+import { NOWHERE } from "./constants.js";
 import { Formula, fileFormula } from "./formula.js";
 import { Handle } from "./handle.js";
 import { Block, fileBytes } from "./memory.js";
@@ -16,7 +17,6 @@ import {
   pkr_term_information,
 } from "./structs.js";
 
-const NOWHERE = 0xffffffff;
 const CPUS = { auto: 0, portable: 1 };
 // By PKR_SIDE_*, PKR_FEATURE_*, PKR_ID_*, PKR_TASK_*; a number that a newer library may know stays a number.
 const SIDES = ["user", "item", "candidate", "cross"];
@@ -105,7 +105,7 @@ export class Model extends Handle {
     }));
     this.labels = list(counts.labels, pkr_label_information, pkr.pkr_label_info, (word) => ({ log1p: word("log1p") === 1 }));
     // A file with a formula has no terms to describe one by one: `formula` does.
-    this.formula = fileFormula(this, null);
+    this.formula = fileFormula(this);
     const numTerms = this.formula === null ? this.numTerms : 0;
     this.terms = list(numTerms, pkr_term_information, pkr.pkr_term_info, (word, _, at) => ({
       task: word("task"),

@@ -5,7 +5,6 @@ import { Outputs, wanted } from "./ranking.js";
 import { Request } from "./request.js";
 import { Session } from "./session.js";
 import { PocketrankError, Status } from "./status.js";
-import { pkr_error_detail } from "./structs.js";
 
 /** Address of `request` for `model`, an error if it is none. */
 export function addressOf(request, model) {
@@ -92,14 +91,14 @@ export class Ranker extends Handle {
     const at = addressOf(request, this.model);
     const index = candidateIndex(candidate);
     const call = (out, detail) => this.library._pkr.pkr_gates(this.model._at, this._at, at, index, out, this.#numGates, detail);
-    // The first answer to "no room" says how many there are: tasks times experts.
-    if (this.#numGates === 0) {
-      const { _memory: memory, _detail: detail } = this.library;
-      const status = call(this.#given.reserve(4), detail);
-      if (status !== Status.BUFFER_TOO_SMALL) this.library._check(status, this.model);
-      this.#numGates = memory.word(detail + pkr_error_detail.offset);
+    try {
+      return this.#fill("floats", this.#numGates, call);
+    } catch (error) {
+      // The first answer, "no room", says how many there are: tasks times experts.
+      if (error.status !== Status.BUFFER_TOO_SMALL) throw error;
+      this.#numGates = error.offset;
+      return this.#fill("floats", this.#numGates, call);
     }
-    return this.#fill("floats", this.#numGates, call);
   }
 
   vectors(request, feature) {

@@ -1,5 +1,6 @@
 // One request: columns by feature and what else it says. It is written where the library reads it, so a request that is used
 // for the next screen costs no new memory.
+import { MISSING_ID, MISSING_ROW } from "./constants.js";
 import { Handle } from "./handle.js";
 import { Block, list } from "./memory.js";
 import { PocketrankError, Status } from "./status.js";
@@ -9,8 +10,6 @@ import { pkr_column, pkr_request } from "./structs.js";
 // PKR_FORM_*
 const FORM = { missing: 0, ids: 1, text: 2, rows: 3, floats: 4, bytes: 5 };
 const STRICT = 1;
-const MISSING_ID = 0xffffffffffffffffn;
-const MISSING_ROW = 0xffffffff;
 const WORD_MAX = 0xffffffff;
 
 /** Lists one behind the other: values, and where each list begins. */

@@ -1,10 +1,9 @@
 // Lists under rules.
+import { NO_CANDIDATE, NO_KEY } from "./constants.js";
 import { Block, list } from "./memory.js";
 import { PocketrankError, Status } from "./status.js";
 import { pkr_decay, pkr_list, pkr_pin, pkr_rules, pkr_slot, pkr_spacing } from "./structs.js";
 
-const NO_KEY = 0xffffffffffffffffn;
-const NO_CANDIDATE = 0xffffffff;
 // PKR_DIVERSITY_*, PKR_EXPLORATION_*
 const DIVERSITY = { none: 0, mmr: 1, dpp: 2 };
 const EXPLORATION = { none: 0, epsilon: 1, thompson: 2 };

@@ -1,4 +1,5 @@
 // What is remembered of a user, and the events that change it.
+import { MISSING_ID } from "./constants.js";
 import { Handle } from "./handle.js";
 import { Block, unsigned } from "./memory.js";
 import { PocketrankError, Status } from "./status.js";
@@ -7,7 +8,6 @@ import { pkr_event, pkr_key } from "./structs.js";
 const KEY_ID = 0;
 const KEY_TEXT = 1;
 const KEY_NUMBER = 2;
-const MISSING_ID = 0xffffffffffffffffn;
 
 /** Writes events and keys for the library into blocks that it uses again. */
 export class EventWriter {

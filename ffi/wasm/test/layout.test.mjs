@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import test from "node:test";
 import { Status } from "../pocketrank.js";
+import * as constants from "../lib/constants.js";
 import * as structs from "../lib/structs.js";
 
 const here = new URL(".", import.meta.url);
@@ -38,8 +39,14 @@ test("every struct of the header has the header's layout", () => {
 test("every status of the header has the header's number", () => {
   const found = [...header.matchAll(/#define PKR_(?:ERR_)?(OK|(?<=ERR_)\w+) (\d+)/g)];
   assert.deepEqual({ ...Status }, Object.fromEntries(found.map(([, name, number]) => [name, Number(number)])));
-  const types = readFileSync(new URL("../pocketrank.d.ts", here), "utf8");
+  const types = readFileSync(new URL("../lib/status.d.ts", here), "utf8");
   for (const [name, number] of Object.entries(Status)) assert.match(types, new RegExp(`readonly ${name}: ${number};`));
+});
+
+test("every number that stands for none is the header's", () => {
+  const found = [...header.matchAll(/#define PKR_(NOWHERE|NO_\w+) (\d+)/g)];
+  assert.equal(found.length, 4);
+  for (const [, name, number] of found) assert.equal(BigInt(constants[name]), BigInt(number), name);
 });
 
 test("every function of the header is called", () => {
@@ -47,6 +54,7 @@ test("every function of the header is called", () => {
   assert.ok(functions.length > 40);
   const lib = new URL("../lib/", here);
   const source = readdirSync(lib)
+    .filter((name) => !name.endsWith(".d.ts"))
     .map((name) => readFileSync(new URL(name, lib), "utf8"))
     .join("");
   for (const name of functions) assert.match(source, new RegExp(`\\.${name}\\b`), name);

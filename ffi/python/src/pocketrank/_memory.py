@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from ctypes import byref
+from ctypes import byref, c_void_p
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +54,7 @@ def block(num_bytes: int) -> Array:
 
 def address(array: Array) -> int:
     """Where the elements of an array are."""
-    at: int = array.__array_interface__["data"][0]
-    return at
+    return array.ctypes.data
 
 
 def unsigned(value: int, most: int, what: str) -> int:
@@ -103,6 +103,12 @@ def octets(data: object, what: str) -> Array:
         raise PocketrankError(
             Status.WRONG_FORM, f"{what}: {type(data).__name__}; it must be bytes, or support the buffer protocol"
         ) from error
+
+
+def constant(data: object, what: str) -> Array:
+    """Bytes that nobody writes while the library reads them: borrowed, or of a writable buffer a copy."""
+    content = octets(data, what)
+    return octets(content.tobytes(), what) if content.flags.writeable else content
 
 
 class Gate:
@@ -194,3 +200,42 @@ class Pass:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._end()
+
+
+Self = TypeVar("Self", bound="Closing")
+
+
+class Closing:
+    """A handle of the library, which ends by `close`, at the end of a `with`, or with its last reference."""
+
+    _handle: int
+    _gate: Gate
+
+    def _opened(self, what: str, handle: c_void_p, close: Callable[[int], int], *memory: object, advice: str = "") -> None:
+        """Begins its life: `close` is what ends the handle, and `memory`, which it lives in or borrows, lasts until then."""
+        self._handle = handle.value or 0
+        self._gate = Gate(what, partial(_release, close, self._handle, memory), advice)
+
+    @property
+    def is_open(self) -> bool:
+        """False after `close`."""
+        return self._gate.is_open
+
+    def close(self) -> None:
+        """Ends it: later uses raise `Status.STALE`, those that run in other threads end well. Idempotent."""
+        self._gate.close()
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_gate"):  # it was opened
+            self._gate.close()
+
+
+def _release(close: Callable[[int], int], handle: int, memory: tuple[object, ...]) -> None:
+    # `memory` is named so that it lasts until here.
+    close(handle)

@@ -57,7 +57,7 @@ def lists(values: Any, weights: Any = None) -> Column:
         lengths = arrow.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
         flat = scalars(arrow.flatten())  # without what may lie behind a missing list
     else:
-        parts = [() if _is_missing(part) else part for part in values]
+        parts = [() if is_missing(part) else part for part in values]
         lengths = np.fromiter(map(len, parts), np.int64, len(parts))
         flat = _joined(parts)
     is_text = flat.dtype == object and any(isinstance(value, str) for value in flat)
@@ -65,7 +65,7 @@ def lists(values: Any, weights: Any = None) -> Column:
     offsets = _offsets(lengths, len(lengths))
     if weights is None:
         return in_lists(inner, offsets)
-    of_ids = _joined([() if _is_missing(part) else part for part in weights])
+    of_ids = _joined([() if is_missing(part) else part for part in weights])
     if len(of_ids) != len(flat):
         raise PocketrankError(Status.COLUMN_LENGTH, f"list weights: {len(of_ids)}, but the lists have {len(flat)} ids")
     return in_lists(inner, offsets, numbers(of_ids))
@@ -75,7 +75,7 @@ def numbers(values: Any) -> NDArray[np.float32]:
     """Numbers as float32, NaN where they are missing; the same memory if they are that already."""
     array = scalars(values)
     if array.dtype == object:
-        array = np.array([np.nan if _is_missing(value) else _float(value, at) for at, value in enumerate(array)], np.float64)
+        array = np.array([np.nan if is_missing(value) else _float(value, at) for at, value in enumerate(array)], np.float64)
     if array.dtype.kind not in "fiub":
         raise PocketrankError(Status.WRONG_FORM, f"an array of {array.dtype}; it must be of numbers")
     return np.ascontiguousarray(array, np.float32)
@@ -152,7 +152,8 @@ def _offsets(lengths: Iterable[int], count: int) -> NDArray[np.uint32]:
     return np.concatenate((np.zeros(1, np.uint32), ends.astype(np.uint32)))
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """None, NaN and pandas.NA are."""
     pandas = sys.modules.get("pandas")  # whoever has a pandas.NA has imported it
     if value is None or (pandas is not None and value is pandas.NA):
         return True
@@ -162,7 +163,7 @@ def _is_missing(value: Any) -> bool:
 def _utf8(value: Any, at: int) -> bytes:
     if isinstance(value, str):
         return value.encode()
-    if _is_missing(value):
+    if is_missing(value):
         return b""
     raise _unfit(at, value, "a text: use str(x)")
 
@@ -174,7 +175,7 @@ def _float(value: Any, at: int) -> float:
 
 
 def _integer(value: Any, at: int) -> int:
-    if _is_missing(value):
+    if is_missing(value):
         return U64_MAX
     is_whole = isinstance(value, (float, np.floating)) and float(value).is_integer() and abs(float(value)) <= 2.0**53
     if is_whole or isinstance(value, (int, np.integer)):

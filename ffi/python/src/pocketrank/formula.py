@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from ctypes import byref, c_void_p
-from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._abi import lib
-from ._memory import F32, U64_MAX, Gate, address, block, check, exactly, new_detail, octets, unsigned
+from ._memory import Closing, address, block, check, constant, new_detail
 from .information import Weight, find_weight, perturbed, read_formula
 
 if TYPE_CHECKING:
     from .model import Model
 
 
-class Formula:
+class Formula(Closing):
     """Takes the place of a model's fusion in requests that name it (`Request.formula`). Immutable, for any number of threads.
 
     Errors of opening: 2xx and 3xx for the bytes, with the byte in `offset`; `Status.FORMULA_INPUT` for a task or feature that the
@@ -28,9 +26,7 @@ class Formula:
 
     def __init__(self, model: Model, data: object) -> None:
         """Opens what `pocketrank formula -o FILE` wrote. The bytes are borrowed; of a writable buffer a copy."""
-        content = octets(data, "formula")
-        if content.flags.writeable:
-            content = octets(content.tobytes(), "formula")
+        content = constant(data, "formula")
         memory = block(lib.pkr_formula_bytes())
         handle = c_void_p()
         detail, place = new_detail()
@@ -40,8 +36,7 @@ class Formula:
             )
             check(status, "formula", detail)
             self.model = model
-            self._handle = handle.value or 0
-            self._gate = Gate("formula", partial(_close_formula, self._handle, memory, content))
+            self._opened("formula", handle, lib.pkr_formula_close, memory, content)
             about = read_formula(model._handle, self._handle)
         self._about = about
         self.text: str = about.text
@@ -60,34 +55,8 @@ class Formula:
 
     def perturb(self, seed: int, salt: int, sigma: float, weights: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Weights to try on one user, for tuning online: as `Model.perturb`. Log them with what was shown."""
-        given = None if weights is None else exactly(weights, F32, "weights")
-        chance = (unsigned(seed, U64_MAX, "seed"), unsigned(salt, U64_MAX, "salt"), sigma)
         with self.model._gate.reading(), self._gate.reading():
-            return perturbed(self.model._handle, self._handle, self._about, given, chance)
-
-    @property
-    def is_open(self) -> bool:
-        """False after `close`."""
-        return self._gate.is_open
-
-    def close(self) -> None:
-        """Ends the formula: later uses raise `Status.STALE`. Idempotent."""
-        self._gate.close()
-
-    def __enter__(self) -> Formula:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_gate"):
-            self._gate.close()
+            return perturbed(self.model._handle, self._handle, self._about, weights, (seed, salt, sigma))
 
     def __repr__(self) -> str:
         return f"<Formula {self.text!r}, {len(self.weights)} weights>"
-
-
-def _close_formula(handle: int, memory: object, content: object) -> None:
-    # `memory` and `content` are named so that they last until here.
-    lib.pkr_formula_close(handle)

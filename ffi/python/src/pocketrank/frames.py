@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ._memory import Array
 from .columns import Column
-from .conversion import convert
+from .conversion import convert, is_missing
 from .errors import PocketrankError, Status
 from .information import Feature, Side
 from .model import Model
@@ -39,7 +39,7 @@ def score_frame(
     feature of the user's side, the time and the state all rows of a request must say the same.
 
     - `time_column`: Unix seconds, or datetimes (without a zone: UTC). Without it the time is 0, or the option `time`.
-    - `state_column`: stored states (`bytes(UserState)`), None for a user without a past.
+    - `state_column`: stored states (`bytes(UserState)`); missing for a user without a past.
     - `on_error`: "raise", naming the request, or "keep": its rows stay in their order, with NaN for scores.
     - `request_options`: `max_candidates`, `strict`, `time`, `weights`, `formula` of each `Request`.
 
@@ -58,7 +58,7 @@ def score_frame(
     sorted_frame = frame if order is None else frame.iloc[order]
     sources = _columns(model, sorted_frame, columns or {}, starts)
     times = None if time_column is None else _times(sorted_frame[time_column], starts)
-    states = None if state_column is None else sorted_frame[state_column].to_numpy()[starts[:-1]]
+    states = None if state_column is None else _states(sorted_frame[state_column], starts)
 
     total = len(frame)
     fused, ranks = np.full(total, np.nan, np.float32), np.zeros(total, np.uint32)
@@ -76,7 +76,7 @@ def score_frame(
                 if times is not None:
                     request.time = int(times[number])
                 if states is not None:
-                    request.state = _stored(states[number])
+                    request.state = None if is_missing(states[number]) else states[number]
                 ranking = ranker.rank(request)
             except PocketrankError as error:
                 if on_error == "raise":
@@ -143,18 +143,12 @@ def _columns(
     return made
 
 
-def _stored(value: Any) -> Any:
-    if value is None or (isinstance(value, float) and value != value):
-        return None
-    return value
-
-
 def _same(series: pd.Series[Any], starts: NDArray[np.int64], what: str) -> None:
     """That all rows of a request say the same of the user."""
     plain = series
     if series.dtype == object or "pyarrow" in str(series.dtype):
         plain = series.map(
-            lambda value: tuple(value) if hasattr(value, "__len__") and not isinstance(value, (str, bytes)) else value
+            lambda value: tuple(value) if hasattr(value, "__iter__") and not isinstance(value, (str, bytes)) else value
         )
     codes = pd.factorize(plain)[0]
     first = np.repeat(codes[starts[:-1]], np.diff(starts))
@@ -164,6 +158,11 @@ def _same(series: pd.Series[Any], starts: NDArray[np.int64], what: str) -> None:
         raise PocketrankError(
             Status.COLUMN_LENGTH, f"{what} is the user's, but row {row!r} differs from the first of its request"
         )
+
+
+def _states(series: pd.Series[Any], starts: NDArray[np.int64]) -> Array:
+    _same(series, starts, str(series.name))
+    return series.to_numpy()[starts[:-1]]
 
 
 def _times(series: pd.Series[Any], starts: NDArray[np.int64]) -> Array:

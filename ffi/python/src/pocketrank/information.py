@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from ._abi import (
     pkr_term_information,
     pkr_weight_information,
 )
-from ._memory import check
+from ._memory import F32, U64_MAX, address, check, exactly, unsigned
 from .errors import NOWHERE, PocketrankError, Status
 
 
@@ -237,14 +236,12 @@ def find_weight(model: int, formula: int | None, name: str) -> int:
 
 
 def perturbed(
-    model: int, formula: int | None, about: FormulaText, given: NDArray[np.float32] | None, chance: tuple[int, int, float]
+    model: int, formula: int | None, about: FormulaText, weights: NDArray[np.float32] | None, chance: tuple[int, int, float]
 ) -> NDArray[np.float32]:
     """Weights to try on one user: `chance` is seed, salt and sigma."""
+    seed, salt, sigma = unsigned(chance[0], U64_MAX, "seed"), unsigned(chance[1], U64_MAX, "salt"), chance[2]
+    at, count = (None, 0) if weights is None else (address(exactly(weights, F32, "weights")), weights.size)
     out = np.empty(len(about.weights), np.float32)
-    at: Any = None if given is None else given.ctypes.data
-    count = 0 if given is None else given.size
-    check(
-        lib.pkr_weights_perturb(model, formula, at, count, *chance, out.ctypes.data, out.size),
-        f"perturbing {len(about.weights)} weights by sigma {chance[2]}",
-    )
+    status = lib.pkr_weights_perturb(model, formula, at, count, seed, salt, sigma, address(out), out.size)
+    check(status, f"perturbing {len(about.weights)} weights by sigma {sigma}")
     return out

@@ -7,16 +7,14 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from ctypes import byref, c_uint32, c_uint64, c_void_p
-from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._abi import lib, pkr_key, pkr_open_options, pkr_requirements
-from ._memory import F32, U64_MAX, Gate, address, block, check, exactly, new_detail, octets, unsigned
+from ._memory import U64_MAX, Closing, address, block, check, constant, new_detail
 from .errors import PocketrankError, Status
 from .information import (
     Cpu,
@@ -49,7 +47,7 @@ Key = int | float | str | None
 T = TypeVar("T")
 
 
-class Model:
+class Model(Closing):
     """An exported model. Immutable: any number of threads may use it at once, each with its own `Ranker`.
 
     `Model(data)` borrows bytes, a memoryview, an mmap or a uint8 array that is read-only; of a writable buffer it keeps a copy,
@@ -79,9 +77,7 @@ class Model:
         return model
 
     def _open(self, data: object, cpu: Cpu) -> None:
-        content = octets(data, "model")
-        if content.flags.writeable:
-            content = octets(content.tobytes(), "model")
+        content = constant(data, "model")
         need = pkr_requirements()
         check(lib.pkr_model_query(address(content), content.size, byref(need)), "model")
         memory = block(need.model_bytes)
@@ -97,12 +93,10 @@ class Model:
             place,
         )
         check(status, "model", detail)
-        at = handle.value or 0
         self._content = content
         self._cpu = Cpu(cpu)
-        self._handle = at
-        # The gate outlives no call, so content and memory last as long as anybody uses them.
-        self._gate = Gate("model", partial(_close_model, at, memory, content))
+        self._opened("model", handle, lib.pkr_model_close, memory, content)
+        at = self._handle
         about = read_model(at)
         self.name: str = text_at(about.name, about.name_bytes)
         self.digest: int = about.digest
@@ -193,10 +187,9 @@ class Model:
         z is standard normal and follows from `seed` (the user), `salt` (the experiment) and the weight's name.
         Errors: `Status.UNKNOWN_TASK` for a file without a formula; `Status.BAD_WEIGHT` for sigma outside [0, 4].
         """
-        given = None if weights is None else exactly(weights, F32, "weights")
-        chance = (unsigned(seed, U64_MAX, "seed"), unsigned(salt, U64_MAX, "salt"), sigma)
         with self._gate.reading():
-            return perturbed(self._handle, None, self.formula or read_formula(self._handle, None), given, chance)
+            about = self.formula or read_formula(self._handle, None)
+            return perturbed(self._handle, None, about, weights, (seed, salt, sigma))
 
     def score_frame(
         self,
@@ -222,27 +215,6 @@ class Model:
             on_error=on_error,
             **request_options,
         )
-
-    # Life.
-
-    @property
-    def is_open(self) -> bool:
-        """False after `close`."""
-        return self._gate.is_open
-
-    def close(self) -> None:
-        """Ends the model: later calls raise `Status.STALE`; calls that run in other threads end well. Idempotent."""
-        self._gate.close()
-
-    def __enter__(self) -> Model:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_gate"):
-            self._gate.close()
 
     def __repr__(self) -> str:
         life = "" if self.is_open else ", closed"
@@ -275,11 +247,6 @@ def reopen(source: Path | bytes, cpu: int, digest: int) -> Model:
         while len(_reopened) > _KEPT:
             del _reopened[next(iter(_reopened))]
     return model
-
-
-def _close_model(handle: int, memory: object, content: object) -> None:
-    # `memory` and `content` are named so that they last until here.
-    lib.pkr_model_close(handle)
 
 
 def _number(value: Key, feature: Feature) -> float:

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from ctypes import byref, c_size_t, c_void_p
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._abi import lib, pkr_result
-from ._memory import F32, U32, U32_MAX, Gate, address, block, check, exactly, new_detail, unsigned
+from ._memory import F32, U32, U32_MAX, Closing, address, block, check, exactly, new_detail, unsigned
 from .errors import PocketrankError, Status
 from .model import Model
 from .request import Request
@@ -43,11 +42,12 @@ class Ranking:
     """Lists longer than `max_len`, whose later ids were dropped."""
 
 
-class Ranker:
+class Ranker(Closing):
     """Working memory for requests of up to `candidates_max` candidates. Its contents never influence a result.
 
     One a thread: ctypes releases the interpreter's lock, so threads with rankers of their own run side by side, and a second
-    thread in the same ranker gets `Status.OVERLAP`. It may move between threads, not between processes.
+    thread in the same ranker gets `Status.OVERLAP`. It may move between threads, not between processes. Closing wipes the memory, so
+    that nothing of any request stays in it.
     """
 
     def __init__(self, model: Model, candidates_max: int | None = None) -> None:
@@ -62,8 +62,7 @@ class Ranker:
         self.model = model
         self.candidates_max = most
         self.num_bytes: int = memory.nbytes
-        self._handle = handle.value or 0
-        self._gate = Gate("ranker", partial(_close_scratch, self._handle, memory), "make one ranker a thread")
+        self._opened("ranker", handle, lib.pkr_scratch_close, memory, advice="make one ranker a thread")
 
     def rank(
         self, request: Request, *, top: int | None = None, scores: bool = True, terms: bool = False, out: Ranking | None = None
@@ -194,25 +193,6 @@ class Ranker:
             if status != Status.OK:
                 raise request._failed(status, what, detail)
 
-    @property
-    def is_open(self) -> bool:
-        """False after `close`."""
-        return self._gate.is_open
-
-    def close(self) -> None:
-        """Wipes the memory, so that nothing of any request stays in it; later calls raise `Status.STALE`. Idempotent."""
-        self._gate.close()
-
-    def __enter__(self) -> Ranker:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_gate"):
-            self._gate.close()
-
     def __reduce__(self) -> tuple[Callable[..., Ranker], tuple[object, ...]]:
         # Its contents never influence a result: another process makes its own.
         return Ranker, (self.model, self.candidates_max)
@@ -222,8 +202,3 @@ def _output(array: NDArray[Any] | None, dtype: np.dtype[Any], what: str) -> tupl
     if array is None or array.size == 0:
         return None, 0
     return address(exactly(array, dtype, f"out.{what}", writable=True)), array.size
-
-
-def _close_scratch(handle: int, memory: object) -> None:
-    # `memory` is named so that it lasts until here.
-    lib.pkr_scratch_close(handle)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from ctypes import byref, c_size_t, c_void_p
 from functools import partial
-from types import TracebackType
 
 import numpy as np
 
 from ._abi import lib
-from ._memory import U32_MAX, Gate, address, block, check, new_detail, unsigned
+from ._memory import U32_MAX, Closing, address, block, check, new_detail, unsigned
 from .ranker import Ranker, Ranking
 from .request import Request
 from .state import Event, UserState
 
 
-class Session:
+class Session(Closing):
     """The user's state, the candidates' item sums, and which of them are still to be shown.
 
         session = Session(ranker, request)      # reads the request's state and item columns
@@ -24,7 +23,7 @@ class Session:
         session.feedback(Event("click", time))
         ranking = session.rerank(request)       # the bits of a fresh request about what is left
 
-    It belongs to one thread at a time: `Status.OVERLAP` otherwise.
+    It belongs to one thread at a time: `Status.OVERLAP` otherwise. Closing wipes it.
     """
 
     def __init__(self, ranker: Ranker, request: Request) -> None:
@@ -39,8 +38,7 @@ class Session:
         ranker._call(request, "session", call, address(memory), memory.nbytes, byref(handle))
         self.model = model
         self.ranker = ranker
-        self._handle = handle.value or 0
-        self._gate = Gate("session", partial(_close_session, self._handle, memory), "a session belongs to one thread at a time")
+        self._opened("session", handle, lib.pkr_session_close, memory, advice="a session belongs to one thread at a time")
 
     def feedback(self, event: Event) -> None:
         """Adds what the user did to the session's state. On any error that is as before. Errors: those of `UserState.apply`."""
@@ -75,27 +73,3 @@ class Session:
         with self._gate.writing():
             check(lib.pkr_session_state(self._handle, address(out), out.size), "session's state")
         return UserState(self.model, out.tobytes())
-
-    @property
-    def is_open(self) -> bool:
-        """False after `close`."""
-        return self._gate.is_open
-
-    def close(self) -> None:
-        """Wipes the session; later calls raise `Status.STALE`. Idempotent."""
-        self._gate.close()
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_gate"):
-            self._gate.close()
-
-
-def _close_session(handle: int, memory: object) -> None:
-    # `memory` is named so that it lasts until here.
-    lib.pkr_session_close(handle)

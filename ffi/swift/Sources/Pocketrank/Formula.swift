@@ -24,8 +24,7 @@ public struct Fusion: Hashable, Sendable {
 
   /// That of `formula`, or of the model's file; `nil` if the file has none.
   init?(_ model: OpaquePointer, _ formula: OpaquePointer?) throws {
-    var about = pkr_formula_information()
-    about.struct_size = structSize(pkr_formula_information.self)
+    var about = pkr_formula_information.sized()
     let status = pkr_formula_info(model, formula, &about)
     // The library may also have been built without formulas.
     if formula == nil, status == Status.unknownTask.rawValue || status == Status.badOption.rawValue { return nil }
@@ -33,8 +32,7 @@ public struct Fusion: Hashable, Sendable {
     text = Pocketrank.text(about.text, about.text_bytes)
     cost = Int(about.cost)
     weights = try (0..<about.num_weights).map { index in
-      var about = pkr_weight_information()
-      about.struct_size = structSize(pkr_weight_information.self)
+      var about = pkr_weight_information.sized()
       try check(pkr_weight_info(model, formula, index, &about))
       let bounds = about.least...max(about.least, about.most)
       return Weight(name: Pocketrank.text(about.name, about.name_bytes), value: about.value, bounds: bounds)

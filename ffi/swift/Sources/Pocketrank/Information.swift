@@ -104,11 +104,18 @@ private func known<T: RawRepresentable<UInt32>>(_ value: UInt32) throws -> T {
   return known
 }
 
+/// What `function` tells of number `index`.
+private func told<T: Versioned>(
+  _ function: (OpaquePointer?, UInt32, UnsafeMutablePointer<T>?) -> pkr_status, _ model: OpaquePointer, _ index: UInt32
+) throws -> T {
+  var about = T.sized()
+  try check(function(model, index, &about))
+  return about
+}
+
 extension Model.Feature {
   init(_ model: OpaquePointer, _ index: UInt32) throws {
-    var about = pkr_feature_information()
-    about.struct_size = structSize(pkr_feature_information.self)
-    try check(pkr_feature_info(model, index, &about))
+    let about = try told(pkr_feature_info, model, index)
     name = text(about.name, about.name_bytes)
     side = try known(about.side)
     kind = try known(about.kind)
@@ -123,9 +130,7 @@ extension Model.Feature {
 
 extension Model.Task {
   init(_ model: OpaquePointer, _ index: UInt32) throws {
-    var about = pkr_task_information()
-    about.struct_size = structSize(pkr_task_information.self)
-    try check(pkr_task_info(model, index, &about))
+    let about = try told(pkr_task_info, model, index)
     name = text(about.name, about.name_bytes)
     kind = try known(about.kind)
     given = about.given == nowhere ? nil : Int(about.given)
@@ -135,9 +140,7 @@ extension Model.Task {
 
 extension Model.Term {
   init(_ model: OpaquePointer, _ index: UInt32) throws {
-    var about = pkr_term_information()
-    about.struct_size = structSize(pkr_term_information.self)
-    try check(pkr_term_info(model, index, &about))
+    let about = try told(pkr_term_info, model, index)
     name = text(about.name, about.name_bytes)
     task = Int(about.task)
     isEntire = about.entire != 0
@@ -147,9 +150,7 @@ extension Model.Term {
 
 extension Model.Label {
   init(_ model: OpaquePointer, _ index: UInt32) throws {
-    var about = pkr_label_information()
-    about.struct_size = structSize(pkr_label_information.self)
-    try check(pkr_label_info(model, index, &about))
+    let about = try told(pkr_label_info, model, index)
     name = text(about.name, about.name_bytes)
     isLogarithmic = about.log1p != 0
   }

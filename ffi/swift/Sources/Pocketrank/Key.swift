@@ -31,8 +31,7 @@ func withKeys<R>(_ keys: [Key], _ body: (UnsafePointer<pkr_key>?, Int) throws ->
     try withUnsafeTemporaryAllocation(of: pkr_key.self, capacity: max(keys.count, 1)) { cells in
       var start = utf8.baseAddress
       for (i, key) in keys.enumerated() {
-        var cell = pkr_key()
-        cell.struct_size = structSize(pkr_key.self)
+        var cell = pkr_key.sized()
         cell.feature = number(key.feature)
         switch key.value {
         case .id(let id): (cell.kind, cell.id) = (UInt32(PKR_KEY_ID), id)

@@ -63,8 +63,7 @@ public final class Model: Sendable {
     guard Library.abiVersion >= Int(PKR_ABI_VERSION) else { throw PocketrankError(.structSize) }
     let handle = try Model.open(bytes, cpu.map { [$0] } ?? CPU.found)
     let model = handle.pointer
-    var about = pkr_model_information()
-    about.struct_size = structSize(pkr_model_information.self)
+    var about = pkr_model_information.sized()
     try check(pkr_model_info(model, &about))
     name = text(about.name, about.name_bytes)
     digest = about.digest
@@ -84,11 +83,9 @@ public final class Model: Sendable {
 
   private static func open(_ bytes: NSData, _ ladder: [CPU]) throws -> Handle {
     let start = bytes.bytes.assumingMemoryBound(to: UInt8.self)
-    var need = pkr_requirements()
-    need.struct_size = structSize(pkr_requirements.self)
+    var need = pkr_requirements.sized()
     try check(pkr_model_query(start, bytes.length, &need))
-    var options = pkr_open_options()
-    options.struct_size = structSize(pkr_open_options.self)
+    var options = pkr_open_options.sized()
     for cpu in ladder.dropLast() {
       options.cpu = cpu.rawValue
       do {

@@ -72,9 +72,6 @@ public enum RulesPart: UInt32, Sendable {
 /// An index that does not apply.
 let nowhere = UInt32(PKR_NOWHERE)
 
-/// Bytes of a C struct, for its `struct_size`.
-func structSize<T>(_: T.Type) -> UInt32 { UInt32(MemoryLayout<T>.stride) }
-
 /// Throws what is not `PKR_OK`.
 func check(_ status: pkr_status) throws {
   guard status == PKR_OK else { throw PocketrankError(code: status) }
@@ -82,8 +79,7 @@ func check(_ status: pkr_status) throws {
 
 /// Throws what is not `PKR_OK`, with the place that the call tells.
 func check(_ call: (UnsafeMutablePointer<pkr_error_detail>) throws -> pkr_status) throws {
-  var detail = pkr_error_detail()
-  detail.struct_size = structSize(pkr_error_detail.self)
+  var detail = pkr_error_detail.sized()
   (detail.feature, detail.candidate, detail.offset) = (nowhere, nowhere, .max)
   let status = try call(&detail)
   guard status == PKR_OK else {

@@ -86,8 +86,7 @@ public struct Ranking: Sendable {
     Ranking.resize(&scores, sizes.scores, 0)
     Ranking.resize(&terms, sizes.terms, 0)
     numTasks = sizes.tasks
-    var result = pkr_result()
-    result.struct_size = structSize(pkr_result.self)
+    var result = pkr_result.sized()
     try order.withUnsafeMutableBufferPointer { order in
       try fused.withUnsafeMutableBufferPointer { fused in
         try scores.withUnsafeMutableBufferPointer { scores in

@@ -14,8 +14,7 @@ struct Column: Sendable {
   /// Says where everything is. Fields that the form does not name stay 0; `values` is never NULL, so a list of nothing is not
   /// missing.
   func lay(_ cell: UnsafeMutablePointer<pkr_column>) {
-    var column = pkr_column()
-    column.struct_size = structSize(pkr_column.self)
+    var column = pkr_column.sized()
     column.form = form
     if form != Column.missing {
       (column.values, column.count) = (UnsafeRawPointer(values.pointer(as: UInt8.self)), count)

@@ -108,8 +108,7 @@ public struct Request: Sendable {
   func withC<R>(_ cells: UnsafeMutablePointer<pkr_column>, _ body: (UnsafePointer<pkr_request>) throws -> R) throws -> R {
     try withExtendedLifetime(self) {
       for (i, column) in columns.enumerated() { column.lay(cells + i) }
-      var request = pkr_request()
-      request.struct_size = structSize(pkr_request.self)
+      var request = pkr_request.sized()
       request.flags = strict ? UInt32(PKR_STRICT) : 0
       request.num_candidates = number(candidates)
       request.max_candidates = limit.map { number(max($0, 1)) } ?? 0

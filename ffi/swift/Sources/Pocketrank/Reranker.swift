@@ -57,9 +57,8 @@ public final class Reranker {
     guard 1...4096 ~= positions else { throw PocketrankError(.candidateCount) }
     var bytes = 0
     try check(pkr_rerank_bytes(number(fused.count), number(positions), number(rules.vectors?.dimension ?? 0), &bytes))
-    var list = pkr_list()
-    list.struct_size = structSize(pkr_list.self)
-    list.slot_bytes = structSize(pkr_slot.self)
+    var list = pkr_list.sized()
+    list.slot_bytes = UInt32(MemoryLayout<pkr_slot>.stride)
     let entries = try [pkr_slot](unsafeUninitializedCapacity: positions) { slots, count in
       slots.initialize(repeating: pkr_slot())
       (list.slots, list.num_slots) = (slots.baseAddress, positions)
@@ -107,8 +106,7 @@ extension Rules {
     bytes += Place.bytes(decays.count, of: pkr_decay.self) + Place.bytes(spacings.count, of: pkr_spacing.self)
     return try arguments.write(bytes, as: UInt8.self) { cells in
       var place = Place(UnsafeMutableRawBufferPointer(cells))
-      var rules = pkr_rules()
-      rules.struct_size = structSize(pkr_rules.self)
+      var rules = pkr_rules.sized()
       rules.seed = seed
       let scores = place.put(fused)
       (rules.factors, rules.num_factors) = (place.put(factors), factors.count)
@@ -129,16 +127,14 @@ extension Rules {
         (rules.vectors, rules.num_vector_values) = (place.put(vectors.values), vectors.values.count)
       }
       let decays = self.decays.map { decay in
-        var cell = pkr_decay()
-        cell.struct_size = structSize(pkr_decay.self)
+        var cell = pkr_decay.sized()
         (cell.factor, cell.floor) = (decay.factor, decay.floor)
         (cell.keys, cell.num_keys) = (place.put(decay.keys), decay.keys.count)
         return cell
       }
       (rules.decays, rules.num_decays) = (place.put(decays), decays.count)
       let spacings = self.spacings.map { spacing in
-        var cell = pkr_spacing()
-        cell.struct_size = structSize(pkr_spacing.self)
+        var cell = pkr_spacing.sized()
         (cell.max, cell.window) = (number(spacing.max), number(spacing.window))
         (cell.keys, cell.num_keys) = (place.put(spacing.keys), spacing.keys.count)
         return cell

@@ -19,8 +19,7 @@ public struct Event: Hashable, Sendable {
 
   func withC<R>(_ body: (UnsafePointer<pkr_event>) throws -> R) throws -> R {
     try withKeys(keys) { keys, count in
-      var event = pkr_event()
-      event.struct_size = structSize(pkr_event.self)
+      var event = pkr_event.sized()
       event.label = number(label)
       (event.time, event.value, event.keys, event.num_keys) = (time, value, keys, count)
       return try body(&event)

@@ -101,7 +101,13 @@ val requestTests = listOf(
             val sums = ByteBuffer.allocateDirect(whole.size * model.itemSumsBytes + 24)
             sums.position(8)
             assertNull(ranker.itemSums(request, sums))
-            assertEquals(whole.bits(), ranker.rank(request.itemSums(sums)).ranking().bits())
+            val two = ByteBuffer.allocateDirect(2 * model.itemSumsBytes)
+            assertNull(ranker.itemSums(request.only(intArrayOf(1, 4)), two))
+            fun slot(of: ByteBuffer, start: Int) = List(model.itemSumsBytes) { of.get(start + it) }
+            for ((i, candidate) in listOf(1, 4).withIndex()) {
+                assertEquals(slot(sums, 8 + candidate * model.itemSumsBytes), slot(two, i * model.itemSumsBytes))
+            }
+            assertEquals(whole.bits(), ranker.rank(request.only(null).itemSums(sums)).ranking().bits())
             val slots = IntArray(whole.size) { if (it == 3) -1 else it }
             assertEquals(whole.bits(), ranker.rank(request.itemSums(sums, slots)).ranking().bits())
             sums.put(8 + model.itemSumsBytes * 2 + 40, (sums.get(8 + model.itemSumsBytes * 2 + 40) + 1).toByte())

@@ -36,11 +36,15 @@ public class Failure @JvmOverloads constructor(
         /** An index that does not apply. */
         public const val NOWHERE: Int = -1
 
-        internal fun of(code: Int, note: LongArray): Failure =
-            Failure(status(code), note[0].toInt(), note[1].toInt(), note[2])
+        /** Why a native call was refused, as it returned; `null` if it was not. */
+        internal fun of(code: Int): Failure? = if (code == 0) null else Failure(status(code))
+
+        /** The same with the place that it wrote to [note]. */
+        internal fun of(code: Int, note: LongArray): Failure? =
+            if (code == 0) null else Failure(status(code), note[0].toInt(), note[1].toInt(), note[2])
 
         /** Class files and library are of one version, so every number has a name. */
-        internal fun status(code: Int): Status = Status.of(code) ?: Status.BAD_OPTION
+        private fun status(code: Int): Status = Status.of(code) ?: Status.BAD_OPTION
     }
 }
 
@@ -72,6 +76,11 @@ public enum class RulePart {
 
     /** [Rules.epsilonGreedy], [Rules.thompson]. */
     EXPLORATION,
+}
+
+/** Throws unless it is `null`. */
+internal fun Failure?.orThrow(what: String) {
+    if (this != null) throw PocketrankException(this, what)
 }
 
 /**

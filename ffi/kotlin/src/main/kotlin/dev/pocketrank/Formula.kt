@@ -61,8 +61,7 @@ public class Formula private constructor(
             val memory = allocate(Native.formulaBytes().toLong())
             val note = LongArray(3)
             return model.gate.within({ throw PocketrankException(Failure(it), "formula") }) {
-                val code = Native.formulaOpen(model.memory, file, memory, note)
-                if (code != 0) throw PocketrankException(Failure.of(code, note), "formula")
+                Failure.of(Native.formulaOpen(model.memory, file, memory, note), note).orThrow("formula")
                 Formula(model, file, memory, checkNotNull(FormulaInfo.of(model.memory, memory)))
             }
         }

@@ -203,8 +203,8 @@ internal class Description private constructor(private val note: LongArray, text
         fun of(what: Int, index: Int = 0, model: ByteBuffer? = null, formula: ByteBuffer? = null): Description {
             val note = LongArray(16)
             val texts = Native.describe(what, index, model, formula, note)
-            val failure = Failure(Failure.status(note[0].toInt()))
-            return texts?.let { Description(note, it) } ?: throw PocketrankException(failure, "info")
+            Failure.of(note[0].toInt()).orThrow("info")
+            return Description(note, checkNotNull(texts))
         }
     }
 }

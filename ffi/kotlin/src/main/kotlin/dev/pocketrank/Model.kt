@@ -176,8 +176,7 @@ public class Model private constructor(private val bytes: ByteBuffer, internal v
 
     /** Runs [call] while the model is open; its status must be 0. */
     private inline fun check(what: String, call: () -> Int) {
-        val code = gate.within({ it.code }) { call() }
-        if (code != 0) throw PocketrankException(Failure(Failure.status(code)), what)
+        Failure.of(gate.within({ it.code }) { call() }).orThrow(what)
     }
 
     /** Closes the model: now, or when the last call that uses it ends. */
@@ -201,11 +200,9 @@ public class Model private constructor(private val bytes: ByteBuffer, internal v
         public fun open(bytes: ByteBuffer, cpu: Cpu = Cpu.detect()): Model {
             val file = direct(bytes)
             val note = LongArray(3)
-            var code = Native.modelBytes(file, note)
-            if (code != 0) throw PocketrankException(Failure(Failure.status(code)), "model")
+            Failure.of(Native.modelBytes(file, note)).orThrow("model")
             val memory = allocate(note[0])
-            code = Native.modelOpen(file, memory, cpu.code, note)
-            if (code != 0) throw PocketrankException(Failure.of(code, note), "model")
+            Failure.of(Native.modelOpen(file, memory, cpu.code, note), note).orThrow("model")
             return Model(file, memory)
         }
 

@@ -27,8 +27,7 @@ public object Pocketrank {
     @JvmStatic
     public fun hash(text: String): Long {
         val note = LongArray(1)
-        val code = Native.hashText(text.toByteArray(), note)
-        if (code != 0) throw PocketrankException(Failure(Failure.status(code)), "hash")
+        Failure.of(Native.hashText(text.toByteArray(), note)).orThrow("hash")
         return note[0]
     }
 

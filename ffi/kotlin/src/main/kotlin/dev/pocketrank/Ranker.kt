@@ -28,12 +28,8 @@ public class Ranker @JvmOverloads constructor(
 
     init {
         memory = model.gate.within({ throw PocketrankException(Failure(it), "ranker") }) {
-            var code = Native.scratchBytes(model.memory, candidatesMax, note)
-            if (code != 0) throw PocketrankException(Failure(Failure.status(code)), "ranker")
-            allocate(note[0]).also { memory ->
-                code = Native.scratchInit(model.memory, candidatesMax, memory)
-                if (code != 0) throw PocketrankException(Failure(Failure.status(code)), "ranker")
-            }
+            Failure.of(Native.scratchBytes(model.memory, candidatesMax, note)).orThrow("ranker")
+            allocate(note[0]).also { Failure.of(Native.scratchInit(model.memory, candidatesMax, it)).orThrow("ranker") }
         }
         ranked = RankResult.Ranked(Ranking(candidatesMax, model.tasks.size))
     }
@@ -87,8 +83,7 @@ public class Ranker @JvmOverloads constructor(
      * features.
      */
     public fun itemSums(request: Request, into: ByteBuffer): Failure? = exclusively {
-        val only = request.head[ONLY]
-        val bytes = (if (only < 0) request.candidates else only).toLong() * model.itemSumsBytes
+        val bytes = request.rows.toLong() * model.itemSumsBytes
         when {
             !into.isDirect || into.isReadOnly -> Failure(Status.NULL_POINTER)
             bytes > into.remaining() -> Failure(Status.BUFFER_TOO_SMALL, offset = bytes)
@@ -111,8 +106,7 @@ public class Ranker @JvmOverloads constructor(
         val ask = exclusively { call(Native.GATES, candidate, request, null, null, null, first, null, null) } ?: return first
         if (ask.status != Status.BUFFER_TOO_SMALL) throw PocketrankException(ask, "gates")
         val gates = FloatArray(ask.offset.toInt())
-        val failure = exclusively { call(Native.GATES, candidate, request, null, null, null, gates, null, null) }
-        if (failure != null) throw PocketrankException(failure, "gates")
+        exclusively { call(Native.GATES, candidate, request, null, null, null, gates, null, null) }.orThrow("gates")
         return gates
     }
 
@@ -152,7 +146,7 @@ public class Ranker @JvmOverloads constructor(
                     what, index, model.memory, this.memory, memory, formula?.memory, request.itemSums,
                     head, parts, request.time, order, fused, scores, terms, bytes, note,
                 )
-                return if (code == 0) null else Failure.of(code, note)
+                return Failure.of(code, note)
             }
         }
     }
@@ -160,10 +154,5 @@ public class Ranker @JvmOverloads constructor(
     /** Wipes the working memory: now, or when the call that runs ends. */
     override fun close() {
         gate.close()
-    }
-
-    private companion object {
-        /** How many `only` has, in [Request.head]. */
-        const val ONLY = 6
     }
 }

@@ -25,6 +25,8 @@ public class Request(public val model: Model) {
     internal var itemSums: ByteBuffer? = null
         private set
     private var itemSumsSource: ByteBuffer? = null
+    private var itemSumsSlice: ByteBuffer? = null
+    private var itemSumsPosition = 0
 
     /** Time of the request, Unix seconds. */
     public var time: Long = 0
@@ -34,26 +36,30 @@ public class Request(public val model: Model) {
 
     /** Candidates, from 1 on. */
     public var candidates: Int
-        get() = head[1]
+        get() = head[CANDIDATES]
         set(value) {
-            head[1] = value
+            head[CANDIDATES] = value
         }
 
     /**
      * Candidates to score at most: a deadline turned into a count. 0: all. The others keep their order behind the scored ones.
      */
     public var maxCandidates: Int
-        get() = head[2]
+        get() = head[CANDIDATES_MAX]
         set(value) {
-            head[2] = value
+            head[CANDIDATES_MAX] = value
         }
 
     /** Whether a missing, unknown or infinite value is an error (5xx) instead of being counted. */
     public var isStrict: Boolean
-        get() = head[0] != 0
+        get() = head[FLAGS] != 0
         set(value) {
-            head[0] = if (value) 1 else 0
+            head[FLAGS] = if (value) STRICT else 0
         }
+
+    /** Rows of scores and item sums: candidates of [only], or all. */
+    internal val rows: Int
+        get() = head[FIRST_COUNT + ONLY].let { if (it == NONE) candidates else it }
 
     init {
         begin(0, 0)
@@ -63,10 +69,10 @@ public class Request(public val model: Model) {
     public fun begin(candidates: Int, time: Long): Request {
         head.fill(NONE)
         parts.fill(null)
-        head[0] = 0
-        head[1] = candidates
-        head[2] = 0
-        head[3] = model.features.size
+        head[FLAGS] = 0
+        head[CANDIDATES] = candidates
+        head[CANDIDATES_MAX] = 0
+        head[COLUMNS] = model.features.size
         for (feature in model.features.indices) head[HEAD + COLUMN_HEAD * feature] = MISSING
         this.time = time
         formula = null
@@ -192,15 +198,15 @@ public class Request(public val model: Model) {
     /** The user's state as bytes that were stored. */
     public fun state(state: ByteArray?): Request {
         val bytes = state?.takeIf { it.isNotEmpty() }
-        return own(0, bytes, bytes?.size ?: NONE, bytes?.size ?: 0)
+        return own(STATE, bytes, bytes?.size ?: NONE, bytes?.size ?: 0)
     }
 
     /** Weights of the fusion's terms, or of its formula; `null`: those of the file. */
-    public fun weights(weights: FloatArray?): Request = own(1, weights, weights?.size ?: NONE, weights?.size ?: 0)
+    public fun weights(weights: FloatArray?): Request = own(WEIGHTS, weights, weights?.size ?: NONE, weights?.size ?: 0)
 
     /** Candidates to score, by increasing index: the first [count] of [only]; `null`: all. */
     @JvmOverloads
-    public fun only(only: IntArray?, count: Int = only?.size ?: NONE): Request = own(2, only, count, only?.size ?: 0)
+    public fun only(only: IntArray?, count: Int = only?.size ?: NONE): Request = own(ONLY, only, count, only?.size ?: 0)
 
     /**
      * Item sums that were kept ([Ranker.itemSums]): what is between position and limit of a direct buffer, in slots of
@@ -220,19 +226,16 @@ public class Request(public val model: Model) {
             itemSumsSlice = sums?.slice()
         }
         itemSums = itemSumsSlice
-        return own(3, slots, count, slots?.size ?: 0)
+        return own(ITEM_SLOTS, slots, count, slots?.size ?: 0)
     }
 
-    private var itemSumsSlice: ByteBuffer? = null
-    private var itemSumsPosition = 0
-
     /** Features to leave out, by index, as if they were missing: the difference is what they do to an order. `null`: none. */
-    public fun without(features: IntArray?): Request = own(4, features, features?.size ?: NONE, features?.size ?: 0)
+    public fun without(features: IntArray?): Request = own(WITHOUT, features, features?.size ?: NONE, features?.size ?: 0)
 
     private fun own(index: Int, array: Any?, count: Int, size: Int): Request {
         if (array != null && (count > size || count < 0)) fail(Failure(Status.BUFFER_TOO_SMALL, offset = count.toLong()))
         parts[index] = array
-        head[4 + index] = if (array == null) NONE else count
+        head[FIRST_COUNT + index] = if (array == null) NONE else count
         return this
     }
 
@@ -296,6 +299,22 @@ public class Request(public val model: Model) {
         private const val PARTS = 5
         private const val COLUMN_PARTS = 4
         private const val NONE = -1
+
+        // In `head`.
+        private const val FLAGS = 0
+        private const val CANDIDATES = 1
+        private const val CANDIDATES_MAX = 2
+        private const val COLUMNS = 3
+        private const val FIRST_COUNT = 4
+
+        // In `parts`, and their counts from FIRST_COUNT on.
+        private const val STATE = 0
+        private const val WEIGHTS = 1
+        private const val ONLY = 2
+        private const val ITEM_SLOTS = 3
+        private const val WITHOUT = 4
+
+        private const val STRICT = 1
 
         // PKR_FORM_*
         private const val MISSING = 0

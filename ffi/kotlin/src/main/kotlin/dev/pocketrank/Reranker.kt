@@ -24,8 +24,7 @@ public class Reranker @JvmOverloads constructor(
     private val listed = ListResult.Listed(Slots(positions))
 
     init {
-        val code = Native.rerankBytes(candidates, positions, dim, note)
-        if (code != 0) throw PocketrankException(Failure(Failure.status(code)), "reranker")
+        Failure.of(Native.rerankBytes(candidates, positions, dim, note)).orThrow("reranker")
         memory = allocate(note[0])
     }
 
@@ -52,7 +51,7 @@ public class Reranker @JvmOverloads constructor(
                 rules.head, rules.parts, rules.weight, rules.epsilon, rules.seed, fused, candidates, memory,
                 into.words, positions, note,
             )
-            if (code != 0) return ListResult.Refused(Failure.of(code, note))
+            Failure.of(code, note)?.let { return ListResult.Refused(it) }
             into.written(positions, note)
             return listed
         }

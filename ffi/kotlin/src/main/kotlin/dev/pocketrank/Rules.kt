@@ -123,10 +123,6 @@ public class Rules {
         return part(6, sigma, sigma.size)
     }
 
-    /** Vectors' values; 0 without. */
-    internal val dim: Int
-        get() = head[DIM]
-
     /** Puts together what was said in any order: decays, then spacings, as native code reads them. */
     internal fun ready() {
         head[NUM_DECAYS] = numDecays

@@ -20,8 +20,7 @@ public class Session @JvmOverloads constructor(
     private val model = ranker.model
     private val note = LongArray(3)
     private val memory: ByteBuffer = model.gate.within({ throw PocketrankException(Failure(it), "session") }) {
-        val code = Native.sessionBytes(model.memory, candidates, note)
-        if (code != 0) throw PocketrankException(Failure(Failure.status(code)), "session")
+        Failure.of(Native.sessionBytes(model.memory, candidates, note)).orThrow("session")
         allocate(note[0])
     }
     private val gate = Gate(1) { Native.sessionClose(memory) }
@@ -39,7 +38,7 @@ public class Session @JvmOverloads constructor(
     public fun feedback(event: Event): Failure? = exclusively { event.send(model, memory, null, note) }
 
     /** Takes a candidate out of those still to be shown. `null` when done; [Status.BAD_INDEX] if it is none of them. */
-    public fun shown(candidate: Int): Failure? = exclusively { failure(Native.sessionShown(memory, candidate)) }
+    public fun shown(candidate: Int): Failure? = exclusively { Failure.of(Native.sessionShown(memory, candidate)) }
 
     /**
      * Orders what is still to be shown. [request] is that of the beginning with its candidates' columns and time as they are now,
@@ -51,9 +50,7 @@ public class Session @JvmOverloads constructor(
         gate.within({ return RankResult.Refused(Failure(it)) }) { ranker.rerank(request, memory) }
 
     /** Copies the session's state, to be kept when the feed ends. `null` when done. */
-    public fun state(into: UserState): Failure? = exclusively { failure(Native.sessionState(memory, into.bytes)) }
-
-    private fun failure(code: Int): Failure? = if (code == 0) null else Failure(Failure.status(code))
+    public fun state(into: UserState): Failure? = exclusively { Failure.of(Native.sessionState(memory, into.bytes)) }
 
     private inline fun exclusively(body: () -> Failure?): Failure? = gate.within({ Failure(it) }, body)
 

@@ -1,5 +1,7 @@
 package dev.pocketrank
 
+import java.nio.ByteBuffer
+
 /**
  * What the user did earlier, as bytes: rates, counters, last ids. The app stores [bytes] when a feed ends and hands them back
  * later; they hold for every model with the same features of the past, and another model answers [Status.STATE_LAYOUT]: [reset]
@@ -17,18 +19,15 @@ public class UserState private constructor(public val model: Model, public val b
         reset()
     }
 
-    /** A copy of the bytes that were stored; what is wrong about them is said by the next request or event. */
+    /** Of bytes that were stored. */
     public companion object {
-        /** @see UserState */
+        /** A copy of them; what is wrong about them is said by the next request or event. */
         @JvmStatic
         public fun of(model: Model, stored: ByteArray): UserState = UserState(model, stored.copyOf())
     }
 
     /** Makes it that of a user without a past. `null` when done. */
-    public fun reset(): Failure? = when (val code = model.gate.within({ it.code }) { Native.stateReset(model.memory, bytes) }) {
-        0 -> null
-        else -> Failure(Failure.status(code))
-    }
+    public fun reset(): Failure? = model.gate.within({ Failure(it) }) { Failure.of(Native.stateReset(model.memory, bytes)) }
 
     /**
      * Adds one label of one past impression; apply events in the order in which they became known. `null` when done; on any
@@ -105,11 +104,11 @@ public class Event {
     }
 
     /** Sends it to a state, or to a session where that is `null`. */
-    internal fun send(model: Model, session: java.nio.ByteBuffer?, state: ByteArray?, note: LongArray): Failure? {
+    internal fun send(model: Model, session: ByteBuffer?, state: ByteArray?, note: LongArray): Failure? {
         if (isFull) return Failure(Status.OVER_LIMIT, offset = MOST.toLong())
         model.gate.within({ return Failure(it) }) {
             val code = Native.event(model.memory, session, state, label, time, value, keys, heads, ids, text, note)
-            return if (code == 0) null else Failure.of(code, note)
+            return Failure.of(code, note)
         }
     }
 
