@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::fusions::fusions;
 use crate::models::VARIANTS;
@@ -66,6 +67,13 @@ pub fn print(table: &[Row]) {
     }
 }
 
+/// Of raw scores, quantiles and ranks: told apart by who sees no red or green (Okabe and Ito's).
+const COLORS: [RGBColor; 3] = [
+    RGBColor(110, 110, 110),
+    RGBColor(0, 114, 178),
+    RGBColor(230, 159, 0),
+];
+
 /// Changes of the three metrics by model and fusion.
 pub fn plot(table: &[Row], path: &Path) -> Result<()> {
     let root = SVGBackend::new(path, (900, 420)).into_drawing_area();
@@ -90,10 +98,12 @@ pub fn plot(table: &[Row], path: &Path) -> Result<()> {
         .configure_mesh()
         .disable_x_mesh()
         .disable_x_axis()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(BLACK.mix(0.12))
         .y_desc("mean change of watch time, likes, bait, %")
         .draw()?;
     for (f, fusion) in fusions().iter().enumerate() {
-        let color = Palette99::pick(f).to_rgba();
+        let color = COLORS[f];
         chart
             .draw_series(table.iter().skip(1).enumerate().map(|(i, (_, frozen, _))| {
                 let change = changes(&first[f], &frozen[f]).iter().sum::<f64>() / 3.0;
@@ -105,7 +115,7 @@ pub fn plot(table: &[Row], path: &Path) -> Result<()> {
     }
     chart
         .configure_series_labels()
-        .border_style(BLACK)
+        .position(SeriesLabelPosition::UpperRight)
         .background_style(WHITE)
         .draw()?;
     let step = 825 / models as i32;
@@ -113,8 +123,10 @@ pub fn plot(table: &[Row], path: &Path) -> Result<()> {
         let name = VARIANTS[row.0].name;
         let (a, b) = name.split_once(", ").unwrap_or((name, ""));
         for (line, part) in [a, b].into_iter().enumerate() {
-            let at = (72 + step * i as i32, 365 + 16 * line as i32);
-            root.draw(&Text::new(part, at, ("sans-serif", 11)))?;
+            let at = (65 + step * i as i32 + step / 2, 365 + 16 * line as i32);
+            let centre = Pos::new(HPos::Center, VPos::Top);
+            let style = ("sans-serif", 11).into_text_style(&root).pos(centre);
+            root.draw(&Text::new(part, at, style))?;
         }
     }
     root.present()?;
