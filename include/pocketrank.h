@@ -128,7 +128,7 @@
 #define PKR_TASK_BINARY 0
 
 /**
- * Its score is a duration in `unit`.
+ * Its score is a quantity in `unit`, at least 0: a duration, or the mean of the levels that a user reaches.
  */
 #define PKR_TASK_DURATION 1
 

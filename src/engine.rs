@@ -111,7 +111,7 @@ pub struct Model<'a> {
     first_bias: Vec<&'a [u8], { limits::TASKS }>,
     /// Later layers in file order: of experts, gates, towers, heads.
     layers: Vec<Dense<'a>, LAYERS>,
-    /// Knots of calibrations by task; empty without.
+    /// Knots of calibrations, or steps, by task; empty without.
     knots: Vec<&'a [u8], { limits::TASKS }>,
     /// Tasks in the order in which they are computed.
     order: Vec<u8, { limits::TASKS }>,

@@ -12,7 +12,7 @@ mod tensors;
 pub use check::weight_is_valid;
 pub(crate) use contents::{
     biases_are_valid, boundaries_are_valid, fed_weights_are_valid, knots_are_valid,
-    packed_ends_are_zero, panel_edges_are_zero, scales_are_valid,
+    packed_ends_are_zero, panel_edges_are_zero, scales_are_valid, steps_are_valid,
 };
 
 pub use feature::{
@@ -44,6 +44,8 @@ pub mod limits {
     pub const KNOTS: usize = 32;
     /// Outputs of one hidden layer.
     pub const WIDTH: usize = 1024;
+    /// Logits of one task.
+    pub const LOGITS: usize = 32;
     /// Terms of the fusion.
     pub const TERMS: usize = 32;
     /// Input bytes of one side.
@@ -125,13 +127,48 @@ pub struct Network {
     pub gate_layers: Layers,
 }
 
-/// What a task's logit means.
+/// What a task's logits mean. All but [`TaskKind::Binary`] are quantities in the task's unit, at least 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskKind {
     /// score = sigmoid(logit): a probability.
     Binary,
-    /// score = (exp(logit) - 1) x score_scale, at least 0: a duration, in the task's unit.
+    /// score = (exp(logit) - 1) x score_scale, at least 0: a duration.
     Duration,
+    /// score = exp(logit) x score_scale: the odds of a logistic regression whose positives weigh what they are worth
+    /// (Covington et al., RecSys 2016, section 4.2).
+    Odds,
+    /// score = (sum over m of step_m x sigmoid(logit_m)) x score_scale: logit m is that of a value above threshold m, and
+    /// step m what being above it is worth (Sun et al., AAAI 2024).
+    Steps {
+        /// Thresholds, 1..=[`limits::LOGITS`].
+        thresholds: u8,
+        /// One sum for all logits, which differ by their biases alone, so that they are in order (proportional odds;
+        /// McCullagh 1980). Otherwise each logit has weights of its own.
+        ordered: bool,
+    },
+}
+
+impl TaskKind {
+    /// Whether the score is a probability.
+    pub fn is_binary(self) -> bool {
+        self == TaskKind::Binary
+    }
+
+    /// Logits of the head, and so its biases.
+    pub fn logits(self) -> usize {
+        match self {
+            TaskKind::Steps { thresholds, .. } => usize::from(thresholds),
+            _ => 1,
+        }
+    }
+
+    /// Rows of the head's weights in the file.
+    pub fn head_rows(self) -> usize {
+        match self {
+            TaskKind::Steps { ordered: true, .. } => 1,
+            kind => kind.logits(),
+        }
+    }
 }
 
 /// What a tower is fed of another task.
@@ -171,7 +208,7 @@ pub enum Calibration {
     },
 }
 
-/// One task: a gate, a tower of dense + ReLU over its mixture, and a head with one logit.
+/// One task: a gate, a tower of dense + ReLU over its mixture, and a head with one logit, or several.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task<'a> {
     /// Unique name.
@@ -191,7 +228,7 @@ pub struct Task<'a> {
     pub inputs: Vec<Fed, { limits::TASKS }>,
     /// From logit to score, for binary tasks.
     pub calibration: Calibration,
-    /// Factor on the score of a duration.
+    /// Factor on a score that is no probability.
     pub score_scale: f32,
 }
 

@@ -115,6 +115,15 @@ fn exported_models_equal_the_oracle() {
 }
 
 #[test]
+fn every_kind_of_head_equals_the_oracle() {
+    for seed in 0..24 {
+        let golden = pocketrank::train::golden::model(seed);
+        let golden = pocketrank::train::golden::with_heads(&golden, seed);
+        engine_and_oracle_agree(&format!("heads {seed}"), &golden.bytes, 12, 3);
+    }
+}
+
+#[test]
 fn formulas_equal_the_oracle() {
     for seed in 0..24 {
         let golden = pocketrank::train::golden::model(seed);

@@ -1,12 +1,12 @@
 //! The network over one block of candidates: first layer -> experts -> gates -> mixture -> towers -> heads.
 
-use super::dense::{add_fed, head, row, row_mut, stride};
+use super::dense::{add_fed, float, head, row, row_mut, stride};
 use super::inputs::Kept;
 use super::{Dense, Model, ROW_SIDES, Scratch};
 use crate::fusion::TaskSet;
 use crate::kernels::{self, Affine, Isa, Part, Rows, Start};
 use crate::math::{ACTIVATION_MIN, clamp, relu, sigmoid};
-use crate::spec::{FedValue, Layer, Side, Task, limits, padded};
+use crate::spec::{FedValue, Layer, Side, Task, TaskKind, limits, padded};
 
 mod gate;
 #[cfg(feature = "session")]
@@ -22,7 +22,7 @@ pub(super) trait See {
     /// Runs `layer`, whose parts are those of `names`.
     fn affine(&mut self, isa: Isa, layer: &Affine<'_>, names: &[Layer], out: &mut [f32]);
     /// The sum of a head for row `row` of the block.
-    fn head(&mut self, task: usize, row: usize, acc: i32);
+    fn head(&mut self, task: usize, logit: usize, acc: i32);
     /// The weights of a task's experts for row `row` of the block, 2^15 in all.
     fn gate(&mut self, _task: usize, _row: usize, _weights: &[u16]) {}
     /// What has just been done.
@@ -367,6 +367,7 @@ impl Model<'_> {
         }
     }
 
+    /// Tower and head: a task's logit; of several logits, what they say together.
     fn tower(
         &self,
         b: &mut Buffers<'_>,
@@ -391,15 +392,23 @@ impl Model<'_> {
         let Some(dense) = self.layer(Layer::Head { task }) else {
             return;
         };
+        let steps = self.knots.get(task).copied().unwrap_or_default();
         let rows = scales.iter().zip(fed).zip(logits);
         for (r, ((scale, fed), logits)) in rows.enumerate() {
             let input = row(b.bytes, r, stride(width)).get(..width);
             let input = input.unwrap_or_default();
-            let logit = head(self.isa, dense, input, *scale, fed, |acc| {
-                see.head(task, r, acc);
-            });
+            let mut value = 0.0;
+            for m in 0..t.kind.logits() {
+                let logit = head(self.isa, dense, m, (input, *scale), fed, |acc| {
+                    see.head(task, m, acc);
+                });
+                value = match t.kind {
+                    TaskKind::Steps { .. } => value + float(steps, m) * sigmoid(logit),
+                    _ => logit,
+                };
+            }
             if let Some(to) = logits.get_mut(task) {
-                *to = logit;
+                *to = value;
             }
         }
     }

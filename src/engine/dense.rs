@@ -27,26 +27,30 @@ pub(super) fn add_fed(layer: &Dense<'_>, fed: &[f32], out: &mut [f32]) {
     }
 }
 
-/// A head: one logit, as an output of [`kernels::affine`], with what is fed. `see` gets the i32 sum.
+/// Logit `index` of a head, as an output of [`kernels::affine`], with what is fed. `see` gets the i32 sum. A head whose
+/// logits are of one sum has one row of weights, and one scale.
 pub(super) fn head(
     isa: Isa,
     layer: &Dense<'_>,
-    input: &[u8],
-    row_scale: f32,
+    index: usize,
+    (input, row_scale): (&[u8], f32),
     fed: &[f32],
     see: impl FnOnce(i32),
 ) -> f32 {
-    let acc = kernels::dot(isa, input, layer.weight);
+    let row_of = if layer.outputs == 1 { 0 } else { index };
+    let acc = kernels::dot(isa, input, row(layer.weight, row_of, layer.inputs));
     see(acc);
-    let [scale, ..] = panel_first(layer.scale);
-    let [bias, ..] = panel_first(layer.bias);
+    let scale = float(layer.scale, row_of);
+    let bias = float(layer.bias, index);
     let mut logit = acc as f32 * (scale * row_scale) + bias;
     add_fed(layer, fed, core::slice::from_mut(&mut logit));
     logit
 }
 
-fn panel_first(bytes: &[u8]) -> [f32; 1] {
-    [bytes.first_chunk().map_or(0.0, |b| f32::from_le_bytes(*b))]
+/// Number `index` of little-endian floats; 0 past the end.
+pub(super) fn float(bytes: &[u8], index: usize) -> f32 {
+    let float = bytes.as_chunks::<4>().0.get(index);
+    float.map_or(0.0, |b| f32::from_le_bytes(*b))
 }
 
 /// Bytes between rows of a layer with so many inputs.

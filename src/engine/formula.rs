@@ -97,7 +97,7 @@ impl Fuser<'_, '_, '_> {
         {
             *raw = match task.kind {
                 TaskKind::Binary => sigmoid(*logit),
-                TaskKind::Duration => *score,
+                _ => *score,
             };
         }
         for (column, (task, entire, form)) in formula.scores().enumerate() {

@@ -13,7 +13,7 @@ use crate::kernels::quads_fit;
 use crate::spec::{
     Dtype, Layer, Network, Side, Spec, Tensor, TensorSection, biases_are_valid,
     boundaries_are_valid, fed_weights_are_valid, knots_are_valid, limits, packed_ends_are_zero,
-    panel_edges_are_zero, scales_are_valid,
+    panel_edges_are_zero, scales_are_valid, steps_are_valid,
 };
 
 /// The first record of the spec section: the model's name and how many records of each kind follow.
@@ -180,6 +180,7 @@ impl<'a> Model<'a> {
                 Tensor::Bias(_) => biases_are_valid(data),
                 Tensor::Fed(_) => fed_weights_are_valid(data),
                 Tensor::Knots(_) => knots_are_valid(data),
+                Tensor::Steps(_) => steps_are_valid(data),
                 _ => true,
             };
             if !valid {
@@ -213,7 +214,9 @@ impl<'a> Model<'a> {
                     let at = later_layer(spec, layer).ok_or(over())?;
                     layers.get_mut(at).ok_or(over())?.fed = data;
                 }
-                Tensor::Knots(task) => *knots.get_mut(task).ok_or(over())? = data,
+                Tensor::Knots(task) | Tensor::Steps(task) => {
+                    *knots.get_mut(task).ok_or(over())? = data;
+                }
                 _ => {}
             }
             Ok(())

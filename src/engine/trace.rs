@@ -45,10 +45,10 @@ impl<F: FnMut(Trace<'_>) + ?Sized> See for Report<'_, F> {
         });
     }
 
-    fn head(&mut self, task: usize, _row: usize, acc: i32) {
+    fn head(&mut self, task: usize, logit: usize, acc: i32) {
         (self.0)(Trace::Sums {
             layer: Layer::Head { task },
-            output: 0,
+            output: logit,
             sums: &[acc],
         });
     }

@@ -108,7 +108,7 @@ unsafe impl Versioned for pkr_feature_information {}
 
 /// Its score is a probability.
 pub const PKR_TASK_BINARY: u32 = 0;
-/// Its score is a duration in `unit`.
+/// Its score is a quantity in `unit`, at least 0: a duration, or the mean of the levels that a user reaches.
 pub const PKR_TASK_DURATION: u32 = 1;
 
 /// One task.
@@ -317,7 +317,7 @@ pub unsafe extern "C" fn pkr_task_info(
             struct_size: size_of::<pkr_task_information>() as u32,
             kind: match task.kind {
                 TaskKind::Binary => PKR_TASK_BINARY,
-                TaskKind::Duration => PKR_TASK_DURATION,
+                _ => PKR_TASK_DURATION,
             },
             given: task.given.map_or(PKR_NOWHERE, u32::from),
             reserved: 0,

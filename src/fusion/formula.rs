@@ -412,8 +412,15 @@ pub fn range(spec: &Spec<'_>, input: Input) -> Option<Range> {
             let task = spec.tasks.get(usize::from(task))?;
             match task.kind {
                 TaskKind::Binary => Some(Range::UNIT),
-                // The greatest logit of a duration is 20.
-                TaskKind::Duration => Range::new(0.0, crate::math::exp(20.0) * task.score_scale),
+                // The greatest logit is 20.
+                TaskKind::Duration | TaskKind::Odds => {
+                    Range::new(0.0, crate::math::exp(20.0) * task.score_scale)
+                }
+                // Every step is at most 2^30.
+                TaskKind::Steps { thresholds, .. } => {
+                    let most = (1u64 << 30) as f32 * f32::from(thresholds);
+                    Range::new(0.0, most * task.score_scale)
+                }
             }
         }
     }

@@ -239,13 +239,22 @@ impl Spec<'_> {
         within(self.tasks.len(), limits::TASKS)?;
         for (i, task) in self.tasks.iter().enumerate() {
             number_in(task.score_scale, 1e-6, 1e6)?;
-            let binary = |t: usize| {
-                let task = self.tasks.get(t);
-                task.is_some_and(|t| t.kind == TaskKind::Binary)
-            };
+            let kind = |t: usize| self.tasks.get(t).map(|t| t.kind);
+            let binary = |t: usize| kind(t) == Some(TaskKind::Binary);
+            if let TaskKind::Steps {
+                thresholds,
+                ordered,
+            } = task.kind
+            {
+                within(usize::from(thresholds), limits::LOGITS)?;
+                // What is fed to a head is added to its one sum.
+                holds(ordered || task.inputs.is_empty() || !task.tower_layers.is_empty())?;
+            }
             for (j, fed) in task.inputs.iter().enumerate() {
                 let of = usize::from(fed.task);
                 holds(of < self.tasks.len() && of != i)?;
+                // Of several logits none is the task's.
+                holds(!matches!(kind(of), Some(TaskKind::Steps { .. })))?;
                 holds(fed.value == FedValue::Logit || binary(of))?;
                 holds(task.inputs.iter().skip(j + 1).all(|f| f.task != fed.task))?;
             }

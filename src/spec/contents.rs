@@ -95,6 +95,14 @@ pub(crate) fn knots_are_valid(data: &[u8]) -> bool {
     rise(logits, -100.0, 100.0, GAP) && rise(probabilities, LEAST, 1.0, 0.0)
 }
 
+/// Steps are 0 or within [2^-40, 2^30]: no product with a probability is subnormal, and no sum infinite.
+pub(crate) fn steps_are_valid(data: &[u8]) -> bool {
+    const LEAST: f32 = 1.0 / (1u64 << 40) as f32;
+    const MOST: f32 = (1 << 30) as f32;
+    let mut all = numbers(data).map(f32::from_le_bytes);
+    all.all(|s| s == 0.0 || (LEAST..=MOST).contains(&s))
+}
+
 /// Boundaries are finite and strictly increasing; a subnormal one is refused, since hosts may take it for 0.
 pub(crate) fn boundaries_are_valid(data: &[u8]) -> bool {
     let mut last = f32::NEG_INFINITY;

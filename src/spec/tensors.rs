@@ -1,6 +1,6 @@
 //! Which tensors a model file holds, in which order, element type and shape.
 
-use super::{Calibration, Encoding, Lookup, Side, Spec};
+use super::{Calibration, Encoding, Lookup, Side, Spec, TaskKind};
 
 /// Element type and packing of a tensor in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub enum Layer {
         /// Layer index.
         layer: usize,
     },
-    /// A task's head: one output, its weights row-major.
+    /// A task's head: an output a logit, its weights row-major ([`TaskKind::head_rows`](super::TaskKind::head_rows)).
     Head {
         /// Task index.
         task: usize,
@@ -111,6 +111,8 @@ pub enum Tensor {
     Fed(Layer),
     /// Knots of a task's isotonic calibration: increasing logits, then their probabilities.
     Knots(usize),
+    /// What being above each threshold of a task is worth.
+    Steps(usize),
 }
 
 /// The sections that hold tensors.
@@ -244,9 +246,10 @@ impl Spec<'_> {
                 .tower_layers
                 .last()
                 .map_or(self.mixture_width(), |w| usize::from(*w));
-            visit(Tensor::Weight(head), Dtype::I8, 1, inputs)?;
-            visit(Tensor::Scale(head), Dtype::F32, 1, 1)?;
-            visit(Tensor::Bias(head), Dtype::F32, 1, 1)?;
+            let rows = t.kind.head_rows();
+            visit(Tensor::Weight(head), Dtype::I8, rows, inputs)?;
+            visit(Tensor::Scale(head), Dtype::F32, 1, rows)?;
+            visit(Tensor::Bias(head), Dtype::F32, 1, t.kind.logits())?;
         }
         for (task, t) in self.tasks.iter().enumerate() {
             let (layer, outputs) = match t.tower_layers.first() {
@@ -258,6 +261,9 @@ impl Spec<'_> {
             }
             if let Calibration::Isotonic { knots } = t.calibration {
                 visit(Tensor::Knots(task), Dtype::F32, 2, usize::from(knots))?;
+            }
+            if let TaskKind::Steps { thresholds, .. } = t.kind {
+                visit(Tensor::Steps(task), Dtype::F32, 1, usize::from(thresholds))?;
             }
         }
         Ok(())

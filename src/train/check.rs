@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::train::dataset::FeatureData;
 use crate::train::description::Description;
 use crate::train::error::Result;
-use crate::train::fit::Fit;
+use crate::train::fit::{FewUsers, Fit};
 use crate::train::log::{self, JoinReport, RawColumn};
 use crate::train::{pass, run};
 
@@ -27,6 +27,8 @@ pub struct Report {
     pub features: Vec<ColumnReport>,
     /// By task.
     pub tasks: Vec<TaskReport>,
+    /// Of tables with `min_users`: ids that are out of the vocabulary for want of users.
+    pub few_users: Vec<FewUsers>,
     /// Rows set aside.
     pub quarantined_rows: u64,
     /// The first of them.
@@ -115,6 +117,7 @@ pub fn check(d: &Description, data: Option<&Path>) -> Result<Report> {
         joins: raw.joins.clone(),
         features: features.collect(),
         tasks: tasks.collect(),
+        few_users: fit.few_users().to_vec(),
         quarantined_rows: raw.quarantined_rows,
         quarantined: raw.quarantined.clone(),
     };

@@ -4,7 +4,8 @@ use std::io;
 use std::prelude::v1::*;
 
 use crate::spec::TaskKind;
-use crate::train::initialize::prior_logit;
+use crate::train::initialize::{Prior, prior_logit};
+use crate::train::loss::{Start, Steps};
 use crate::train::store::Store;
 
 /// A log. Data of `user` features are stored once a request, everything else once a row (an impression); rows of one
@@ -115,6 +116,22 @@ impl dyn Rows + '_ {
         match self.place() {
             Place::Memory(data) => prior_logit(kind, data, task, rows),
             Place::Stored(store) => store.priors.get(task).copied().unwrap_or(0.0),
+        }
+    }
+
+    /// Where a task of several logits begins, by the labels of the training rows `rows`.
+    pub(crate) fn start(&self, options: &Steps, logits: usize, task: usize, rows: &[u32]) -> Start {
+        match self.place() {
+            Place::Memory(data) => {
+                let mut prior = Prior::default();
+                let kind = TaskKind::Steps {
+                    thresholds: 0,
+                    ordered: false,
+                };
+                prior.add(kind, data, task, rows);
+                prior.start(options, logits)
+            }
+            Place::Stored(store) => store.starts.get(task).cloned().unwrap_or_default(),
         }
     }
 

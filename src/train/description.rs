@@ -22,8 +22,8 @@ pub use feature::{
 };
 pub use fusion::{Fusion, FusionWeight, Term};
 pub use network::{
-    BalanceChoice, CalibrationKind, EvaluateEvery, Feedback, Network, PositionBias, StopOn, Task,
-    TaskInput, TaskInputOptions, Train,
+    BalanceChoice, CalibrationKind, Cread, EvaluateEvery, Feedback, Loss, Network, PositionBias,
+    StopOn, Task, TaskInput, TaskInputOptions, Train,
 };
 
 /// A name with its place in the file.

@@ -13,7 +13,8 @@ use crate::train::parameters::Parameters;
 use crate::train::real::Real;
 
 impl Network {
-    /// Logits `[rows, tasks]` on rayon's current threads; the bits do not depend on them or on the other rows.
+    /// Logits `[rows, tasks]` on rayon's current threads; the bits do not depend on them or on the other rows. Those of all
+    /// quantities are as a duration's: ln(1 + score / score_scale).
     pub(crate) fn predict<R: Real>(
         &self,
         weights: &Weights<R>,
@@ -27,6 +28,7 @@ impl Network {
         shards.for_each_init(Activations::default, |a, (out, rows)| {
             self.forward(weights, data, rows, 0, None, a);
             out.copy_from_slice(&a.logits);
+            self.score_logits(out);
         });
         logits
     }
@@ -87,7 +89,7 @@ impl<R: Real> Sample<R> {
         let (labels, weights) = (wide(self.labels), wide(self.weights));
         match kind {
             TaskKind::Binary => TaskMetrics::binary(&scores, &labels, &weights, &self.groups),
-            TaskKind::Duration => {
+            _ => {
                 let scores: Vec<f64> = scores.iter().map(|z| duration_score(*z, scale)).collect();
                 TaskMetrics::duration(&scores, &labels, &weights)
             }

@@ -5,6 +5,7 @@
 use std::prelude::v1::*;
 
 mod given;
+mod keys;
 mod learn;
 mod number;
 mod saved;
@@ -22,6 +23,7 @@ use crate::train::error::Result;
 use crate::train::log::{RawColumn, RawLog};
 use crate::train::pass;
 pub use given::{Given, GivenNumber};
+pub use keys::FewUsers;
 pub use learn::Learner;
 pub(crate) use number::steps as number_steps;
 pub(crate) use tables::vocabulary_tables;
@@ -41,6 +43,9 @@ pub struct Fit {
     /// the vocabulary. A file beside the fit, which older runs do not have.
     #[serde(skip)]
     counts: Vec<(String, Vec<u32>)>,
+    /// Of tables that ask for users: what was left out for want of them. Known to who learned the fit.
+    #[serde(skip)]
+    few_users: Vec<FewUsers>,
 }
 
 /// A table's rows.
@@ -134,6 +139,7 @@ impl Fit {
             version: VERSION,
             tables: Vec::new(),
             counts: Vec::new(),
+            few_users: Vec::new(),
             features: d.toml.feature.iter().enumerate().map(unlearned).collect(),
         }
     }
@@ -144,6 +150,11 @@ impl Fit {
         let mut counts = self.counts.iter();
         let counts = counts.find(|(name, _)| name == table);
         counts.map(|(_, counts)| counts.as_slice())
+    }
+
+    /// Of tables with `min_users`: what was left out for want of users. Empty of a fit that was loaded.
+    pub fn few_users(&self) -> &[FewUsers] {
+        &self.few_users
     }
 
     /// Row of an id of a feature; that of a missing one if `id` is none.

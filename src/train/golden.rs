@@ -7,10 +7,12 @@ use std::prelude::v1::*;
 
 mod features;
 mod formula;
+mod heads;
 mod reference;
 mod requests;
 
 pub use formula::{formula, with_formula};
+pub use heads::with_heads;
 pub use reference::reference;
 pub use requests::{request, request_for, varied};
 
@@ -280,8 +282,11 @@ fn parameters(spec: &Spec<'_>, draw: Draw) -> Parameters<f32> {
                     .map_or(spec.mixture_width() + task.inputs.len(), |w| {
                         usize::from(*w)
                     });
-                dense(draw.at(400 + t), 1, inputs)
+                dense(draw.at(400 + t), task.kind.logits(), inputs)
             })
+            .collect(),
+        steps: tasks()
+            .map(|(t, task)| heads::steps(task.kind, draw.at(500 + t)))
             .collect(),
         bias: Vec::new(),
     }

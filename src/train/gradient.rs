@@ -5,9 +5,11 @@ use std::prelude::v1::*;
 
 use rayon::prelude::*;
 
-use crate::spec::limits;
+use crate::spec::{TaskKind, limits};
 use crate::train::dataset::Dataset;
-use crate::train::loss::{funnel_penalty, loss, product_loss};
+use crate::train::loss::{
+    focal_loss, funnel_penalty, loss, odds_loss, odds_negative, product_loss, steps_loss,
+};
 use crate::train::network::backward::{Factors, ShardGradients};
 use crate::train::network::forward::{Activations, SHARD_ROWS};
 use crate::train::network::gather::{Dropout, TableGradient};
@@ -88,9 +90,11 @@ fn row_losses<R: Real>(
     for (t, task) in tasks.iter().enumerate() {
         let (weight, label) = sample(network, data, row as usize, t, task.entire_space);
         let weight = scales[t] * f64::from(weight);
-        if weight == 0.0 {
+        let several = matches!(network.kinds[t], TaskKind::Steps { .. });
+        if weight == 0.0 || several {
             continue;
         }
+        let negative = R::from_f64(odds_negative(label.into(), task.every_negative));
         let label = R::from_f64(label.into());
         let factor = R::from_f64(weight);
         if task.entire_space {
@@ -105,7 +109,13 @@ fn row_losses<R: Real>(
                 .for_each(|(t, by)| d[*t] += *by * factor);
         } else {
             let huber = R::from_f64(task.huber);
-            let (l, by) = loss(network.kinds[t], huber, logits[t], label);
+            let (l, by) = match network.kinds[t] {
+                TaskKind::Odds => odds_loss(logits[t], label, negative),
+                TaskKind::Binary if task.focal > 0.0 => {
+                    focal_loss(R::from_f64(task.focal), logits[t], label)
+                }
+                kind => loss(kind, huber, logits[t], label),
+            };
             losses[t] += l.to_f64() * weight;
             d[t] += by * factor;
         }
@@ -120,6 +130,43 @@ fn row_losses<R: Real>(
             let factor = R::from_f64(weight * penalty);
             d[t] += by * factor;
             d[parent] += by_parent * factor;
+        }
+    }
+}
+
+/// [`row_losses`] of the tasks of several logits, for all rows of a shard.
+fn steps_losses<R: Real>(
+    plan: &Plan<'_>,
+    rows: &[u32],
+    scales: &[f64],
+    weights: &Weights<R>,
+    shard: &mut Shard<R>,
+) {
+    let Plan { network, data, .. } = *plan;
+    let (a, g) = (&shard.activations, &mut shard.gradients);
+    g.steps.resize_with(network.num_tasks(), Vec::new);
+    for (t, task) in plan.tasks.iter().enumerate() {
+        let (span, d) = (&network.steps[t], &mut g.steps[t]);
+        d.clear();
+        d.resize(a.steps[t].len(), R::ZERO);
+        let Some(options) = task.steps.filter(|_| span.outputs > 0) else {
+            continue;
+        };
+        let of = (
+            &weights.dense[span.weights()],
+            &weights.dense[span.biases()],
+        );
+        let logits = a.steps[t].chunks(span.outputs);
+        for ((row, z), d) in rows.iter().zip(logits).zip(d.chunks_mut(span.outputs)) {
+            let (weight, label) = sample(network, data, *row as usize, t, false);
+            let weight = scales[t] * f64::from(weight);
+            if weight == 0.0 {
+                continue;
+            }
+            let (delta, label) = (R::from_f64(task.huber), R::from_f64(label.into()));
+            let l = steps_loss(&options, delta, of, z, label, d);
+            shard.losses[t] += l.to_f64() * weight;
+            d.iter_mut().for_each(|d| *d *= R::from_f64(weight));
         }
     }
 }
@@ -157,7 +204,17 @@ impl<R: Real> Gradients<R> {
                 return 0.0;
             }
             let entire = tasks[t].entire_space;
-            let weight = |r: &u32| f64::from(sample(network, data, *r as usize, t, entire).0);
+            let weight = |r: &u32| {
+                let (weight, label) = sample(network, data, *r as usize, t, entire);
+                let (weight, label) = (f64::from(weight), f64::from(label));
+                match network.kinds[t] {
+                    // A positive that weighs its label, and a negative.
+                    TaskKind::Odds => {
+                        weight * (label + odds_negative(label, tasks[t].every_negative))
+                    }
+                    _ => weight,
+                }
+            };
             rows.iter().map(weight).sum()
         };
         self.weights = (0..tasks.len()).map(sum).collect();
@@ -191,6 +248,7 @@ impl<R: Real> Gradients<R> {
                 for (row, (logits, d)) in rows.iter().zip(logits) {
                     row_losses(plan, *row, &scales, logits, d, &mut shard.losses);
                 }
+                steps_losses(plan, rows, &scales, weights, shard);
                 then(shard);
             });
         self.losses = (0..tasks.len())

@@ -5,7 +5,9 @@ use rayon::prelude::*;
 
 use crate::spec::TaskKind;
 use crate::train::dataset::{Dataset, Rows};
+use crate::train::loss::{Start, Steps};
 use crate::train::network::{Network, Span};
+use crate::train::options::TaskOptions;
 use crate::train::parameters::{Dense, Parameters};
 use crate::train::random::Key;
 use crate::train::real::Real;
@@ -73,6 +75,43 @@ impl Network {
                 .fill(R::from_f64(data.prior_logit(self.kinds[task], task, rows)));
         }
         p
+    }
+
+    /// Puts thresholds, what being above them is worth, and the logits that labels alone have, into the heads of tasks of
+    /// several logits. Of logits in order, all share the first row of weights.
+    pub(crate) fn begin_steps<R: Real>(
+        &self,
+        p: &mut Parameters<R>,
+        data: &dyn Rows,
+        rows: &[u32],
+        tasks: &[TaskOptions],
+    ) {
+        for (t, (kind, options)) in self.kinds.iter().zip(tasks).enumerate() {
+            let (TaskKind::Steps { ordered, .. }, Some(options)) = (*kind, &options.steps) else {
+                continue;
+            };
+            let start = data.start(options, kind.logits(), t, rows);
+            let fill = |to: &mut [R], from: &mut dyn Iterator<Item = f64>| {
+                to.iter_mut()
+                    .zip(from)
+                    .for_each(|(to, x)| *to = R::from_f64(x));
+            };
+            let wide = |x: &[f32]| x.iter().copied().map(f64::from).collect::<Vec<f64>>();
+            fill(
+                &mut p.steps[t].weight,
+                &mut wide(&start.thresholds).into_iter(),
+            );
+            fill(&mut p.steps[t].bias, &mut wide(&start.worth).into_iter());
+            let head = &mut p.heads[t];
+            fill(&mut head.bias, &mut start.logits.iter().copied());
+            if ordered {
+                // softplus' argument of each distance, which no label may make 0.
+                let distances = start.logits.windows(2).map(|z| (z[0] - z[1]).max(0.01));
+                let arguments = distances.map(|x| libm::log(libm::expm1(x)));
+                fill(&mut head.bias[1..], &mut { arguments });
+                head.weight[head.inputs..].fill(R::ZERO);
+            }
+        }
     }
 
     /// Puts what `old` learnt into `fresh`: row `i` of table `t` comes from row `rows[t][i]` of the old table, or, if
@@ -177,9 +216,18 @@ impl Prior {
                     self.positive += f64::from(weight) * f64::from(label);
                     self.total += f64::from(weight);
                 }
-                TaskKind::Duration => self.labels.push(label),
+                TaskKind::Odds => {
+                    self.positive += f64::from(weight) * f64::from(label);
+                    self.total += f64::from(weight);
+                }
+                TaskKind::Duration | TaskKind::Steps { .. } => self.labels.push(label),
             }
         }
+    }
+
+    /// Where a task of several logits begins.
+    pub fn start(&self, options: &Steps, logits: usize) -> Start {
+        options.start(logits, self.labels.clone())
     }
 
     pub fn logit(mut self, kind: TaskKind) -> f64 {
@@ -188,6 +236,9 @@ impl Prior {
             TaskKind::Binary => {
                 libm::log((self.positive + 0.5) / (self.total - self.positive + 0.5))
             }
+            TaskKind::Odds => libm::log((self.positive / self.total.max(1e-30)).max(1e-6)),
+            // Its logits begin apart: `begin_steps`.
+            TaskKind::Steps { .. } => 0.0,
             TaskKind::Duration => {
                 let middle = self.labels.len() / 2;
                 if self.labels.is_empty() {

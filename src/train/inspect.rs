@@ -268,6 +268,9 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
         kind: match t.kind {
             crate::spec::TaskKind::Binary => "binary",
             crate::spec::TaskKind::Duration => "duration",
+            crate::spec::TaskKind::Odds => "odds",
+            crate::spec::TaskKind::Steps { ordered: false, .. } => "steps",
+            crate::spec::TaskKind::Steps { ordered: true, .. } => "ordered steps",
         },
         unit: t.unit.to_string(),
         meaning: if t.given.is_some() {

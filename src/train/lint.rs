@@ -2,13 +2,21 @@
 use std::prelude::v1::*;
 
 use crate::spec::Spec;
-use crate::train::description::{Description, Feedback};
+use crate::train::description::{CalibrationKind, Description, Feedback};
 use crate::train::formula::{Formula, direction, unguarded};
 
 /// Warnings, one a line.
 pub fn warnings(d: &Description) -> Vec<String> {
     let line = |line: u64, message: String| format!("{}:{line}: {message}", d.file.display());
     let mut all = Vec::new();
+    for task in &d.toml.task {
+        if task.focal > 0.0 && task.calibration == CalibrationKind::None {
+            let name = task.name.get_ref();
+            all.push(line(d.at(&task.name), format!(
+                "focal loss does not learn probabilities: give \"{name}\" a calibration, as \"platt\""
+            )));
+        }
+    }
     for term in &d.toml.fusion.term {
         let name = term.task.get_ref();
         let task = d.task(name).map(|t| &d.toml.task[t]);

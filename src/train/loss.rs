@@ -1,6 +1,10 @@
-//! Losses of one row, as functions of its logit.
+//! Losses of one row, as functions of its logit, or logits.
 use crate::spec::TaskKind;
 use crate::train::real::Real;
+
+mod steps;
+
+pub use steps::{Start, Steps, steps_loss};
 
 /// 1 / (1 + exp(-z)), without overflow.
 pub fn sigmoid<R: Real>(z: R) -> R {
@@ -9,37 +13,71 @@ pub fn sigmoid<R: Real>(z: R) -> R {
     p / (R::ONE + e)
 }
 
-/// The loss and its derivative by the logit.
-///
-/// `Binary`: -y ln p - (1 - y) ln(1 - p) with p = sigmoid(logit), computed as max(z, 0) - z y + ln(1 + exp(-|z|)).
-/// `Duration`: the loss of Huber (1964) of logit - ln(1 + label): d^2 / 2 within `huber`, huber (|d| - huber / 2)
-/// beyond.
-pub fn loss<R: Real>(kind: TaskKind, huber: R, logit: R, label: R) -> (R, R) {
-    match kind {
-        TaskKind::Binary => {
-            let positive = if logit < R::ZERO { R::ZERO } else { logit };
-            (
-                positive - logit * label + (-logit.abs()).exp().ln_1p(),
-                sigmoid(logit) - label,
-            )
-        }
-        TaskKind::Duration => {
-            let d = logit - label.ln_1p();
-            let half = R::from_f64(0.5);
-            if d.abs() <= huber {
-                (half * d * d, d)
-            } else if d > R::ZERO {
-                (huber * (d - half * huber), huber)
-            } else {
-                // Also where d is NaN, which the loss keeps.
-                (huber * (-d - half * huber), -huber)
-            }
-        }
+/// Cross entropy -y ln p - (1 - y) ln(1 - p) with p = sigmoid(logit), as max(z, 0) - z y + ln(1 + exp(-|z|)), and its
+/// derivative by the logit.
+pub(crate) fn bce<R: Real>(logit: R, label: R) -> (R, R) {
+    let positive = if logit < R::ZERO { R::ZERO } else { logit };
+    (
+        positive - logit * label + (-logit.abs()).exp().ln_1p(),
+        sigmoid(logit) - label,
+    )
+}
+
+/// The loss of Huber (1964) of `d`, and its derivative: d^2 / 2 within `delta`, delta (|d| - delta / 2) beyond.
+pub(crate) fn huber<R: Real>(delta: R, d: R) -> (R, R) {
+    let half = R::from_f64(0.5);
+    if d.abs() <= delta {
+        (half * d * d, d)
+    } else if d > R::ZERO {
+        (delta * (d - half * delta), delta)
+    } else {
+        // Also where d is NaN, which the loss keeps.
+        (delta * (-d - half * delta), -delta)
     }
 }
 
+/// The loss of a task of one logit and its derivative by it: [`bce`] if it is `Binary`, else [`huber`] of
+/// logit - ln(1 + label).
+pub fn loss<R: Real>(kind: TaskKind, delta: R, logit: R, label: R) -> (R, R) {
+    match kind {
+        TaskKind::Binary => bce(logit, label),
+        _ => huber(delta, logit - label.ln_1p()),
+    }
+}
+
+/// Focal loss (Lin et al., ICCV 2017): cross entropy times (1 - p)^`gamma`, p the probability of what happened, and its
+/// derivative by the logit. `label` is 0 or 1.
+///
+/// With q = 1 - p and u the logit of p: q^gamma softplus(-u), and -q^gamma (gamma p softplus(-u) + q) by u.
+pub fn focal_loss<R: Real>(gamma: R, logit: R, label: R) -> (R, R) {
+    let sign = label + label - R::ONE;
+    let u = sign * logit;
+    let (p, q, entropy) = (sigmoid(u), sigmoid(-u), softplus(-u));
+    // q^gamma, by its logarithm: -gamma softplus(u).
+    let factor = (-(gamma * softplus(u))).exp();
+    (
+        factor * entropy,
+        -(sign * factor * (gamma * p * entropy + q)),
+    )
+}
+
+/// Weighted logistic regression (Covington et al., RecSys 2016, section 4.2), and its derivative by the logit: a row is a
+/// positive that weighs its label, and a negative that weighs [`odds_negative`]. Where the loss is least the odds are the
+/// label over that weight, in the mean.
+pub fn odds_loss<R: Real>(logit: R, label: R, negative: R) -> (R, R) {
+    (
+        label * softplus(-logit) + negative * softplus(logit),
+        negative * sigmoid(logit) - label * sigmoid(-logit),
+    )
+}
+
+/// What a row weighs as a negative of [`odds_loss`]: 1 if `every` row does, else only without a label.
+pub fn odds_negative(label: f64, every: bool) -> f64 {
+    f64::from(u8::from(every || label <= 0.0))
+}
+
 /// ln(1 + e^z), without overflow.
-fn softplus<R: Real>(z: R) -> R {
+pub(crate) fn softplus<R: Real>(z: R) -> R {
     let positive = if z < R::ZERO { R::ZERO } else { z };
     positive + (-z.abs()).exp().ln_1p()
 }
@@ -93,6 +131,63 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// By hand: p = 3/4, gamma 2: -(1/4)^2 ln(3/4) for a positive, -(3/4)^2 ln(1/4) for a negative; gamma 0 is cross entropy.
+    #[test]
+    fn focal_loss_by_hand_and_by_differences() {
+        let z = libm::log(3.0);
+        let (l, d) = focal_loss(2.0, z, 1.0);
+        assert!((l + libm::log(0.75) / 16.0).abs() < 1e-12);
+        let want = -(-2.0 * 0.75 * libm::log(0.75) + 0.25) / 16.0;
+        assert!((d - want).abs() < 1e-12, "{d} {want}");
+        let (l, _) = focal_loss(2.0, z, 0.0);
+        assert!((l + 9.0 / 16.0 * libm::log(0.25)).abs() < 1e-12);
+        for (gamma, z, y) in [
+            (0.0, 0.7, 1.0),
+            (0.5, -2.0, 1.0),
+            (2.0, 1.3, 0.0),
+            (5.0, -0.2, 0.0),
+        ] {
+            let at = |z: f64| focal_loss(gamma, z, y).0;
+            let d = focal_loss(gamma, z, y).1;
+            assert!(((at(z + 1e-6) - at(z - 1e-6)) / 2e-6 - d).abs() < 1e-8);
+            if gamma == 0.0 {
+                assert!((d - bce(z, y).1).abs() < 1e-12);
+            }
+        }
+        for z in [-1e30f32, -200.0, 200.0, 1e30] {
+            for y in [0.0, 1.0] {
+                let (l, d) = focal_loss(2.0, z, y);
+                assert!(l.is_finite() && d.is_finite() && l >= 0.0, "{z} {y}");
+            }
+        }
+        assert!(focal_loss(2.0, f32::NAN, 1.0).0.is_nan());
+    }
+
+    /// By hand: sigmoid(ln 3) = 3/4; 2 s clicked and unclicked, -2 ln(3/4) and -ln(1/4), then both, which are least at odds
+    /// of the mean label.
+    #[test]
+    fn odds_by_hand() {
+        let z = libm::log(3.0);
+        let (l, d) = odds_loss(z, 2.0, odds_negative(2.0, false));
+        assert!((l + 2.0 * libm::log(0.75)).abs() < 1e-12 && (d + 0.5).abs() < 1e-12);
+        let (l, d) = odds_loss(z, 0.0, odds_negative(0.0, false));
+        assert!((l + libm::log(0.25)).abs() < 1e-12 && (d - 0.75).abs() < 1e-12);
+        let (l, d) = odds_loss(z, 3.0, odds_negative(3.0, true));
+        assert!((l + 3.0 * libm::log(0.75) + libm::log(0.25)).abs() < 1e-12);
+        assert!(d.abs() < 1e-12);
+        for (z, y, every) in [(-2.0, 7.0, true), (1.3, 0.4, false), (0.2, 0.0, true)] {
+            let at = |z: f64| odds_loss(z, y, odds_negative(y, every)).0;
+            let slope = (at(z + 1e-6) - at(z - 1e-6)) / 2e-6;
+            let d = odds_loss(z, y, odds_negative(y, every)).1;
+            assert!((slope - d).abs() < 1e-7, "{z} {y}");
+        }
+        for z in [-1e30f32, -200.0, 200.0, 1e30] {
+            let (l, d) = odds_loss(z, 30.0, 1.0);
+            assert!(l.is_finite() && d.is_finite() && l >= 0.0);
+        }
+        assert!(odds_loss(f32::NAN, 1.0, 1.0).0.is_nan());
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub mod backward;
 pub mod bias;
 pub mod forward;
 pub mod gather;
+mod head;
+mod own;
 mod weights;
 pub(crate) use weights::Weights;
 
@@ -127,6 +129,9 @@ pub struct Network {
     pub(crate) gates: Vec<Vec<Span>>,
     pub(crate) towers: Vec<Vec<Span>>,
     pub(crate) heads: Vec<Span>,
+    /// By task of several logits, what no step changes: thresholds as weights, and what being above each is worth as
+    /// biases; without outputs for other tasks.
+    pub(crate) steps: Vec<Span>,
     /// Towers on what is known in training alone.
     pub(crate) bias: Option<BiasPlan>,
     pub(crate) segments: Vec<Segment>,
@@ -284,8 +289,13 @@ impl Network {
             let inputs = mixture + task.inputs.len();
             towers.push(stack(&mut next, inputs, &widths));
             let head_inputs = widths.last().copied().unwrap_or(inputs);
-            heads.push(allot(&mut next, 1, head_inputs));
+            heads.push(allot(&mut next, task.kind.logits(), head_inputs));
         }
+        let steps = spec.tasks.iter().map(|task| match task.kind {
+            TaskKind::Steps { thresholds, .. } => allot(&mut next, thresholds.into(), 1),
+            _ => allot(&mut next, 0, 0),
+        });
+        let steps: Vec<Span> = steps.collect();
 
         let (inputs, bias_inputs) = input_plans(served, spec);
         let bias = bias.map(|bias| {
@@ -345,6 +355,7 @@ impl Network {
             gates,
             towers,
             heads,
+            steps,
             bias,
             segments,
             num_dense: next,

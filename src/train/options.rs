@@ -4,6 +4,7 @@ use std::prelude::v1::*;
 use serde::{Deserialize, Serialize};
 
 use crate::train::balance::Balance;
+use crate::train::loss::Steps;
 use crate::train::sampling::Sampling;
 use crate::train::schedule::Schedule;
 
@@ -98,6 +99,8 @@ pub struct TrainOptions {
     pub balance: Balance,
     /// Of the penalty on gates that use experts unevenly: this x (experts x sum of squared mean shares - 1) a task.
     pub load_balance: f64,
+    /// Experts of an MMoE that each task has to itself, behind the shared ones; 0: every gate reaches every expert.
+    pub own_experts: usize,
     /// Worker threads; 0: one per core. Never changes a bit of the result.
     pub threads: usize,
     /// Seconds between checkpoints, besides those at every evaluation. Never changes a bit of the result.
@@ -126,6 +129,7 @@ impl Default for TrainOptions {
             embedding_init: 0.05,
             balance: Balance::Fixed,
             load_balance: 0.0,
+            own_experts: 0,
             threads: 0,
             checkpoint_seconds: 60.0,
         }
@@ -158,8 +162,15 @@ pub struct TaskOptions {
     pub sampling: Sampling,
     /// Bit `f` cuts the gradient to the task that feeds this one as its input number `f`.
     pub stopped_inputs: u16,
-    /// `Duration`: the loss is quadratic within this distance in ln(1 + value), linear beyond.
+    /// `Duration`: the loss is quadratic within this distance in ln(1 + value), linear beyond; of what is restored, in units
+    /// of the middle threshold.
     pub huber: f64,
+    /// `Binary`: exponent of the focal loss; 0 is cross entropy.
+    pub focal: f64,
+    /// `Odds`: every row counts as a negative, not only those without a label.
+    pub every_negative: bool,
+    /// `Steps`: what they are.
+    pub steps: Option<Steps>,
 }
 
 /// A task's weight and learning rate over the steps of a run.
@@ -184,6 +195,9 @@ impl Default for TaskOptions {
             },
             stopped_inputs: 0,
             huber: 1.0,
+            focal: 0.0,
+            every_negative: false,
+            steps: None,
         }
     }
 }
@@ -263,7 +277,13 @@ impl TaskOptions {
             Some((name, value)) => {
                 Err(format!("{name} of a task is {value}, but must be positive"))
             }
-            None => self.sampling.check(),
+            None => {
+                if !(0.0..=10.0).contains(&self.focal) {
+                    return Err(format!("focal of a task is {}; from 0 to 10", self.focal));
+                }
+                self.sampling.check()?;
+                self.steps.as_ref().map_or(Ok(()), Steps::check)
+            }
         }
     }
 }

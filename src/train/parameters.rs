@@ -30,8 +30,12 @@ pub struct Parameters<R> {
     /// Per task, its hidden layers, each followed by ReLU. The first one's inputs (without layers the head's) are the
     /// mixture, then what the task is fed.
     pub towers: Vec<Vec<Dense<R>>>,
-    /// Per task: one logit.
+    /// Per task: its logits. Of logits in order ([`TaskKind::Steps`](crate::spec::TaskKind::Steps)) the first row of weights
+    /// is that of all, and the bias of each but the first is softplus' argument of how far it lies below the one before.
     pub heads: Vec<Dense<R>>,
+    /// Per task of several logits, not learned by gradients: `weight` the thresholds that its logits are about, `bias` what
+    /// being above each is worth. Without outputs for other tasks.
+    pub steps: Vec<Dense<R>>,
     /// Per tower on what is known in training alone: hidden layers, then one logit. Empty in what is served.
     pub bias: Vec<Vec<Dense<R>>>,
 }

@@ -5,7 +5,7 @@
 use std::prelude::v1::*;
 
 use crate::features;
-use crate::spec::{Encoding, IdType, Lookup, Side, Source, Spec};
+use crate::spec::{Encoding, IdType, Lookup, Side, Source, Spec, TaskKind};
 use crate::train::dataset::{Dataset, TaskData};
 use crate::train::description::{Description, FeatureKind, IdKind};
 use crate::train::error::Result;
@@ -255,9 +255,16 @@ fn task_data(d: &Description, raw: &RawLog, task: usize, end: i64) -> TaskData {
     let given = given.map(|g| task_data(d, raw, g, end));
     let label_space = t.space.as_ref().filter(|s| d.task(s.get_ref()).is_none());
     let label_space = label_space.and_then(|s| d.label(s.get_ref()));
+    let per_impression = t.spec_kind() == TaskKind::Odds && given.is_none();
     let mut data = TaskData::default();
     for row in 0..raw.rows() {
         let value = raw.labels[label].values[row];
+        // Whoever did not click has no seconds.
+        let value = if per_impression && value.is_nan() {
+            0.0
+        } else {
+            value
+        };
         let old = !timed || end - raw.time[raw.request[row] as usize] >= window;
         let inside = raw.spaces[task][row]
             && old

@@ -18,8 +18,10 @@ use crate::engine::load::SpecHead;
 use crate::error::{Error, Result, Status};
 use crate::format::{self, REQUIRED, SectionKind, Writer};
 use crate::spec::{
-    Calibration, Dtype, GROUP, Gate, Layer, PANEL, Side, Spec, Tensor, TensorSection, padded,
+    Calibration, Dtype, GROUP, Gate, Layer, PANEL, Side, Spec, TaskKind, Tensor, TensorSection,
+    padded,
 };
+use crate::train::loss::softplus;
 use crate::train::parameters::{Dense, Parameters, num_inputs};
 use grids::{TableGrid, input_grids, pack};
 use weights::Quantized;
@@ -29,6 +31,8 @@ mod weights;
 
 /// What is finer than the least scale of a file, 2^-40, is 0.
 const SCALE_MIN: f32 = 1.0 / (1u64 << 40) as f32;
+/// The greatest step of a file.
+const STEP_MAX: f32 = (1 << 30) as f32;
 
 /// What a model looks up in besides embeddings.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -139,7 +143,13 @@ fn check_shapes(spec: &Spec<'_>, p: &Parameters<f32>, lookups: &Lookups) -> Resu
             dense(layer, usize::from(*width), before)?;
             before = layer.outputs;
         }
-        dense(&p.heads[task], 1, before)?;
+        dense(&p.heads[task], t.kind.logits(), before)?;
+        if let TaskKind::Steps { thresholds, .. } = t.kind {
+            let steps = p.steps.get(task).map_or(&[][..], |s| &s.bias);
+            fits(steps.len() == usize::from(thresholds))?;
+            let held = |s: &f32| *s == 0.0 || (SCALE_MIN..=STEP_MAX).contains(s);
+            holds(steps.iter().all(held), Status::BadScale)?;
+        }
     }
     Ok(())
 }
@@ -338,6 +348,7 @@ fn layers(
                 to.tensor(dtype, rows, cols, &f32_bytes(&data))
             }
             Tensor::Knots(task) => to.tensor(dtype, rows, cols, &f32_bytes(&knots[task])),
+            Tensor::Steps(task) => to.tensor(dtype, rows, cols, &f32_bytes(&p.steps[task].bias)),
             _ => Ok(()),
         },
     )?;
@@ -361,8 +372,28 @@ fn dense_of<'p>(spec: &Spec<'_>, p: &'p Parameters<f32>, layer: Layer) -> Cow<'p
             dense
         }
         Layer::Tower { task, layer } => &p.towers[task][layer],
-        Layer::Head { task } => &p.heads[task],
+        Layer::Head { task } => {
+            let head = &p.heads[task];
+            if spec.tasks[task].kind.head_rows() < head.outputs {
+                return Cow::Owned(in_order(head));
+            }
+            head
+        }
     })
+}
+
+/// A head of logits in order as the file has it: the weights of all, and the bias of each.
+fn in_order(head: &Dense<f32>) -> Dense<f32> {
+    let mut bias = head.bias.clone();
+    for m in 1..bias.len() {
+        bias[m] = bias[m - 1] - softplus(bias[m]);
+    }
+    Dense {
+        outputs: 1,
+        inputs: head.inputs,
+        weight: head.weight[..head.inputs].to_vec(),
+        bias,
+    }
 }
 
 /// A weight of what another task feeds: too small ones are 0.

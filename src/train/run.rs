@@ -24,7 +24,7 @@ use crate::train::checkpoint::RunLock;
 use crate::train::dataset::{Dataset, Rows, Split};
 use crate::train::description::Description;
 use crate::train::error::{Error, Kind, Result};
-use crate::train::fit::Fit;
+use crate::train::fit::{FewUsers, Fit};
 use crate::train::health::{self, Health};
 use crate::train::log::{self, RawColumn, RawLog};
 use crate::train::metrics::TaskMetrics;
@@ -77,6 +77,9 @@ pub struct Report {
     pub quarantined_rows: u64,
     /// The first of them, with file and line.
     pub quarantined: Vec<String>,
+    /// Of tables with `min_users`: ids that are out of the vocabulary for want of users.
+    #[serde(default)]
+    pub few_users: Vec<FewUsers>,
     /// Parameters of embeddings and of dense layers.
     pub parameters: [usize; 2],
     /// Every evaluation of the stopping rows.
@@ -341,6 +344,7 @@ pub fn train(
         rows: [train_rows, split.stop.len(), split.validation.len()],
         quarantined_rows,
         quarantined,
+        few_users: fit.few_users().to_vec(),
         parameters: [
             p.tables.iter().map(Vec::len).sum(),
             dense.map(|d| d.weight.len() + d.bias.len()).sum(),

@@ -21,6 +21,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::spec::{Encoding, Side, Spec};
 use crate::train::dataset::{Dataset, FeatureData, TaskData};
 use crate::train::files::read_at;
+use crate::train::loss::Start;
 
 /// Bytes of the request and the group before a row's features.
 const ROW_HEAD: usize = 8;
@@ -178,6 +179,8 @@ pub struct Store {
     num_rows: usize,
     /// By task: the logit of its training rows' prior.
     pub(crate) priors: Vec<f64>,
+    /// By task: where one of several logits begins.
+    pub(crate) starts: Vec<Start>,
     digest: u64,
 }
 
@@ -249,8 +252,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Ends it; `priors` by task.
-    pub fn end(self, priors: Vec<f64>) -> io::Result<Store> {
+    /// Ends it; `priors` and `starts` by task.
+    pub fn end(self, priors: Vec<f64>, starts: Vec<Start>) -> io::Result<Store> {
         let file = |writer: BufWriter<File>| writer.into_inner().map_err(|e| e.into_error());
         let row_bytes = ROW_HEAD + record_bytes(&self.fields, false) + 8 * self.num_tasks;
         Ok(Store {
@@ -266,6 +269,7 @@ impl Writer {
             num_tasks: self.num_tasks,
             num_rows: self.num_rows,
             priors,
+            starts,
             digest: self.digest.digest(),
         })
     }

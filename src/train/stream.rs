@@ -27,6 +27,7 @@ use crate::train::error::{Error, Kind, Result};
 use crate::train::fit::{Fit, Learner};
 use crate::train::initialize::Prior;
 use crate::train::log::{Chunk, RawLog, parquet, read_in_chunks};
+use crate::train::loss::Start;
 use crate::train::options::TaskOptions;
 use crate::train::pass::{self, Part, Splitter, States};
 use crate::train::position;
@@ -285,9 +286,15 @@ pub fn store(
         split.close(d)?;
     }
     let kinds = spec.tasks.iter().map(|t| t.kind);
+    let several = priors.iter().zip(kinds.clone()).zip(tasks);
+    let starts = several.map(|((prior, kind), task)| {
+        let steps = task.steps.as_ref();
+        steps.map_or_else(Start::default, |s| prior.start(s, kind.logits()))
+    });
+    let starts = starts.collect();
     let priors = priors.into_iter().zip(kinds).map(|(p, kind)| p.logit(kind));
     Ok(Stored {
-        store: writer.end(priors.collect()).map_err(failed)?,
+        store: writer.end(priors.collect(), starts).map_err(failed)?,
         split,
         train_rows,
         counts: counts.iter().map(|c| c.counts).collect(),

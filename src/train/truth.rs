@@ -255,7 +255,7 @@ fn of_rows(
         .iter()
         .map(|z| match kind {
             TaskKind::Binary => sigmoid(*z),
-            TaskKind::Duration => duration_score(*z, score_scale),
+            _ => duration_score(*z, score_scale),
         })
         .collect();
     let average = |of: &[f64]| mean(of.iter().copied(), weights);
@@ -339,7 +339,7 @@ fn wanted(
     let space = t.space.as_ref().and_then(|s| d.task(s.get_ref()));
     let given = space.map(|g| label_column(d, g)).transpose()?.flatten();
     let given_click = given.as_deref() == Some("click");
-    let columns = if t.kind == TaskKind::Duration {
+    let columns = if !t.kind.is_binary() {
         if column != "watch_seconds" {
             return skipped(format!("the truth knows watch_seconds, not \"{column}\""));
         }

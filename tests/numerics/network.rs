@@ -105,6 +105,8 @@ fn sigmoid(x: f32) -> f32 {
 fn link(t: &Tensors<'_>, index: usize, task: &Task<'_>, logit: f32) -> f32 {
     match (task.kind, task.calibration) {
         (TaskKind::Duration, _) => (exp(logit.clamp(0.0, 20.0)) - 1.0) * task.score_scale,
+        (TaskKind::Odds, _) => exp(logit.clamp(-30.0, 20.0)) * task.score_scale,
+        (TaskKind::Steps { .. }, _) => logit * task.score_scale,
         (_, Calibration::None) => sigmoid(logit),
         (_, Calibration::Platt { scale, offset }) => {
             sigmoid(logit.clamp(-1e6, 1e6) * scale + offset)
@@ -149,6 +151,20 @@ fn dense(t: &Tensors<'_>, layer: Layer, input: &[f32]) -> Vec<f32> {
     outputs
         .map(|(o, w)| dot(&w, &bytes) as f32 * (scale[o] * row_scale) + bias[o])
         .collect()
+}
+
+/// A head whose logits differ by their biases alone.
+fn one_sum(t: &Tensors<'_>, layer: Layer, input: &[f32], known: &[f32]) -> Vec<f32> {
+    let (bytes, row_scale) = quantize(input);
+    let scale = t.floats(Tensor::Scale(layer))[0] * row_scale;
+    let sum = dot(&t.weights(layer)[0], &bytes) as f32 * scale;
+    let fed = t.fed(layer);
+    let biases = t.floats(Tensor::Bias(layer)).into_iter();
+    let logit = |bias: f32| {
+        let fed = fed.iter().zip(known);
+        fed.fold(sum + bias, |z, (weights, value)| z + weights[0] * value)
+    };
+    biases.map(logit).collect()
 }
 
 fn relu(row: Vec<f32>) -> Vec<f32> {
@@ -285,6 +301,12 @@ pub fn exact(spec: &Spec<'_>, t: &Tensors<'_>, inputs: &[[Vec<u8>; 4]]) -> Vec<f
             let towers = (0..task.tower_layers.len()).map(|layer| Layer::Tower { task: i, layer });
             let mut x = mixture(i);
             for layer in towers.chain([Layer::Head { task: i }]) {
+                if let (TaskKind::Steps { ordered: true, .. }, Layer::Head { .. }) =
+                    (task.kind, layer)
+                {
+                    x = one_sum(t, layer, &x, &known);
+                    continue;
+                }
                 x = dense(t, layer, &x);
                 for (weights, value) in t.fed(layer).iter().zip(&known) {
                     x.iter_mut().zip(weights).for_each(|(x, w)| *x += w * value);
@@ -293,7 +315,14 @@ pub fn exact(spec: &Spec<'_>, t: &Tensors<'_>, inputs: &[[Vec<u8>; 4]]) -> Vec<f
                     x = relu(x);
                 }
             }
-            logits[i] = Some(x[0]);
+            logits[i] = Some(match task.kind {
+                TaskKind::Steps { .. } => {
+                    let steps = t.floats(Tensor::Steps(i));
+                    let worth = steps.iter().zip(&x);
+                    worth.fold(0.0, |sum, (step, z)| sum + step * sigmoid(*z))
+                }
+                _ => x[0],
+            });
         }
     }
     let tasks = spec.tasks.iter().zip(logits).enumerate();

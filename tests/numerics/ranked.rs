@@ -95,5 +95,7 @@ pub fn each_golden(
     for seed in seeds {
         let golden = golden::model(seed);
         run(seed, &golden, &open(&golden.bytes));
+        let golden = golden::with_heads(&golden, seed);
+        run(200 + seed, &golden, &open(&golden.bytes));
     }
 }

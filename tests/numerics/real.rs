@@ -26,6 +26,8 @@ pub struct Real {
     gates: Vec<Vec<Layered>>,
     towers: Vec<Vec<Layered>>,
     heads: Vec<Layered>,
+    /// By task of several logits: what being above each threshold is worth.
+    steps: Vec<Vec<f64>>,
 }
 
 /// Value of every input byte of a group: (byte - zero point) x scale.
@@ -130,7 +132,25 @@ impl Real {
                 .iter()
                 .map(|e| e.iter().map(real).collect())
                 .collect(),
-            heads: p.heads.iter().map(real).collect(),
+            heads: spec
+                .tasks
+                .iter()
+                .zip(p.heads.iter().map(real))
+                .map(|(task, (weight, mut bias))| {
+                    if let TaskKind::Steps { ordered: true, .. } = task.kind {
+                        for m in 1..bias.len() {
+                            bias[m] = bias[m - 1] - bias[m].exp().ln_1p();
+                        }
+                        return (vec![weight[0].clone(); bias.len()], bias);
+                    }
+                    (weight, bias)
+                })
+                .collect(),
+            steps: p
+                .steps
+                .iter()
+                .map(|s| s.bias.iter().map(|s| f64::from(*s)).collect())
+                .collect(),
         }
     }
 
@@ -214,7 +234,22 @@ impl Real {
                 })
                 .collect(),
             heads: (0..spec.tasks.len())
-                .map(|task| with_fed(Layer::Head { task }))
+                .map(|task| {
+                    let (weight, bias) = with_fed(Layer::Head { task });
+                    (weight.into_iter().cycle().take(bias.len()).collect(), bias)
+                })
+                .collect(),
+            steps: spec
+                .tasks
+                .iter()
+                .enumerate()
+                .map(|(i, task)| match task.kind {
+                    TaskKind::Steps { .. } => {
+                        let steps = t.floats(Tensor::Steps(i)).into_iter();
+                        steps.map(f64::from).collect()
+                    }
+                    _ => Vec::new(),
+                })
                 .collect(),
         }
     }
@@ -281,7 +316,20 @@ impl Real {
                     x = real_relu(forward(layer, &x, fed, true));
                     fed = &[];
                 }
-                logits[task] = Some(forward(&self.heads[task], &x, fed, true)[0]);
+                let z = forward(&self.heads[task], &x, fed, true);
+                let together = Bounded {
+                    value: 0.0,
+                    error: 0.0,
+                };
+                // The slope of a sigmoid is at most 1/4.
+                let add = |sum: Bounded, (step, z): (&f64, &Bounded)| Bounded {
+                    value: sum.value + step / (1.0 + (-z.value).exp()),
+                    error: sum.error + step * (z.error / 4.0 + 1e-6),
+                };
+                logits[task] = Some(match t.kind {
+                    TaskKind::Steps { .. } => self.steps[task].iter().zip(&z).fold(together, add),
+                    _ => z[0],
+                });
             }
         }
         logits.into_iter().flatten().collect()
@@ -369,6 +417,8 @@ pub fn real_link(task: &Task<'_>, knots: &[f32], logit: f64) -> f64 {
         (TaskKind::Duration, _) => {
             (logit.clamp(0.0, 20.0).exp() - 1.0) * f64::from(task.score_scale)
         }
+        (TaskKind::Odds, _) => logit.clamp(-30.0, 20.0).exp() * f64::from(task.score_scale),
+        (TaskKind::Steps { .. }, _) => logit * f64::from(task.score_scale),
         (_, Calibration::None) => sigmoid(logit),
         (_, Calibration::Platt { scale, offset }) => {
             sigmoid(logit * f64::from(scale) + f64::from(offset))

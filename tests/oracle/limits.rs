@@ -1,11 +1,18 @@
 //! Models at the limits of what networks and tasks may be, and just beyond them.
 
 use heapless::Vec as List;
-use pocketrank::spec::{Calibration, Fed, FedValue, Gate, Layer, Spec, Tensor};
+use pocketrank::spec::{Calibration, Fed, FedValue, Gate, Layer, Spec, TaskKind, Tensor};
 
 use super::features::list;
 use super::model::{file, file_of};
 use super::networks::{linked, networks, with_two_features};
+
+const fn steps(thresholds: u8, ordered: bool) -> TaskKind {
+    TaskKind::Steps {
+        thresholds,
+        ordered,
+    }
+}
 
 /// A name, the status with which it is refused (`"Ok"` if it is not), and a file: what is checked of networks and tasks.
 pub fn checked(seed: u64) -> Vec<(String, &'static str, Vec<u8>)> {
@@ -57,6 +64,50 @@ pub fn checked(seed: u64) -> Vec<(String, &'static str, Vec<u8>)> {
         let mut spec = base(of);
         change(&mut spec);
         all.push((format!("{of}: {name}"), status, file(&spec, seed)));
+    }
+    let heads: &[(&str, &'static str, Change)] = &[
+        ("odds", "Ok", |s| s.tasks[1].kind = TaskKind::Odds),
+        ("one threshold", "Ok", |s| s.tasks[1].kind = steps(1, true)),
+        ("32 thresholds", "Ok", |s| s.tasks[1].kind = steps(32, true)),
+        ("no threshold", "OverLimit", |s| {
+            s.tasks[1].kind = steps(0, true)
+        }),
+        ("33 thresholds", "OverLimit", |s| {
+            s.tasks[1].kind = steps(33, true)
+        }),
+        (
+            "fed logits of their own without a tower",
+            "Inconsistent",
+            |s| s.tasks[1].kind = steps(4, false),
+        ),
+        ("the same with a tower", "Ok", |s| {
+            s.tasks[1].kind = steps(4, false);
+            s.tasks[1].tower_layers = list(&[3]);
+        }),
+        ("several logits feed", "Inconsistent", |s| {
+            s.tasks[1].kind = steps(4, true);
+            s.tasks[0].inputs = list(&[Fed {
+                task: 1,
+                value: Logit,
+            }]);
+            s.tasks[1].inputs.clear();
+        }),
+        ("calibrated odds", "Inconsistent", |s| {
+            s.tasks[1].kind = TaskKind::Odds;
+            s.tasks[1].calibration = Platt {
+                scale: 1.0,
+                offset: 0.0,
+            };
+        }),
+        ("given odds", "Inconsistent", |s| {
+            s.tasks[1].kind = TaskKind::Odds;
+            s.tasks[2].given = Some(1);
+        }),
+    ];
+    for (name, status, change) in heads {
+        let mut spec = base("softmax");
+        change(&mut spec);
+        all.push((format!("head: {name}"), status, file(&spec, seed)));
     }
     let calibrations: &[(usize, Calibration, &'static str)] = &[
         (
@@ -212,6 +263,21 @@ pub fn checked(seed: u64) -> Vec<(String, &'static str, Vec<u8>)> {
         ([1.0, 1.0, 1e-40], "BadScale"),
     ] {
         numbers(Tensor::Fed(Layer::Head { task: 1 }), &weights, status);
+    }
+    let mut spec = base("attention");
+    spec.tasks[1].kind = steps(2, true);
+    let most = (1 << 30) as f32;
+    for (worth, status) in [
+        ([least, most], "Ok"),
+        ([0.0, -0.0], "Ok"),
+        ([least.next_down(), 1.0], "BadScale"),
+        ([1.0, most.next_up()], "BadScale"),
+        ([-1.0, 1.0], "BadScale"),
+        ([f32::NAN, 1.0], "BadScale"),
+    ] {
+        let given = [(Tensor::Steps(1), worth.to_vec())];
+        let bytes = file_of(&spec, seed, false, &given);
+        all.push((format!("steps: {worth:?}"), status, bytes));
     }
     all
 }

@@ -224,6 +224,7 @@ pub fn file_of(
                 Tensor::Fed(_) => {
                     floats((0..rows * cols).map(|_| random.float(-0.7, 0.7)).collect())
                 }
+                Tensor::Steps(_) => floats((0..cols).map(|_| random.float(0.0, 3.0)).collect()),
                 Tensor::Knots(_) => {
                     let mut rise = |first: f32, step: f32| {
                         let mut last = first;

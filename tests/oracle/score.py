@@ -381,9 +381,13 @@ def read_spec(r):
         ("gate", one_of("softmax", "attention")), ("gate_layers", layers))
     fed = lambda: r.fields(("task", r.u8), ("value", one_of("logit", "probability")))
     calibration = lambda: r.enum(("none",), ("platt", ("scale", r.f32), ("offset", r.f32)), ("isotonic", ("knots", r.u8)))
-    spec["tasks"] = many("tasks", 16, ("name", r.str), ("unit", r.str), ("kind", one_of("binary", "duration")),
+    kind = lambda: r.enum(("binary",), ("duration",), ("odds",), ("steps", ("thresholds", r.u8), ("ordered", r.bool)))
+    spec["tasks"] = many("tasks", 16, ("name", r.str), ("unit", r.str), ("kind", kind),
                          ("given", lambda: r.option(r.u8)), ("layers", layers), ("inputs", lambda: r.list(fed, 16)),
                          ("calibration", calibration), ("score_scale", r.f32))
+    for t in spec["tasks"]:
+        kind = t["kind"]
+        t["kind"], t["ordered"], t["logits"] = kind["is"], kind.get("ordered", False), kind.get("thresholds", 1)
     spec["terms"] = many("terms", 32, ("name", r.str), ("task", r.u8), ("entire", r.bool), ("weight", r.f32))
     r.finish()
     return spec
@@ -542,8 +546,11 @@ def check_spec(spec):
     within(len(tasks), 16)
     for i, t in enumerate(tasks):
         number(t["score_scale"], f32(1e-6), 1e6)
+        within(t["logits"], 32)
+        holds(t["kind"] != "steps" or t["ordered"] or not t["inputs"] or t["layers"])
         for fed in t["inputs"]:
             holds(fed["task"] < len(tasks) and fed["task"] != i)
+            holds(tasks[fed["task"]]["kind"] != "steps")
             holds(fed["value"] == "logit" or tasks[fed["task"]]["kind"] == "binary")
         holds(len({fed["task"] for fed in t["inputs"]}) == len(t["inputs"]))
         calibration = t["calibration"]
@@ -816,6 +823,12 @@ class Model:
         return values
 
     @staticmethod
+    def worths(r, n):
+        values = read_tensor(r, FLOAT, 1, n)[0]
+        need(all(v == 0 or 2.0**-40 <= v <= 1 << 30 for v in values), "BadScale")
+        return values
+
+    @staticmethod
     def fed_weights(r, n, width):
         rows = read_tensor(r, FLOAT, n, width)
         need(all(v == 0 or 2.0**-40 <= abs(v) <= 1 << 20 for row in rows for v in row), "BadScale")
@@ -866,14 +879,19 @@ class Model:
         self.towers = [stack([widths[-1]] + t["layers"]) for t in tasks]
         self.heads = []
         for t in tasks:
-            weight = read_tensor(r, I8, 1, ([widths[-1]] + t["layers"])[-1])
-            self.heads.append((weight, self.scales(r, 1), self.biases(r, 1)))
-        self.fed, self.curves = [], []
+            rows = 1 if t["ordered"] else t["logits"]
+            weight = read_tensor(r, I8, rows, ([widths[-1]] + t["layers"])[-1])
+            scales = self.scales(r, rows)
+            # Logits in order have one sum.
+            again = t["logits"] // rows
+            self.heads.append((weight * again, scales * again, self.biases(r, t["logits"])))
+        self.fed, self.curves, self.steps = [], [], []
         for t in tasks:
             width = up(t["layers"][0], 16) if t["layers"] else 1
             self.fed.append(self.fed_weights(r, len(t["inputs"]), width) if t["inputs"] else [])
             isotonic = t["calibration"]["is"] == "isotonic"
             self.curves.append(self.knots(r, t["calibration"]["knots"]) if isotonic else None)
+            self.steps.append(self.worths(r, t["logits"]) if t["kind"] == "steps" else None)
         r.finish()
 
     def folded(self):
@@ -1400,14 +1418,20 @@ def score(model, request, candidate):
             for l, (name, layer) in enumerate(layers):
                 a = dense(name, layer, a)
                 for weights, value in zip(model.fed[t] if l == 0 else [], values):
+                    if name == f"head {t}":
+                        weights = [weights[0]] * len(a)
                     a = rounded(map(float.__add__, a, rounded([w * value for w in weights[: len(a)]])))
                 if name != f"head {t}":
                     a = [relu(x) for x in a]
             logits[t] = a[0]
+            if tasks[t]["kind"] == "steps":
+                logits[t] = 0.0
+                for worth, z in zip(model.steps[t], a):
+                    logits[t] = f32(logits[t] + f32(worth * sigmoid(z)))
         return logits[t]
 
     scores = [link(task, model.curves[t], logit(t)) for t, task in enumerate(tasks)]
-    raws = [s if task["kind"] == "duration" else sigmoid(logit(t)) for t, (task, s) in enumerate(zip(tasks, scores))]
+    raws = [sigmoid(logit(t)) if task["kind"] == "binary" else s for t, (task, s) in enumerate(zip(tasks, scores))]
     return scores, inputs, sums, raws
 
 
@@ -1431,6 +1455,10 @@ def link(task, knots, logit):
     calibration = task["calibration"]
     if task["kind"] == "duration":
         return f32(f32(exp(clamp(logit, 0.0, 20.0)) - 1.0) * task["score_scale"])
+    if task["kind"] == "odds":
+        return f32(exp(clamp(logit, -30.0, 20.0)) * task["score_scale"])
+    if task["kind"] == "steps":
+        return f32(logit * task["score_scale"])
     if calibration["is"] == "platt":
         return sigmoid(f32(f32(clamp(logit, -1e6, 1e6) * calibration["scale"]) + calibration["offset"]))
     if calibration["is"] == "isotonic":

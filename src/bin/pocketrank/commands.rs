@@ -115,6 +115,9 @@ fn check(args: &Check, json: bool) -> Result<()> {
         ],
         &columns,
     );
+    for few in &report.few_users {
+        outln!("{few}");
+    }
     let tasks: Vec<Vec<String>> = report
         .tasks
         .iter()
@@ -193,6 +196,9 @@ fn train(args: &Train, json: bool) -> Result<()> {
         report.parameters[1]
     );
     quarantine(report.quarantined_rows, &report.quarantined);
+    for few in &report.few_users {
+        outln!("{few}");
+    }
     print::metrics(&report.tasks);
     Ok(())
 }

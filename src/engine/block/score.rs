@@ -8,6 +8,9 @@ pub(super) fn score(task: &Task<'_>, knots: &[u8], logit: f32) -> f32 {
     match (task.kind, task.calibration) {
         // e^20 s is 15 years: no duration is longer.
         (TaskKind::Duration, _) => (exp(clamp(logit, 0.0, 20.0)) - 1.0) * task.score_scale,
+        (TaskKind::Odds, _) => exp(clamp(logit, -30.0, 20.0)) * task.score_scale,
+        // What its logits say together.
+        (TaskKind::Steps { .. }, _) => logit * task.score_scale,
         (TaskKind::Binary, Calibration::None) => sigmoid(logit),
         // The clamp keeps the product finite.
         (TaskKind::Binary, Calibration::Platt { scale, offset }) => {

@@ -224,7 +224,7 @@ pub fn calibration(spec: &Spec<'_>, logits: &[f32], data: &Dataset, rows: &[u32]
                 let (row, z) = (*row as usize, f64::from(logits[i * tasks + t]));
                 let score = match task.kind {
                     TaskKind::Binary => sigmoid(z),
-                    TaskKind::Duration => duration_score(z, f64::from(task.score_scale)),
+                    _ => duration_score(z, f64::from(task.score_scale)),
                 };
                 (score, labels.labels[row].into(), labels.weights[row].into())
             })

@@ -23,6 +23,9 @@ pub struct VocabularyOptions {
     /// Least count in the training part.
     #[serde(default = "one_count")]
     pub min_count: u64,
+    /// Least number of users who have it in the training part; the rows of ids that fewer have would be of them alone.
+    #[serde(default)]
+    pub min_users: u32,
     /// Most ids.
     pub max: Option<u64>,
 }

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{DefaultValue, Named, choice, one};
-use crate::spec::{FedValue, Gate, NetworkKind, TaskKind};
+use crate::spec::{FedValue, Gate, NetworkKind, TaskKind, limits};
 use crate::train::balance::Balance;
+use crate::train::loss::Steps;
 use crate::train::schedule::Schedule;
 
 /// `[network]`
@@ -16,9 +17,12 @@ use crate::train::schedule::Schedule;
 pub struct Network {
     /// One of [`Network::KINDS`].
     pub kind: Named,
-    /// Experts of an MMoE.
+    /// Experts of an MMoE; of PLE those that all tasks share.
     #[serde(default = "four")]
     pub experts: u8,
+    /// Of PLE: experts that one task alone mixes, each task so many.
+    #[serde(default = "one_expert")]
+    pub task_experts: u8,
     /// Widths of an expert's layers.
     pub expert_layers: Vec<u16>,
     /// Widths of a tower's layers.
@@ -46,12 +50,27 @@ pub struct Network {
 
 impl Network {
     /// What `kind` may say.
-    pub const KINDS: [(&'static str, NetworkKind); 4] = [
+    pub const KINDS: [(&'static str, NetworkKind); 5] = [
         ("single", NetworkKind::Single),
         ("shared-embedding", NetworkKind::SharedEmbedding),
         ("shared-bottom", NetworkKind::SharedBottom),
         ("mmoe", NetworkKind::Mmoe),
+        // An MMoE whose gates leave experts of other tasks out.
+        ("ple", NetworkKind::Mmoe),
     ];
+
+    /// Experts that a task has to itself: 0 but in PLE.
+    pub fn own_experts(&self) -> usize {
+        match self.kind.get_ref().as_str() {
+            "ple" => usize::from(self.task_experts),
+            _ => 0,
+        }
+    }
+
+    /// All experts of an MMoE with so many tasks: shared ones, then those of each task.
+    pub fn all_experts(&self, tasks: usize) -> usize {
+        usize::from(self.experts) + tasks * self.own_experts()
+    }
 
     /// Its kind; `None` for an unknown word, which [`Description::parse`](super::Description::parse) refuses.
     pub fn kind(&self) -> Option<NetworkKind> {
@@ -135,9 +154,18 @@ impl TaskInput {
 pub struct Task {
     /// Unique name.
     pub name: Named,
-    /// "binary" or "duration".
+    /// "binary", "duration" or "ordinal"; what the model has is [`Task::spec_kind`].
     #[serde(deserialize_with = "task_kind")]
     pub kind: TaskKind,
+    /// What it learns, if not what its kind usually does.
+    pub loss: Option<Loss>,
+    /// Of `loss = "cread"`.
+    pub cread: Option<Cread>,
+    /// Of an ordinal task: what its label reaches.
+    #[serde(default)]
+    pub levels: Vec<f32>,
+    /// Of an ordinal task: the level whose probability is the score; the mean of what is reached if absent.
+    pub score_level: Option<f32>,
     /// Its label; the name if absent.
     pub label: Option<Named>,
     /// "valid", an earlier binary task, or a filter.
@@ -175,6 +203,9 @@ pub struct Task {
     /// Of a duration's loss.
     #[serde(default = "one")]
     pub huber: f64,
+    /// Exponent of a binary task's focal loss.
+    #[serde(default)]
+    pub focal: f64,
     /// Of the score.
     pub unit: Option<String>,
     /// What its positives say of the candidate: a fusion should not rise with negative feedback.
@@ -183,9 +214,105 @@ pub struct Task {
 }
 
 impl Task {
+    /// Its kind as a model has it, whose tasks are kinds of logits.
+    pub fn spec_kind(&self) -> TaskKind {
+        match (self.kind, self.loss) {
+            (TaskKind::Duration, Some(Loss::WeightedLogistic | Loss::Odds)) => TaskKind::Odds,
+            (TaskKind::Duration, Some(Loss::Cread)) => TaskKind::Steps {
+                thresholds: self.cread.unwrap_or_default().bins,
+                ordered: false,
+            },
+            (TaskKind::Steps { .. }, _) => TaskKind::Steps {
+                thresholds: self.levels.len().min(255) as u8,
+                ordered: true,
+            },
+            (kind, _) => kind,
+        }
+    }
+
+    /// What a task of several logits learns.
+    pub fn steps(&self) -> Option<Steps> {
+        match self.spec_kind() {
+            TaskKind::Steps { ordered: false, .. } => {
+                let cread = self.cread.unwrap_or_default();
+                Some(Steps::Restored {
+                    alpha: cread.alpha,
+                    restoration: cread.restoration,
+                    ordering: cread.ordering,
+                })
+            }
+            TaskKind::Steps { ordered: true, .. } => {
+                let (mut levels, mut worth) = ([0.0; limits::LOGITS], [0.0; limits::LOGITS]);
+                let mut before = 0.0;
+                let all = self.levels.iter().zip(&mut levels).zip(&mut worth);
+                for ((level, to), worth) in all {
+                    *to = *level;
+                    *worth = match self.score_level {
+                        Some(at) => f32::from(u8::from(at == *level)),
+                        None => *level - before,
+                    };
+                    before = *level;
+                }
+                Some(Steps::Ordinal { levels, worth })
+            }
+            _ => None,
+        }
+    }
+
     /// The name of its label.
     pub fn label(&self) -> &Named {
         self.label.as_ref().unwrap_or(&self.name)
+    }
+}
+
+/// What a task learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// A duration: Huber's loss on ln(1 + value).
+    LogHuber,
+    /// A duration per impression: logistic regression whose positives weigh their value (Covington et al. 2016).
+    WeightedLogistic,
+    /// The same with every row as a negative too: odds are the mean value without an approximation.
+    Odds,
+    /// A duration: whether it is above each of some thresholds (Sun et al. 2024).
+    Cread,
+}
+
+impl Loss {
+    /// As a description has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Loss::LogHuber => "log-huber",
+            Loss::WeightedLogistic => "weighted-logistic",
+            Loss::Odds => "odds",
+            Loss::Cread => "cread",
+        }
+    }
+}
+
+/// `cread = { .. }`
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cread {
+    /// Classifiers.
+    pub bins: u8,
+    /// How far their thresholds crowd towards large values.
+    pub alpha: f64,
+    /// Weight of the restoration loss.
+    pub restoration: f64,
+    /// Weight of the ordering loss.
+    pub ordering: f64,
+}
+
+impl Default for Cread {
+    fn default() -> Self {
+        Self {
+            bins: 16,
+            alpha: 1.0,
+            restoration: 0.1,
+            ordering: 0.1,
+        }
     }
 }
 
@@ -313,6 +440,13 @@ fn task_kind<'de, D: serde::Deserializer<'de>>(d: D) -> Result<TaskKind, D::Erro
         &[
             ("binary", TaskKind::Binary),
             ("duration", TaskKind::Duration),
+            (
+                "ordinal",
+                TaskKind::Steps {
+                    thresholds: 0,
+                    ordered: true,
+                },
+            ),
         ],
     )
 }
@@ -334,6 +468,9 @@ fn tenth() -> f64 {
 /// As in the paper of the penalty (AITM; Xi et al., KDD 2021).
 fn at_most_weight() -> f64 {
     0.6
+}
+fn one_expert() -> u8 {
+    1
 }
 fn four() -> u8 {
     4

@@ -1,7 +1,7 @@
 //! The description as the trainer takes it.
 use std::prelude::v1::*;
 
-use super::{BalanceChoice, Description, EvaluateEvery, Task};
+use super::{BalanceChoice, Description, EvaluateEvery, Loss, Task};
 use crate::train::balance::Balance;
 use crate::train::options::{
     self, AtMost, DropoutRates, LearningRateDecay, OptimizerKind, TaskOptions, TaskSchedules,
@@ -68,6 +68,7 @@ impl Description {
                 BalanceChoice::Settings(balance) => *balance,
             },
             load_balance: n.load_balance,
+            own_experts: n.own_experts(),
             embedding_init: t.embedding_init,
             ..TrainOptions::default()
         })
@@ -83,6 +84,9 @@ impl Description {
             weight: t.weight.constant().unwrap_or(1.0),
             lr: t.lr.constant().unwrap_or(1.0),
             huber: t.huber,
+            focal: t.focal,
+            every_negative: t.loss == Some(Loss::Odds),
+            steps: t.steps(),
             entire_space: t.entire_space,
             at_most: t.at_most.as_ref().and_then(|parent| {
                 let task = self.task(parent.get_ref())?;

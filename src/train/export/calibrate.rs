@@ -154,7 +154,7 @@ fn correct(
             let logits = column(logits, t);
             let mut scores = column(&replayed.scores, t);
             let kind = spec.tasks[t].kind;
-            if round == 0 && options.mean_durations && kind == TaskKind::Duration {
+            if round == 0 && options.mean_durations && !kind.is_binary() {
                 let labels = of_rows(&run.tasks[t].labels);
                 if let Some(factor) = retransformation(&logits, &labels, &weights) {
                     let factor = factor as f32;
@@ -169,6 +169,13 @@ fn correct(
             if let Some(step) = step {
                 *corrected += step;
                 done = false;
+                if let TaskKind::Steps { .. } = kind {
+                    // Of several logits none moves the mean by a known factor; what they are worth does.
+                    let given = run.parameters.steps[t].bias.iter();
+                    let scaled = given.map(|s| (f64::from(*s) * libm::exp(*corrected)) as f32);
+                    parameters.steps[t].bias = scaled.collect();
+                    continue;
+                }
                 let bias = &mut parameters.heads[t].bias[0];
                 *bias = (f64::from(run.parameters.heads[t].bias[0]) + *corrected) as f32;
             }
@@ -212,6 +219,7 @@ fn correction(
                 (libm::exp(step) * (score + scale) - scale).max(0.0)
             }
             TaskKind::Duration => 0.0,
+            TaskKind::Odds | TaskKind::Steps { .. } => libm::exp(step) * score,
         }
     };
     let (mut low, mut high) = (-4.0, 4.0);

@@ -87,7 +87,7 @@ pub struct TaskReport {
 pub(super) fn f32_score(kind: TaskKind, score_scale: f64, logit: f32) -> f64 {
     match kind {
         TaskKind::Binary => sigmoid(f64::from(logit)),
-        TaskKind::Duration => duration_score(f64::from(logit).min(20.0), score_scale),
+        _ => duration_score(f64::from(logit).min(20.0), score_scale),
     }
 }
 
@@ -157,7 +157,7 @@ fn compare_task(
     let truth = Ranking::new(&labels);
     let metric = |ranking: &Ranking, weights: &[f64]| match task.kind {
         TaskKind::Binary => ranking.auc(&labels, weights),
-        TaskKind::Duration => ranking.spearman(&truth, weights),
+        _ => ranking.spearman(&truth, weights),
     };
     let loss = |weights: &[f64]| {
         let [reference, file] = rankings.each_ref().map(|r| metric(r, weights));
@@ -181,7 +181,7 @@ fn compare_task(
         name: task.name.to_string(),
         metric: match task.kind {
             TaskKind::Binary => "auc",
-            TaskKind::Duration => "spearman",
+            _ => "spearman",
         },
         rows: used.len(),
         f32: metric(&rankings[0], &weights),

@@ -76,7 +76,7 @@ fn logit(golden: &GoldenModel, scores: &[f32], row: u32, t: usize) -> f32 {
         TaskKind::Binary => (score / (1.0 - score)).ln().clamp(-9.0, 9.0),
         // All logits below 0 score 0.
         TaskKind::Duration if score == 0.0 => -1.0,
-        TaskKind::Duration => (score / task.score_scale).ln_1p(),
+        _ => (score / task.score_scale).ln_1p(),
     }
 }
 
@@ -196,7 +196,7 @@ fn a_duration_scale_makes_the_mean_score_the_mean_label() {
     let logit = |row, t| logit(&golden, &scores, row, t);
     let label = |row: u32, t: usize| match golden.spec.tasks[t].kind {
         TaskKind::Binary => row.is_multiple_of(3) as u8 as f32,
-        TaskKind::Duration => 3.0 * scores[row as usize * golden.spec.tasks.len() + t],
+        _ => 3.0 * scores[row as usize * golden.spec.tasks.len() + t],
     };
     let options = Options {
         mean_durations: true,

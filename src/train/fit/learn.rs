@@ -6,9 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::prelude::v1::*;
 
-use rustc_hash::FxHashMap;
-
 use super::Fit;
+use super::keys::Keys;
 use super::number::{kept_label, learn_number};
 use super::values::Values;
 use crate::spec::Side;
@@ -59,7 +58,7 @@ pub struct Learner<'l> {
     numbers: Vec<Values>,
     tables: Vec<Declared>,
     /// By table.
-    counts: Vec<FxHashMap<u64, u64>>,
+    counts: Vec<Keys>,
 }
 
 impl<'l> Learner<'l> {
@@ -73,7 +72,7 @@ impl<'l> Learner<'l> {
             fit: Fit::new(d, previous),
             means: vec![(0.0, 0); d.toml.label.len()],
             numbers: d.toml.feature.iter().map(|_| Values::default()).collect(),
-            counts: tables.iter().map(|_| FxHashMap::default()).collect(),
+            counts: tables.iter().map(|t| Keys::new(t.vocabulary)).collect(),
             tables,
         }
     }

@@ -62,12 +62,14 @@ impl Fit {
             let unit = match (t.unit.as_deref(), t.kind) {
                 (Some(unit), _) => unit,
                 (None, TaskKind::Binary) => "probability",
-                (None, TaskKind::Duration) => "s",
+                (None, TaskKind::Steps { .. }) if t.score_level.is_some() => "probability",
+                (None, TaskKind::Steps { .. }) => "level",
+                (None, _) => "s",
             };
             let task = Task {
                 name: t.name.get_ref(),
                 unit,
-                kind: t.kind,
+                kind: t.spec_kind(),
                 given: t
                     .space
                     .as_ref()
@@ -132,7 +134,7 @@ fn network(d: &Description) -> core::result::Result<Network, ()> {
     Ok(Network {
         kind,
         num_experts: match kind {
-            NetworkKind::Mmoe => n.experts,
+            NetworkKind::Mmoe => n.all_experts(d.toml.task.len()).min(255) as u8,
             NetworkKind::SharedBottom => 1,
             NetworkKind::SharedEmbedding | NetworkKind::Single => d.toml.task.len() as u8,
         },

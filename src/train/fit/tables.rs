@@ -1,8 +1,7 @@
 //! The tables of a fit: the keys that they hold, and where each stands.
 use std::prelude::v1::*;
 
-use rustc_hash::FxHashMap;
-
+use super::keys::{FewUsers, Keys};
 use super::learn::{self, Declared};
 use super::{Fit, FittedTable};
 use crate::spec::{IdType, Lookup, Side, limits};
@@ -19,15 +18,21 @@ impl Fit {
         &mut self,
         d: &Description,
         declared: &Declared,
-        counts: FxHashMap<u64, u64>,
+        seen: Keys,
         previous: Option<&Fit>,
     ) {
+        let mut few = FewUsers {
+            table: declared.name.clone(),
+            ..FewUsers::default()
+        };
         let keys = declared.vocabulary.map(|options| {
-            let mut kept: Vec<(u64, u64)> = counts
-                .iter()
-                .map(|(key, n)| (*key, *n))
-                .filter(|(_, n)| *n >= options.min_count)
-                .collect();
+            few.min_users = options.min_users;
+            let counts = seen.counts.iter().map(|(key, n)| (*key, *n));
+            let often = counts.filter(|(_, n)| *n >= options.min_count);
+            let (mut kept, left): (Vec<_>, Vec<_>) =
+                often.partition(|(key, _)| seen.has_users(*key));
+            few.ids = left.len() as u64;
+            few.count = left.iter().map(|(_, n)| n).sum();
             // Most frequent first; equal counts by key, so that the map's order never shows.
             kept.sort_unstable_by_key(|(key, n)| (core::cmp::Reverse(*n), *key));
             let most = limits::NUM_EMBEDDINGS as u64 - 1;
@@ -39,7 +44,11 @@ impl Fit {
             }
             keys
         });
+        if few.min_users > 0 {
+            self.few_users.push(few);
+        }
         self.push_keys(d, declared, keys);
+        let counts = seen.counts;
         let table = self.tables.last().and_then(FittedTable::open);
         if let Some(vocabulary) = table {
             let count = |key: u64| counts.get(&key).copied().unwrap_or(0);
@@ -104,24 +113,30 @@ impl Fit {
         feature: usize,
         train: &[u32],
         requests: &[u32],
-        counts: &mut FxHashMap<u64, u64>,
+        keys: &mut Keys,
     ) {
         let f = &d.toml.feature[feature];
         let kind = d.id_kind(f);
         let user = f.side == Some(Side::User);
         let of = if user { requests } else { train };
-        let mut count = |key: Option<u64>| {
-            key.into_iter()
-                .for_each(|key| *counts.entry(key).or_default() += 1);
+        // Of a request, or of a row.
+        let user_of = |i: u32| {
+            let request = if user { i } else { raw.request[i as usize] };
+            raw.user[request as usize]
+        };
+        let mut count = |key: Option<u64>, user: u64| {
+            key.into_iter().for_each(|key| keys.add(key, user));
         };
         match &raw.features[feature] {
             RawColumn::Ids(ids) => of
                 .iter()
-                .for_each(|i| count(key_of(ids[*i as usize], kind))),
+                .for_each(|i| count(key_of(ids[*i as usize], kind), user_of(*i))),
             RawColumn::Lists { offsets, ids, .. } => {
-                for i in of.iter().map(|i| *i as usize) {
-                    let list = &ids[offsets[i] as usize..offsets[i + 1] as usize];
-                    list.iter().for_each(|id| count(key_of(*id, kind)));
+                for i in of {
+                    let at = *i as usize;
+                    let list = &ids[offsets[at] as usize..offsets[at + 1] as usize];
+                    list.iter()
+                        .for_each(|id| count(key_of(*id, kind), user_of(*i)));
                 }
             }
             _ => {
@@ -139,7 +154,8 @@ impl Fit {
                 let (left, right) = (part(left), part(right));
                 for row in train {
                     let both = left(*row).zip(right(*row));
-                    count(both.map(|(a, b)| crate::features::hash_cross(a, b)));
+                    let user = raw.user[raw.request[*row as usize] as usize];
+                    count(both.map(|(a, b)| crate::features::hash_cross(a, b)), user);
                 }
             }
         }

@@ -17,8 +17,10 @@ use crate::train::real::{Real, add_scaled, column_sums, dot, gemm, matrix, matri
 /// Gradients of one shard.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ShardGradients<R> {
-    /// Of the loss, `[rows, tasks]`: the input of [`Network::backward`].
+    /// Of the loss, `[rows, tasks]`: the input of [`Network::towers_backward`]; 0 of tasks of several logits.
     pub logits: Vec<R>,
+    /// Per task of several logits `[rows, thresholds]`: of the loss.
+    pub steps: Vec<Vec<R>>,
     /// Of the dense parameters.
     pub dense: Vec<R>,
     /// `[rows, x_stride]`.
@@ -318,24 +320,9 @@ impl Network {
         keep: R,
         g: &mut ShardGradients<R>,
     ) {
-        let (n, tasks, w) = (a.rows, self.num_tasks(), &weights.dense[..]);
-        let head = &self.heads[task];
-        let top = a.towers[task].last().unwrap_or(&a.mixtures[task]);
-        let d_logit = || g.logits.chunks(tasks).map(|d| d[task]);
+        let (n, w) = (a.rows, &weights.dense[..]);
         let mut below = core::mem::take(&mut g.mixtures[task]);
-        below.resize(n * head.inputs, R::ZERO);
-        let dw = &mut g.dense[head.weights()];
-        dw.fill(R::ZERO);
-        for ((d, h), out) in d_logit()
-            .zip(top.chunks(head.inputs))
-            .zip(below.chunks_mut(head.inputs))
-        {
-            add_scaled(dw, d, h);
-            for (out, v) in out.iter_mut().zip(&w[head.weights()]) {
-                *out = d * *v;
-            }
-        }
-        g.dense[head.bias] = d_logit().fold(R::ZERO, |s, d| s + d);
+        self.head_backward(w, a, task, &mut below, g);
 
         for (l, span) in self.towers[task].iter().enumerate().rev() {
             core::mem::swap(&mut below, &mut g.tower);

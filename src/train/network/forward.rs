@@ -32,8 +32,10 @@ pub(crate) struct Activations<R> {
     pub mixtures: Vec<Vec<R>>,
     /// Per task and tower layer `[rows, width]`.
     pub towers: Vec<Vec<Vec<R>>>,
-    /// `[rows, tasks]`.
+    /// `[rows, tasks]`; of a task of several logits ln(1 + what they say together), as of a duration.
     pub logits: Vec<R>,
+    /// Per task of several logits `[rows, thresholds]`: its logits.
+    pub steps: Vec<Vec<R>>,
     /// Per tower on what is known in training alone, and layer: `[rows, width]`.
     pub bias: Vec<Vec<Vec<R>>>,
     /// Rows in which those towers' inputs are left out; empty if none may be.
@@ -149,6 +151,10 @@ impl<R: Real> Activations<R> {
         }
         fit_stacks(&mut self.towers, &network.towers, 0);
         fit(&mut self.logits, network.num_tasks());
+        self.steps.resize_with(network.num_tasks(), Vec::new);
+        for (v, span) in self.steps.iter_mut().zip(&network.steps) {
+            fit(v, span.outputs);
+        }
         self.rows = rows;
     }
 }
@@ -262,13 +268,7 @@ impl Network {
                 let dropped = dropped(self.tower_layer(task, l));
                 bias_relu(out, span.outputs, &w[span.biases()], dropped);
             }
-            let head = &self.heads[task];
-            let input = a.towers[task].last().unwrap_or(&a.mixtures[task]);
-            let (v, b) = (&w[head.weights()], w[head.bias]);
-            let logits = a.logits.chunks_mut(self.kinds.len());
-            for (z, h) in logits.zip(input.chunks(head.inputs)) {
-                z[task] = dot(v, h) + b;
-            }
+            self.head_forward(w, a, task);
         }
         self.bias_forward(w, a);
     }

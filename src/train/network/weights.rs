@@ -36,7 +36,8 @@ impl Network {
             .chain(self.gates.iter().flatten())
             .chain(self.towers.iter().flatten());
         let bias = self.bias.iter().flat_map(|b| b.towers.iter().flatten());
-        let spans = spans.chain(&self.heads).chain(bias).copied();
+        let ends = self.heads.iter().chain(&self.steps);
+        let spans = spans.chain(ends).chain(bias).copied();
         let layers = p
             .experts
             .iter_mut()
@@ -45,6 +46,7 @@ impl Network {
             .chain(p.towers.iter_mut().flatten());
         let layers = layers
             .chain(&mut p.heads)
+            .chain(&mut p.steps)
             .chain(p.bias.iter_mut().flatten());
         spans.zip(layers).collect()
     }
@@ -69,6 +71,7 @@ impl Network {
             gates: stacks(&self.gates),
             towers: stacks(&self.towers),
             heads: self.heads.iter().map(dense).collect(),
+            steps: self.steps.iter().map(dense).collect(),
             bias: stacks(self.bias.as_ref().map_or(&[][..], |b| &b.towers)),
         }
     }
@@ -94,6 +97,7 @@ impl Network {
             && stacks(&p.gates, &self.gates)
             && stacks(&p.towers, &self.towers)
             && all(&p.heads, &self.heads)
+            && all(&p.steps, &self.steps)
             && stacks(&p.bias, self.bias.as_ref().map_or(&[][..], |b| &b.towers))
     }
 

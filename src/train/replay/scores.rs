@@ -157,7 +157,7 @@ pub fn logits(model: &Model<'_>, scores: &[f32]) -> Vec<f32> {
         let score = f64::from(*score);
         match task.kind {
             TaskKind::Binary => libm::log(score / (1.0 - score).max(1e-30)) as f32,
-            TaskKind::Duration => libm::log1p(score / f64::from(task.score_scale)) as f32,
+            _ => libm::log1p(score / f64::from(task.score_scale)) as f32,
         }
     };
     scores.iter().enumerate().map(logit).collect()

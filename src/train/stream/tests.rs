@@ -14,7 +14,7 @@ const MORE: &str = r#"
 name = "bait_topic"
 kind = "cross"
 of = ["topic", "bait"]
-vocabulary = { min_count = 2 }
+vocabulary = { min_count = 2, min_users = 80 }
 dim = 4
 [[feature]]
 name = "shown_at"
@@ -51,6 +51,11 @@ impl Feed {
         let (head, tail) = text.split_once("[network]").unwrap();
         let tail = tail.replace("epochs = 5", "epochs = 2");
         let settings = format!("[train]\nstream = \"{stream}\"\n{train}\n");
+        // Of several logits, whose thresholds a streamed log learns too.
+        let tail = tail.replace(
+            "kind = \"duration\"",
+            "kind = \"duration\"\nloss = \"cread\"",
+        );
         let tail = tail.replace("[train]\n", &settings);
         let path = self.folder.path().join(format!("{stream}.toml"));
         fs::write(&path, format!("{head}{MORE}[network]{tail}")).unwrap();
@@ -94,6 +99,8 @@ fn a_streamed_log_trains_to_the_bits_of_one_in_memory() {
         let models = ["never", "always"].map(|stream| feed.model(stream, train));
         for model in &models {
             let report = feed.train(model, false, None).unwrap();
+            let few = &report.few_users[0];
+            assert!(few.table == "bait_topic" && few.ids > 0, "{few}");
             let curve = &report.position_bias[0];
             assert_eq!(curve.features, ["shown_at"]);
             // Every place in a list, once.

@@ -40,6 +40,8 @@ impl<'a> Run<'a> {
             Some(bias) => Network::with_bias(job.spec, bias),
             None => served.clone(),
         };
+        let own = job.options.own_experts;
+        network.own_experts(own);
         network.offsets = job.tasks.iter().map(TaskOptions::offset).collect();
         let rows = job.data.in_a_space(&job.split.train);
         if rows.is_empty() {
@@ -47,6 +49,7 @@ impl<'a> Run<'a> {
         }
         let (seed, embedding_init) = (job.options.seed, job.options.embedding_init);
         let mut parameters = network.initialize(job.data, &rows, seed, embedding_init);
+        network.begin_steps(&mut parameters, job.data, &rows, job.tasks);
         match job.from {
             Some(p) if served.fits(p) => {
                 network.begin_with(&mut parameters, p);
@@ -59,6 +62,7 @@ impl<'a> Run<'a> {
             }
             None => {}
         }
+        network.close_gates(&mut parameters, own);
         let state = State::new(&network, network.weights(parameters), job.options);
         let position = Position {
             fingerprint: fingerprint(job, &rows, &state.weights),

@@ -67,7 +67,7 @@ impl Simulated {
             for (name, kind, _) in self.tasks() {
                 let name = match kind {
                     TaskKind::Binary => format!("p_visible_{name}"),
-                    TaskKind::Duration => String::from("watch_median_visible"),
+                    _ => String::from("watch_median_visible"),
                 };
                 let at = header.iter().position(|h| h == name).unwrap();
                 let x: f64 = record[at].parse().unwrap();

@@ -1,9 +1,10 @@
 //! Network, tasks, fusion and training.
 use std::prelude::v1::*;
 
-use crate::spec::{FedValue, NetworkKind, TaskKind, limits};
+use crate::spec::{FedValue, Gate, NetworkKind, TaskKind, limits};
 use crate::train::description::{
-    CalibrationKind, DefaultValue, Description, FeatureKind, IdKind, Named, Network, StopOn, Task,
+    CalibrationKind, DefaultValue, Description, FeatureKind, IdKind, Loss, Named, Network, StopOn,
+    Task,
 };
 use crate::train::error::{Result, near_misses};
 
@@ -25,6 +26,28 @@ impl Description {
         if !(1..=limits::EXPERTS).contains(&experts) {
             let message = format!("experts is {experts}; 1 to {}", limits::EXPERTS);
             return Err(self.mistake(at, message));
+        }
+        if n.own_experts() > 0 || n.kind.get_ref() == "ple" {
+            let all = n.all_experts(self.toml.task.len());
+            if n.task_experts == 0 || all > limits::EXPERTS {
+                let message = format!(
+                    "{experts} shared experts and {} for each of {} tasks are {all}; a task has at least one, and there are at most {}",
+                    n.task_experts,
+                    self.toml.task.len(),
+                    limits::EXPERTS
+                );
+                return Err(self.mistake(at, message));
+            }
+            let left_out = [
+                ("gate = \"attention\"", n.gate == Gate::Attention),
+                ("gate_dropout", n.gate_dropout != 0.0),
+                ("load_balance", n.load_balance != 0.0),
+            ];
+            if let Some((key, _)) = left_out.iter().find(|(_, used)| *used) {
+                let message =
+                    format!("{key} is for gates that reach every expert; in \"ple\" none does");
+                return Err(self.mistake(at, message));
+            }
         }
         if n.expert_layers.is_empty() {
             let message = "expert_layers is empty; an expert has at least one layer";
@@ -85,6 +108,7 @@ impl Description {
                 toml.label.iter().map(|l| &l.name),
             )?;
             self.layers(&task.name, task.tower_layers.as_deref().unwrap_or_default())?;
+            self.check_loss(task)?;
             self.check_inputs(i, task)?;
             self.check_relations(i, task)?;
             if let Some(space) = &task.space {
@@ -132,6 +156,64 @@ impl Description {
         Ok(())
     }
 
+    /// Losses and what belongs to them, of the kinds that have them.
+    fn check_loss(&self, task: &Task) -> Result<()> {
+        let name = task.name.get_ref();
+        let wrong = |message: String| Err(self.mistake(&task.name, message));
+        let ordinal = matches!(task.kind, TaskKind::Steps { .. });
+        if let Some(loss) = task.loss.filter(|_| task.kind != TaskKind::Duration) {
+            let word = loss.word();
+            return wrong(format!(
+                "task \"{name}\" has loss \"{word}\", which only kind \"duration\" has"
+            ));
+        }
+        if task.cread.is_some() && task.loss != Some(Loss::Cread) {
+            return wrong(format!(
+                "task \"{name}\" has cread, the settings of loss = \"cread\", but not that loss"
+            ));
+        }
+        let bins = usize::from(task.cread.unwrap_or_default().bins);
+        if !(2..=limits::LOGITS).contains(&bins) {
+            let most = limits::LOGITS;
+            return wrong(format!("bins of cread is {bins}; 2 to {most}"));
+        }
+        if !ordinal && (!task.levels.is_empty() || task.score_level.is_some()) {
+            return wrong(format!(
+                "task \"{name}\" has levels or score_level, which only kind \"ordinal\" has"
+            ));
+        }
+        let rising = task.levels.windows(2).all(|l| l[0] < l[1]);
+        let in_range = task.levels.iter().all(|l| (1e-6..=1e6).contains(l));
+        if ordinal && !(rising && in_range && (1..=limits::LOGITS).contains(&task.levels.len())) {
+            return wrong(format!(
+                "levels are {:?}; 1 to {} rising numbers from 0.000001 to 1000000, as [0.25, 0.5, 0.75, 1.0]",
+                task.levels,
+                limits::LOGITS
+            ));
+        }
+        if let Some(at) = task.score_level.filter(|at| !task.levels.contains(at)) {
+            return wrong(format!(
+                "score_level is {at}; one of the levels {:?}",
+                task.levels
+            ));
+        }
+        let given = task.space.as_ref().and_then(|s| self.task(s.get_ref()));
+        if task.loss == Some(Loss::WeightedLogistic) && given.is_some() {
+            return wrong(format!(
+                "task \"{name}\" has loss \"weighted-logistic\", whose negatives are rows without a value, but its space are the positives of a task; space = \"valid\", or loss = \"odds\""
+            ));
+        }
+        let several = matches!(task.spec_kind(), TaskKind::Steps { .. });
+        let layers = task.tower_layers.as_ref();
+        let layers = layers.unwrap_or(&self.toml.network.tower_layers);
+        if several && !ordinal && !task.inputs.is_empty() && layers.is_empty() {
+            return wrong(format!(
+                "task \"{name}\" has inputs and several logits; its tower needs a layer"
+            ));
+        }
+        Ok(())
+    }
+
     /// Tasks that feed a tower: there, each once, binary where a probability is asked for.
     fn check_inputs(&self, i: usize, task: &Task) -> Result<()> {
         let tasks = &self.toml.task;
@@ -147,6 +229,10 @@ impl Description {
             let mut before = task.inputs[..f].iter();
             if before.any(|other| other.get_ref().task() == name) {
                 return Err(self.mistake(at, format!("task \"{name}\" is an input twice")));
+            }
+            if matches!(tasks[from].spec_kind(), TaskKind::Steps { .. }) {
+                let message = format!("task \"{name}\" has several logits; it cannot be an input");
+                return Err(self.mistake(at, message));
             }
             if input.value() == FedValue::Probability && tasks[from].kind != TaskKind::Binary {
                 let message =
@@ -165,6 +251,7 @@ impl Description {
         let sampled = |t: &Task| t.keep_negatives != 1.0 || t.positive_weight != 1.0;
         for (key, used) in [
             ("entire_space", task.entire_space),
+            ("focal", task.focal != 0.0),
             ("at_most", task.at_most.is_some()),
             ("keep_negatives or positive_weight", sampled(task)),
             ("calibration", task.calibration != CalibrationKind::None),
@@ -173,6 +260,12 @@ impl Description {
                 let message = format!("task \"{name}\" has {key}, which only binary tasks have");
                 return Err(self.mistake(&task.name, message));
             }
+        }
+        if task.focal != 0.0 && task.entire_space {
+            let message = format!(
+                "task \"{name}\" has focal and entire_space; the loss of a product of probabilities has no focus"
+            );
+            return Err(self.mistake(&task.name, message));
         }
         if task.entire_space {
             let mut chain = vec![i];
@@ -274,6 +367,17 @@ impl Description {
                 .any(|t| t.get_ref() == task.get_ref())
             {
                 let message = format!("task \"{}\" is named twice", task.get_ref());
+                return Err(self.mistake(task, message));
+            }
+            let several = |t: &&Task| {
+                t.name.get_ref() == task.get_ref()
+                    && matches!(t.spec_kind(), TaskKind::Steps { .. })
+            };
+            if self.toml.task.iter().any(|t| several(&t)) {
+                let message = format!(
+                    "task \"{}\" has several logits; a position bias has one",
+                    task.get_ref()
+                );
                 return Err(self.mistake(task, message));
             }
             // What is fed must be the same in training and serving, and the position is not.

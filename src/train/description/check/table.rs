@@ -38,6 +38,11 @@ impl Description {
         if let Some(max) = vocabulary.and_then(|v| v.max).filter(|max| !fits(*max)) {
             return Err(self.mistake(at, format!("max is {max}; 1 to {most} ids")));
         }
+        let wants_users = vocabulary.is_some_and(|v| v.min_users > 0);
+        if wants_users && self.toml.data.user.is_none() {
+            let message = "min_users counts users; say in [data] user which column has them";
+            return Err(self.mistake(at, message));
+        }
         Ok(())
     }
 

@@ -22,6 +22,14 @@ fn parsed(replace: &str, with: &str) -> core::result::Result<Description, Error>
 fn every_line_that_changes_the_network_or_a_task_is_read() {
     let kind =
         |kind: &str| format!("kind = \"{kind}\"\ngate = \"attention\"\ngate_layers = [3, 2]");
+    let ple = parsed("kind = \"mmoe\"", "kind = \"ple\"\ntask_experts = 2").unwrap();
+    assert_eq!(
+        (
+            ple.toml.network.all_experts(3),
+            ple.toml.network.own_experts()
+        ),
+        (8, 2)
+    );
     for word in ["single", "shared-embedding", "shared-bottom", "mmoe"] {
         parsed("kind = \"mmoe\"", &kind(word)).unwrap();
     }
@@ -33,6 +41,7 @@ fn every_line_that_changes_the_network_or_a_task_is_read() {
         "keep_negatives = 0.5\npositive_weight = 3",
         "weight = { from = 0.1, to = 1.0, steps = 10 }\nlr = { steps = [[0, 0.0], [5, 2.0]] }",
         "calibration = \"isotonic\"\nweight_column = \"w\"",
+        "focal = 2.0\ncalibration = \"platt\"",
     ] {
         parsed("name = \"like\"\n", &format!("name = \"like\"\n{lines}\n")).unwrap();
     }
@@ -67,6 +76,19 @@ fn every_mistake_of_a_relation_is_one_line_with_its_place() {
         (network("gate_layers = [1, 2, 3]"), "gate_layers has 3; at most 2"),
         (network("experts = 17"), "experts is 17; 1 to 16"),
         (network("load_balance = -1"), "load_balance is -1, but must be at least 0"),
+        (
+            ("kind = \"mmoe\"", "kind = \"ple\"\ntask_experts = 5".into()),
+            "2 shared experts and 5 for each of 3 tasks are 17; a task has at least one, and there are at most 16",
+        ),
+        (
+            ("kind = \"mmoe\"", "kind = \"ple\"\ngate_dropout = 0.1".into()),
+            "gate_dropout is for gates that reach every expert; in \"ple\" none does",
+        ),
+        (like("focal = -1"), "focal of a task is -1; from 0 to 10"),
+        (
+            like("focal = 2\nentire_space = true"),
+            "task \"like\" has focal and entire_space",
+        ),
         (
             like("inputs = [\"clik\"]"),
             ": unknown task \"clik\"; did you mean \"click\"?",

@@ -145,7 +145,7 @@ fn folded_towers_are_those_of_the_reference_value() {
 #[test]
 fn over_the_entire_space_a_row_counts_until_the_chain_breaks() {
     let (mut spec, mut data) = (spec(), log(8, 3));
-    spec.tasks[1].kind = crate::spec::TaskKind::Binary;
+    spec.tasks[1].kind = TaskKind::Binary;
     spec.tasks[2].given = Some(1);
     let network = Network::new(&spec);
     for (t, (weights, labels)) in [
@@ -312,7 +312,7 @@ fn gates_mixtures_heads_and_what_tasks_feed_by_hand() {
         spec.tasks.iter_mut().for_each(|t| t.tower_layers.clear());
         for (to, task, value) in [(1, 0, FedValue::Logit), (2, 1, FedValue::Probability)] {
             if value == FedValue::Probability {
-                spec.tasks[1].kind = crate::spec::TaskKind::Binary;
+                spec.tasks[1].kind = TaskKind::Binary;
             }
             spec.tasks[to]
                 .inputs

@@ -1,0 +1,157 @@
+//! Heads of every kind: gradients, and what their scores are.
+use super::*;
+use crate::train::loss::{Steps, sigmoid};
+
+fn cread() -> Steps {
+    Steps::Restored {
+        alpha: 1.0,
+        restoration: 0.6,
+        ordering: 0.8,
+    }
+}
+
+fn ordinal() -> Steps {
+    let mut levels = [0.0; limits::LOGITS];
+    levels[..3].copy_from_slice(&[2.0, 8.0, 30.0]);
+    Steps::Ordinal {
+        levels,
+        worth: levels,
+    }
+}
+
+/// The network of the synthetic spec with one of the tasks' kinds, and the tasks' options.
+fn with_head(
+    task: usize,
+    kind: TaskKind,
+    steps: Option<Steps>,
+    data: &Dataset,
+) -> (Network, Vec<TaskOptions>, Weights<f64>) {
+    let mut spec = spec();
+    spec.tasks[task].kind = kind;
+    assert_eq!(spec.check(), Ok(()));
+    let network = Network::new(&spec);
+    let mut tasks = tasks();
+    (tasks[task].steps, tasks[task].every_negative) = (steps, true);
+    let rows: Vec<u32> = (0..data.request.len() as u32).collect();
+    let w: Weights<f64> = weights(&network, data);
+    let mut p = network.parameters(w);
+    let heads = p.heads.clone();
+    network.begin_steps(&mut p, data, &rows, &tasks);
+    if kind.head_rows() > 1 {
+        // Apart from each other, so that some are not in order.
+        p.heads[task].weight = heads[task].weight.iter().map(|w| 2.0 * w).collect();
+    }
+    (network.clone(), tasks, network.weights(p))
+}
+
+#[test]
+fn gradients_of_every_head_are_those_of_finite_differences() {
+    let data = log(48, 3);
+    let rows: Vec<u32> = (0..48).collect();
+    let steps = |thresholds, ordered| TaskKind::Steps {
+        thresholds,
+        ordered,
+    };
+    for (name, kind, options) in [
+        ("odds", TaskKind::Odds, None),
+        ("cread", steps(6, false), Some(cread())),
+        ("ordinal", steps(3, true), Some(ordinal())),
+    ] {
+        let (network, tasks, mut w) = with_head(1, kind, options, &data);
+        let total = |w: &Weights<f64>| {
+            let mut g = Gradients::default();
+            assert!(g.compute(&plan(&network, &data, &tasks, None), w, &rows, None));
+            (g.losses.iter().sum::<f64>(), g)
+        };
+        let want = total(&w).1.dense;
+        let scale = want.iter().fold(0.0, |m: f64, g| m.max(g.abs()));
+        for (i, want) in want.iter().enumerate() {
+            let steps = &network.steps[1];
+            if steps.weights().contains(&i) || steps.biases().contains(&i) {
+                assert_eq!(*want, 0.0, "{name}: thresholds and steps are not learned");
+                continue;
+            }
+            let mut at = |x: f64| {
+                let old = core::mem::replace(&mut w.dense[i], want * 0.0);
+                w.dense[i] = old + x;
+                let loss = total(&w).0;
+                w.dense[i] = old;
+                loss
+            };
+            let h = 1e-5;
+            let slope = |at: &mut dyn FnMut(f64) -> f64, h: f64| (at(h) - at(-h)) / (2.0 * h);
+            let got = (4.0 * slope(&mut at, h) - slope(&mut at, 2.0 * h)) / 3.0;
+            let error = (got - want).abs() / want.abs().max(1e-3 * scale);
+            assert!(
+                error < 1e-6,
+                "{name}, value {i}: {got} by difference, {want}"
+            );
+        }
+    }
+}
+
+/// What is predicted of a row is ln(1 + the quantity), whatever its logits are.
+#[test]
+fn predictions_are_logarithms_of_quantities() {
+    let data = log(16, 5);
+    let kind = TaskKind::Steps {
+        thresholds: 4,
+        ordered: false,
+    };
+    let (network, _, mut w) = with_head(1, kind, Some(cread()), &data);
+    let (head, steps) = (network.heads[1], network.steps[1]);
+    w.dense[head.weights()].fill(0.0);
+    w.dense[head.biases()].copy_from_slice(&[0.0, 1.0, -1.0, libm::log(3.0)]);
+    w.dense[steps.biases()].copy_from_slice(&[1.0, 2.0, 0.0, 4.0]);
+    let value = 0.5 + 2.0 * sigmoid(1.0) + 4.0 * 0.75;
+    let got = network.predict(&w, &data, &[3])[1];
+    assert!((got - libm::log1p(value)).abs() < 1e-12);
+
+    let (network, _, mut w) = with_head(1, TaskKind::Odds, None, &data);
+    let head = network.heads[1];
+    w.dense[head.weights()].fill(0.0);
+    w.dense[head.bias] = libm::log(7.0);
+    let got = network.predict(&w, &data, &[3])[1];
+    assert!((got - libm::log(8.0)).abs() < 1e-12);
+
+    // Logits in order, however large what is learned is.
+    let kind = TaskKind::Steps {
+        thresholds: 3,
+        ordered: true,
+    };
+    let (network, _, mut w) = with_head(1, kind, Some(ordinal()), &data);
+    let head = network.heads[1];
+    w.dense[head.biases()].copy_from_slice(&[1.0, 40.0, -40.0]);
+    let mut a = Activations::default();
+    network.forward(&w, &data, &[0, 1], 0, None, &mut a);
+    for z in a.steps[1].chunks(3) {
+        assert!((z[0] - z[1] - 40.0).abs() < 1e-9 && z[1] >= z[2]);
+    }
+}
+
+#[test]
+fn batches_without_rows_or_with_one_are_finite() {
+    let mut data = log(48, 3);
+    let steps = |thresholds, ordered| TaskKind::Steps {
+        thresholds,
+        ordered,
+    };
+    for (kind, options) in [
+        (TaskKind::Odds, None),
+        (steps(6, false), Some(cread())),
+        (steps(3, true), Some(ordinal())),
+    ] {
+        let (network, mut tasks, w) = with_head(1, kind, options, &data);
+        for every in [false, true] {
+            tasks[1].every_negative = every;
+            for label in [0.0, 1e9] {
+                data.tasks[1].labels.fill(label);
+                for rows in [&[0u32][..], &[5, 9]] {
+                    let mut g = Gradients::default();
+                    let plan = plan(&network, &data, &tasks, None);
+                    assert!(g.compute(&plan, &w, rows, None), "{kind:?} {label}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Progressive layered extraction of one level, customized gate control (Tang et al., RecSys 2020): experts that all tasks share,
+//! and experts that one task alone mixes.
+//!
+//! It is an MMoE whose gates leave the experts of other tasks out: their logits have weights of 0 and a bias so low that the
+//! softmax is exactly 0, in training as on the device, so no gradient reaches them and they stay as they are. A file holds it as
+//! the MMoE that it is.
+use crate::train::network::Network;
+use crate::train::parameters::Parameters;
+use crate::train::real::Real;
+
+/// The logit of an expert that a gate leaves out: e^-10000 is 0 in every precision, and a device's softmax cuts at -20.
+const LEFT_OUT: f64 = -1e4;
+
+impl Network {
+    /// The task that has an expert to itself, if the last `own` experts of each task are its own.
+    fn expert_owner(&self, expert: usize, own: usize) -> Option<usize> {
+        let shared = self.num_experts.saturating_sub(own * self.num_tasks());
+        let behind = expert.checked_sub(shared)?;
+        behind.checked_div(own)
+    }
+
+    /// Makes the last `own` experts of each task its own: what they learn by is the task's, as its gate and tower.
+    pub(crate) fn own_experts(&mut self, own: usize) {
+        for expert in 0..self.num_experts {
+            let Some(owner) = self.expert_owner(expert, own) else {
+                continue;
+            };
+            for span in &self.experts[expert] {
+                let (weights, biases) = (span.weights(), span.biases());
+                for segment in &mut self.segments {
+                    if segment.range == weights || segment.range == biases {
+                        segment.owner = Some(owner);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gates that leave the experts of other tasks out.
+    pub(crate) fn close_gates<R: Real>(&self, p: &mut Parameters<R>, own: usize) {
+        for (task, gate) in p.gates.iter_mut().enumerate() {
+            let Some(last) = gate.last_mut() else {
+                continue;
+            };
+            for expert in 0..self.num_experts {
+                if self.expert_owner(expert, own).is_some_and(|t| t != task) {
+                    last.weight[expert * last.inputs..(expert + 1) * last.inputs].fill(R::ZERO);
+                    last.bias[expert] = R::from_f64(LEFT_OUT);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::train::gradient::{Gradients, Plan};
+    use crate::train::network::forward::Activations;
+    use crate::train::options::TaskOptions;
+    use crate::train::synthetic::{log, spec};
+    use std::prelude::v1::*;
+
+    #[test]
+    fn a_gate_reaches_the_shared_experts_and_its_own() {
+        let (mut spec, data) = (spec(), log(60, 3));
+        let tasks = spec.tasks.len();
+        spec.network.gate = crate::spec::Gate::Softmax;
+        spec.network.num_experts = 2 + 2 * tasks as u8;
+        let mut network = Network::new(&spec);
+        network.own_experts(2);
+        let rows: Vec<u32> = (0..60).collect();
+        let mut p = network.initialize::<f32>(&data, &rows, 7, 0.5);
+        network.close_gates(&mut p, 2);
+        let w = network.weights(p);
+        let mut a = Activations::default();
+        network.forward(&w, &data, &rows, 0, None, &mut a);
+        for (task, shares) in a.shares.iter().enumerate() {
+            for row in shares.chunks(network.num_experts) {
+                for (expert, share) in row.iter().enumerate() {
+                    let reached = expert < 2 || (expert - 2) / 2 == task;
+                    assert_eq!(*share > 0.0, reached, "{task} {expert} {share}");
+                }
+            }
+        }
+        // What no gate reaches learns nothing, and a closed gate stays closed.
+        let options = vec![TaskOptions::default(); tasks];
+        let only = |t: usize| {
+            let mut options = options.clone();
+            for (i, o) in options.iter_mut().enumerate() {
+                o.weight = f64::from(u8::from(i == t));
+            }
+            let plan = Plan {
+                network: &network,
+                data: &data,
+                tasks: &options,
+                dropout: None,
+                load_balance: 0.0,
+            };
+            let mut g = Gradients::default();
+            assert!(g.compute(&plan, &w, &rows, None));
+            g.dense
+        };
+        for task in 0..tasks {
+            let dense = only(task);
+            for (expert, spans) in network.experts.iter().enumerate() {
+                let moved = spans
+                    .iter()
+                    .any(|s| dense[s.weights()].iter().any(|g| *g != 0.0));
+                let reached = expert < 2 || (expert - 2) / 2 == task;
+                assert_eq!(moved, reached, "{task} {expert}");
+                let owner = (expert >= 2).then(|| (expert - 2) / 2);
+                for span in spans {
+                    let segment = network.segments.iter().find(|s| s.range == span.weights());
+                    assert_eq!(segment.unwrap().owner, owner);
+                }
+            }
+            let gate = network.gates[task].last().unwrap();
+            for (expert, row) in dense[gate.weights()].chunks(gate.inputs).enumerate() {
+                let reached = expert < 2 || (expert - 2) / 2 == task;
+                assert!(reached || row.iter().all(|g| *g == 0.0));
+            }
+        }
+    }
+}
