@@ -1,7 +1,7 @@
-//! Durations of several losses side by side: `watch_time EXPERIMENT.toml DIR TASK [LENGTH [TRUTH.csv]]` reads the files that
-//! `pocketrank compare EXPERIMENT.toml --out DIR` exported, scores the validation rows by the engine, and prints what each
-//! variant's task TASK says of clicked rows and of all of them; by thirds of the feature LENGTH, and against a simulator's
-//! truth, if they are given. docs/watch-time.md has the figures.
+//! Durations of several losses side by side: `watch_time EXPERIMENT.toml DIR TASK LENGTH [--truth TRUTH.csv] [--data DATA]` reads the
+//! files that `pocketrank compare EXPERIMENT.toml --out DIR` exported, scores the validation rows by the engine, and prints what
+//! each variant's task TASK says of clicked rows and of all of them, by thirds of the feature LENGTH, and against a simulator's
+//! truth. docs/watch-time.md has the figures.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,12 +22,24 @@ type Measures = Vec<(String, Vec<(String, TaskMetrics)>)>;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [experiment, folder, task, rest @ ..] = args.as_slice() else {
-        eprintln!("usage: watch_time EXPERIMENT.toml DIR TASK [LENGTH [TRUTH.csv]]");
+    let [experiment, folder, task, length, rest @ ..] = args.as_slice() else {
+        eprintln!(
+            "usage: watch_time EXPERIMENT.toml DIR TASK LENGTH [--truth TRUTH.csv] [--data DATA]"
+        );
         return ExitCode::from(2);
     };
-    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
-    match tables(Path::new(experiment), Path::new(folder), task, &rest) {
+    let option = |name: &str| {
+        let mut pairs = rest.windows(2);
+        let pair = pairs.find(|pair| pair[0] == name);
+        pair.map(|pair| Path::new(&pair[1]))
+    };
+    let of = Of {
+        task,
+        length,
+        data: option("--data"),
+    };
+    let truth = option("--truth");
+    match tables(Path::new(experiment), Path::new(folder), of, truth) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("watch_time: {error}");
@@ -36,23 +48,29 @@ fn main() -> ExitCode {
     }
 }
 
-fn tables(experiment: &Path, folder: &Path, task: &str, rest: &[&str]) -> Result<(), Failed> {
+/// What is measured.
+#[derive(Clone, Copy)]
+struct Of<'o> {
+    task: &'o str,
+    length: &'o str,
+    data: Option<&'o Path>,
+}
+
+fn tables(
+    experiment: &Path,
+    folder: &Path,
+    what: Of<'_>,
+    truth: Option<&Path>,
+) -> Result<(), Failed> {
     let experiment = Experiment::read(experiment)?;
-    let truth = rest.get(1).map(|path| Truth::read(Path::new(path)));
-    let truth = truth.transpose()?;
+    let truth = truth.map(Truth::read).transpose()?;
     let mut all: Vec<(String, Vec<Measures>)> = Vec::new();
     for variant in &experiment.variants {
         let of = folder.join(&variant.folder);
         let runs = experiment.seeds.iter().map(|seed| {
             let file = of.join(format!("seed-{seed}/model.pkr"));
-            measure(
-                &of.join("model.toml"),
-                &file,
-                task,
-                rest.first().copied(),
-                truth.as_ref(),
-            )
-            .map_err(|e| format!("{}: {e}", file.display()))
+            measure(&of.join("model.toml"), &file, what, truth.as_ref())
+                .map_err(|e| format!("{}: {e}", file.display()))
         });
         all.push((variant.name.clone(), runs.collect::<Result<_, _>>()?));
     }
@@ -135,8 +153,7 @@ impl Truth {
 fn measure(
     description: &Path,
     file: &Path,
-    task: &str,
-    length: Option<&str>,
+    what: Of<'_>,
     truth: Option<&Truth>,
 ) -> Result<Measures, Failed> {
     let d = Description::read(description)?;
@@ -146,9 +163,9 @@ fn measure(
         .open(&bytes, &OpenOptions::default())
         .map_err(|e| format!("{:?}", e.status))?;
     let spec = model.spec();
-    let t = spec.task(task).ok_or("no such task")?;
+    let t = spec.task(what.task).ok_or("no such task")?;
     let click = spec.task("click").ok_or("there is no task \"click\"")?;
-    let measured = replay::measure(&d, (&model, file), None, false)?;
+    let measured = replay::measure(&d, (&model, file), what.data, false)?;
     let label = d
         .label(d.toml.task[t].label().get_ref())
         .ok_or("the task has no label")?;
@@ -158,7 +175,7 @@ fn measure(
     let (mut given, mut entire) = (Vec::new(), Vec::new());
     let (mut seconds, mut clicked, mut lines, mut lengths) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let length = length.and_then(|name| d.feature(name));
+    let length = d.feature(what.length).ok_or("no such feature")?;
     for (i, row) in measured.rows.iter().map(|r| *r as usize).enumerate() {
         if measured.data.tasks[click].weights[row] == 0.0 {
             continue;
@@ -177,8 +194,8 @@ fn measure(
             0.0
         });
         lines.push(measured.raw.line[row] as usize - 2);
-        lengths.push(match length.map(|f| &measured.raw.features[f]) {
-            Some(RawColumn::Numbers(values)) => values[row],
+        lengths.push(match &measured.raw.features[length] {
+            RawColumn::Numbers(values) => values[row],
             _ => 0.0,
         });
     }
@@ -193,17 +210,15 @@ fn measure(
     let third = |i: usize| sorted[(sorted.len() * i / 3).min(sorted.len() - 1)];
     let thirds = |scores: &[f64], truth: &[f64], of_rows: &dyn Fn(usize) -> bool| {
         let mut parts = vec![(String::from("all"), of(scores, truth, of_rows))];
-        if length.is_some() {
-            for (k, name) in ["short", "middle", "long"].iter().enumerate() {
-                let inside = |i: usize| {
-                    let low = k == 0 || lengths[i] >= third(k);
-                    of_rows(i) && low && (k == 2 || lengths[i] < third(k + 1))
-                };
-                parts.push((
-                    format!("{name} ({:.0} s on)", third(k)),
-                    of(scores, truth, &inside),
-                ));
-            }
+        for (k, name) in ["short", "middle", "long"].iter().enumerate() {
+            let inside = |i: usize| {
+                let low = k == 0 || lengths[i] >= third(k);
+                of_rows(i) && low && (k == 2 || lengths[i] < third(k + 1))
+            };
+            parts.push((
+                format!("{name} (from {:.0})", third(k)),
+                of(scores, truth, &inside),
+            ));
         }
         parts
     };
