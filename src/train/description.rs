@@ -16,6 +16,7 @@ mod feature;
 mod fusion;
 mod network;
 mod options;
+pub(crate) mod ranking;
 
 pub use feature::{
     DefaultValue, Feature, FeatureKind, IdKind, Table, TransformStep, VocabularyOptions,
@@ -25,6 +26,7 @@ pub use network::{
     BalanceChoice, CalibrationKind, EvaluateEvery, Feedback, Network, PositionBias, StopOn, Task,
     TaskInput, TaskInputOptions, Train,
 };
+pub use ranking::{Loss, Objective, Teacher, TeacherForm, TeacherValue};
 
 /// A name with its place in the file.
 pub type Named = Spanned<String>;

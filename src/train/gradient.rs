@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use crate::spec::limits;
 use crate::train::dataset::Dataset;
+use crate::train::loss::taught::taught;
 use crate::train::loss::{funnel_penalty, loss, product_loss};
 use crate::train::network::backward::{Factors, ShardGradients};
 use crate::train::network::forward::{Activations, SHARD_ROWS};
@@ -14,6 +15,8 @@ use crate::train::network::gather::{Dropout, TableGradient};
 use crate::train::network::{Network, Weights};
 use crate::train::options::{AtMost, TaskOptions};
 use crate::train::real::Real;
+
+mod lists;
 
 /// Values of the flat vector that one thread sums at a time.
 const REDUCE: usize = 8192;
@@ -87,11 +90,26 @@ fn row_losses<R: Real>(
     } = *plan;
     for (t, task) in tasks.iter().enumerate() {
         let (weight, label) = sample(network, data, row as usize, t, task.entire_space);
-        let weight = scales[t] * f64::from(weight);
+        let mut weight = scales[t] * f64::from(weight) * lists::row_share(task);
         if weight == 0.0 {
             continue;
         }
         let label = R::from_f64(label.into());
+        let teacher = data.tasks[t].teacher.get(row as usize);
+        if let (Some(teaching), Some(teacher)) = (&task.teaching, teacher)
+            && !teaching.pairs
+            && !teacher.is_nan()
+        {
+            let huber = R::from_f64(task.huber);
+            let teacher = R::from_f64(f64::from(*teacher));
+            // The teacher's logit is one of all rows, sampled or not.
+            let served = logits[t] + R::from_f64(network.offsets[t]);
+            let (l, by) = taught(network.kinds[t], teaching, huber, served, teacher);
+            let share = weight * teaching.weight;
+            losses[t] += l.to_f64() * share;
+            d[t] += by * R::from_f64(share);
+            weight -= share;
+        }
         let factor = R::from_f64(weight);
         if task.entire_space {
             let chain = &network.chains[t];
@@ -151,10 +169,14 @@ impl<R: Real> Gradients<R> {
             dropout,
             ..
         } = *plan;
+        let requests = lists::Requests::new(plan, rows);
         let sum = |t: usize| {
             // A weight of 0 switches a task off, as if it had no rows.
             if tasks[t].weight == 0.0 {
                 return 0.0;
+            }
+            if lists::row_share(&tasks[t]) == 0.0 {
+                return requests.of(plan, rows, t).len() as f64;
             }
             let entire = tasks[t].entire_space;
             let weight = |r: &u32| f64::from(sample(network, data, *r as usize, t, entire).0);
@@ -174,29 +196,49 @@ impl<R: Real> Gradients<R> {
             self.shards.resize_with(num_shards, Shard::default);
         }
         let shards = &mut self.shards[..num_shards];
-        shards
-            .par_iter_mut()
-            .zip(rows.par_chunks(SHARD_ROWS))
-            .enumerate()
-            .for_each(|(i, (shard, rows))| {
-                let a = &mut shard.activations;
-                network.forward(weights, data, rows, i * SHARD_ROWS, dropout, a);
-                shard.losses.clear();
-                shard.losses.resize(tasks.len(), 0.0);
-                let g = &mut shard.gradients;
-                g.logits.clear();
-                g.logits.resize(a.logits.len(), R::ZERO);
-                let width = tasks.len();
-                let logits = a.logits.chunks(width).zip(g.logits.chunks_mut(width));
-                for (row, (logits, d)) in rows.iter().zip(logits) {
-                    row_losses(plan, *row, &scales, logits, d, &mut shard.losses);
-                }
-                then(shard);
+        let begin = |i: usize, shard: &mut Shard<R>, rows: &[u32]| {
+            let a = &mut shard.activations;
+            network.forward(weights, data, rows, i * SHARD_ROWS, dropout, a);
+            shard.losses.clear();
+            shard.losses.resize(tasks.len(), 0.0);
+            let g = &mut shard.gradients;
+            g.logits.clear();
+            g.logits.resize(a.logits.len(), R::ZERO);
+            g.levels.clear();
+            g.levels.resize(a.levels.len(), R::ZERO);
+        };
+        let end = |shard: &mut Shard<R>, rows: &[u32]| {
+            let width = tasks.len();
+            let logits = shard.activations.logits.chunks(width);
+            let logits = logits.zip(shard.gradients.logits.chunks_mut(width));
+            for (row, (logits, d)) in rows.iter().zip(logits) {
+                row_losses(plan, *row, &scales, logits, d, &mut shard.losses);
+            }
+            then(shard);
+        };
+        let each = |shards: &mut [Shard<R>],
+                    what: &(dyn Fn(usize, &mut Shard<R>, &[u32]) + Sync)| {
+            let parts = shards.par_iter_mut().zip(rows.par_chunks(SHARD_ROWS));
+            let parts = parts.enumerate();
+            parts.for_each(|(i, (shard, rows))| what(i, shard, rows));
+        };
+        let of_lists = if requests.is_empty() {
+            each(shards, &|i, shard, rows| {
+                begin(i, shard, rows);
+                end(shard, rows);
             });
+            vec![0.0; tasks.len()]
+        } else {
+            // A request may lie in several shards: its loss waits for the logits of all.
+            each(shards, &begin);
+            let losses = requests.add(plan, rows, shards);
+            each(shards, &|_, shard, rows| end(shard, rows));
+            losses
+        };
         self.losses = (0..tasks.len())
             .map(|t| {
                 let shards = self.shards[..num_shards].iter();
-                shards.fold(0.0, |s, shard| s + shard.losses[t])
+                shards.fold(of_lists[t], |s, shard| s + shard.losses[t])
             })
             .collect();
     }

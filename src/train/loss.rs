@@ -1,6 +1,9 @@
-//! Losses of one row, as functions of its logit.
+//! Losses of one row, as functions of its logit; [`list`] has those of a request, [`taught`] those of a teacher.
 use crate::spec::TaskKind;
 use crate::train::real::Real;
+
+pub mod list;
+pub mod taught;
 
 /// 1 / (1 + exp(-z)), without overflow.
 pub fn sigmoid<R: Real>(z: R) -> R {
@@ -39,7 +42,7 @@ pub fn loss<R: Real>(kind: TaskKind, huber: R, logit: R, label: R) -> (R, R) {
 }
 
 /// ln(1 + e^z), without overflow.
-fn softplus<R: Real>(z: R) -> R {
+pub(crate) fn softplus<R: Real>(z: R) -> R {
     let positive = if z < R::ZERO { R::ZERO } else { z };
     positive + (-z.abs()).exp().ln_1p()
 }

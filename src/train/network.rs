@@ -17,6 +17,7 @@ pub mod backward;
 pub mod bias;
 pub mod forward;
 pub mod gather;
+mod levels;
 mod weights;
 pub(crate) use weights::Weights;
 
@@ -127,6 +128,8 @@ pub struct Network {
     pub(crate) gates: Vec<Vec<Span>>,
     pub(crate) towers: Vec<Vec<Span>>,
     pub(crate) heads: Vec<Span>,
+    /// By task that learns two logits: the head of their mean, in training alone. Empty if there is none.
+    pub(crate) levels: Vec<Option<Span>>,
     /// Towers on what is known in training alone.
     pub(crate) bias: Option<BiasPlan>,
     pub(crate) segments: Vec<Segment>,
@@ -345,6 +348,7 @@ impl Network {
             gates,
             towers,
             heads,
+            levels: Vec::new(),
             bias,
             segments,
             num_dense: next,

@@ -4,6 +4,8 @@ use std::prelude::v1::*;
 use serde::{Deserialize, Serialize};
 
 use crate::train::balance::Balance;
+use crate::train::loss::list::ListLoss;
+use crate::train::loss::taught::Teaching;
 use crate::train::sampling::Sampling;
 use crate::train::schedule::Schedule;
 
@@ -160,6 +162,10 @@ pub struct TaskOptions {
     pub stopped_inputs: u16,
     /// `Duration`: the loss is quadratic within this distance in ln(1 + value), linear beyond.
     pub huber: f64,
+    /// The loss, or a part of it, is that of the rows of a request together; needs whole requests.
+    pub list: Option<ListLoss>,
+    /// How it learns of its teacher, for rows that have one.
+    pub teaching: Option<Teaching>,
 }
 
 /// A task's weight and learning rate over the steps of a run.
@@ -184,6 +190,8 @@ impl Default for TaskOptions {
             },
             stopped_inputs: 0,
             huber: 1.0,
+            list: None,
+            teaching: None,
         }
     }
 }

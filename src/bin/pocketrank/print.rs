@@ -110,8 +110,9 @@ pub fn number(x: Option<f64>, decimals: usize) -> String {
     x.map_or_else(|| "-".into(), |x| format!("{x:.decimals$}"))
 }
 
-/// One table of task metrics.
+/// Tables of task metrics.
 pub fn metrics(tasks: &[(String, TaskMetrics)]) {
+    ranking(tasks);
     let binary: Vec<_> = tasks
         .iter()
         .filter(|(_, m)| m.log_loss.is_some() || m.auc.is_some())
@@ -178,6 +179,25 @@ pub fn metrics(tasks: &[(String, TaskMetrics)]) {
             ],
             &rows,
         );
+    }
+}
+
+/// Metrics of ranking tasks.
+fn ranking(tasks: &[(String, TaskMetrics)]) {
+    let ranking = tasks.iter().filter_map(|(name, m)| {
+        let lists = m.ndcg_requests?;
+        let cells = [
+            m.rows.to_string(),
+            number(m.mean_label, 4),
+            lists.to_string(),
+        ];
+        let cells = cells.into_iter().chain([number(m.ndcg, 4)]);
+        Some(core::iter::once(name.clone()).chain(cells).collect())
+    });
+    let rows: Vec<Vec<String>> = ranking.collect();
+    if !rows.is_empty() {
+        let header = ["task", "rows", "mean utility", "lists", "NDCG@10"];
+        table(&header, &rows);
     }
 }
 

@@ -5,8 +5,9 @@ use serde::Deserialize;
 
 use toml::Spanned;
 
+use super::ranking::{Loss, Objective, Teacher};
 use super::{DefaultValue, Named, choice, one};
-use crate::spec::{FedValue, Gate, NetworkKind, TaskKind};
+use crate::spec::{FedValue, Gate, NetworkKind};
 use crate::train::balance::Balance;
 use crate::train::schedule::Schedule;
 
@@ -135,11 +136,22 @@ impl TaskInput {
 pub struct Task {
     /// Unique name.
     pub name: Named,
-    /// "binary" or "duration".
-    #[serde(deserialize_with = "task_kind")]
-    pub kind: TaskKind,
+    /// "binary", "duration" or "rank".
+    #[serde(deserialize_with = "super::ranking::kind")]
+    pub kind: Objective,
     /// Its label; the name if absent.
     pub label: Option<Named>,
+    /// Of a ranking task, in place of one label: factors on several, whose sum is what is ranked by.
+    #[serde(default)]
+    pub utility: std::collections::BTreeMap<String, Spanned<f64>>,
+    /// What is minimised; by the kind if absent.
+    pub loss: Option<Spanned<Loss>>,
+    /// Share of the loss over lists in a mixed loss.
+    pub list_weight: Option<f64>,
+    /// Places of NDCG that LambdaRank looks at; 0: all.
+    pub ndcg_at: Option<usize>,
+    /// A larger model's score, from which the task learns too.
+    pub teacher: Option<Spanned<Teacher>>,
     /// "valid", an earlier binary task, or a filter.
     pub space: Option<Named>,
     /// On the loss.
@@ -307,15 +319,6 @@ impl Default for Train {
     }
 }
 
-fn task_kind<'de, D: serde::Deserializer<'de>>(d: D) -> Result<TaskKind, D::Error> {
-    choice(
-        d,
-        &[
-            ("binary", TaskKind::Binary),
-            ("duration", TaskKind::Duration),
-        ],
-    )
-}
 fn gate<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Gate, D::Error> {
     let words = [("softmax", Gate::Softmax), ("attention", Gate::Attention)];
     choice(d, &words)

@@ -83,6 +83,8 @@ impl Description {
             weight: t.weight.constant().unwrap_or(1.0),
             lr: t.lr.constant().unwrap_or(1.0),
             huber: t.huber,
+            list: t.list_loss(),
+            teaching: t.teacher.as_ref().map(|t| t.get_ref().teaching()),
             entire_space: t.entire_space,
             at_most: t.at_most.as_ref().and_then(|parent| {
                 let task = self.task(parent.get_ref())?;

@@ -19,6 +19,8 @@ use crate::train::real::{Real, add_scaled, column_sums, dot, gemm, matrix, matri
 pub(crate) struct ShardGradients<R> {
     /// Of the loss, `[rows, tasks]`: the input of [`Network::backward`].
     pub logits: Vec<R>,
+    /// Of the loss by the levels, `[rows, tasks]` if there are any.
+    pub levels: Vec<R>,
     /// Of the dense parameters.
     pub dense: Vec<R>,
     /// `[rows, x_stride]`.
@@ -336,6 +338,7 @@ impl Network {
             }
         }
         g.dense[head.bias] = d_logit().fold(R::ZERO, |s, d| s + d);
+        self.level_backward(weights, a, task, &mut below, g);
 
         for (l, span) in self.towers[task].iter().enumerate().rev() {
             core::mem::swap(&mut below, &mut g.tower);

@@ -34,6 +34,8 @@ pub(crate) struct Activations<R> {
     pub towers: Vec<Vec<Vec<R>>>,
     /// `[rows, tasks]`.
     pub logits: Vec<R>,
+    /// `[rows, tasks]` if any task learns two logits: half their sum.
+    pub levels: Vec<R>,
     /// Per tower on what is known in training alone, and layer: `[rows, width]`.
     pub bias: Vec<Vec<Vec<R>>>,
     /// Rows in which those towers' inputs are left out; empty if none may be.
@@ -149,6 +151,7 @@ impl<R: Real> Activations<R> {
         }
         fit_stacks(&mut self.towers, &network.towers, 0);
         fit(&mut self.logits, network.num_tasks());
+        fit(&mut self.levels, network.levels.len());
         self.rows = rows;
     }
 }
@@ -269,6 +272,7 @@ impl Network {
             for (z, h) in logits.zip(input.chunks(head.inputs)) {
                 z[task] = dot(v, h) + b;
             }
+            self.level_forward(w, task, a);
         }
         self.bias_forward(w, a);
     }

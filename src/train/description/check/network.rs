@@ -77,16 +77,11 @@ impl Description {
             ));
         }
         for (i, task) in toml.task.iter().enumerate() {
-            let label = task.label();
-            self.exists(
-                label,
-                "label",
-                self.label(label.get_ref()),
-                toml.label.iter().map(|l| &l.name),
-            )?;
+            self.check_learnt(task)?;
             self.layers(&task.name, task.tower_layers.as_deref().unwrap_or_default())?;
             self.check_inputs(i, task)?;
             self.check_relations(i, task)?;
+            self.check_ranking(task)?;
             if let Some(space) = &task.space {
                 match self.task(space.get_ref()) {
                     Some(j) if j == i => {
