@@ -32,6 +32,17 @@ impl Network {
         }
     }
 
+    /// Parameters of the heads of all levels.
+    #[cfg(test)]
+    pub(crate) fn level_weights<'w, R>(
+        &self,
+        w: &'w mut Weights<R>,
+    ) -> impl Iterator<Item = &'w mut R> {
+        let first = self.levels.iter().flatten().map(|s| s.weight).min();
+        let first = first.unwrap_or(w.dense.len());
+        w.dense[first..].iter_mut()
+    }
+
     fn level(&self, task: usize) -> Option<Span> {
         self.levels.get(task).copied().flatten()
     }
