@@ -21,6 +21,7 @@ feed=$out/feed
 # Everything before the tasks, and everything of the pointwise model before its fusion.
 sed '/^\[network\]/,/^$/!{/^\[\[task\]\]/,$d;}' "$feed/model.toml" > "$feed/features.toml"
 sed '/^\[\[fusion.term\]\]/,$d' "$feed/model.toml" > "$feed/tasks.toml"
+cat "$feed/features.toml" "$here/click.toml" > "$feed/click.toml"
 # What stopped training, and so is of no seed's report: all requests before the last tenth.
 last=$(awk -F, 'END { print $1 }' "$feed/log.csv")
 awk -F, -v n="$last" 'NR == 1 || $1 < (n + 1) * 0.9' "$feed/log.csv" > "$feed/before.csv"
@@ -32,12 +33,7 @@ measure() {
     "$pocketrank" train "$3" --out "$run" --seed "$2" --threads "$threads" > "$run.txt" 2> /dev/null
     "$pocketrank" export "$run" -o "$run.pkr" --data "$feed" > "$run.export.txt"
     "$pocketrank" eval "$run.pkr" "$3" --data "$feed" --utility "$utility" > "$run.eval.txt"
-    ndcg=$(awk '/^fused score/ { print $3 }' "$run.eval.txt")
-    # The reward itself, not divided by each request's best: discounted by rank, a row.
-    "$pocketrank" tune "$run.pkr" "$3" --data "$feed" --maximise "$utility" --held-out 0.95 --starts 1 --out "$run.tune" \
-        --threads "$threads" > "$run.tune.txt"
-    reward=$(awk '/^current / { print $2; exit }' "$run.tune.txt")
-    echo "$1 $2 $ndcg $reward" | tee -a "$out/results.txt"
+    awk -v run="$1 $2" '/^fused score/ { print run, $3, $4 }' "$run.eval.txt" | tee -a "$out/results.txt"
 }
 
 for seed in $seeds; do
@@ -56,7 +52,7 @@ awk '
     { if (!($1 in n)) order[++m] = $1; n[$1]++; s[$1] += $3; q[$1] += $3 * $3; r[$1] += $4; w[$1] += $4 * $4 }
     function sd(sum, squares, n) { return n > 1 ? sqrt((squares - sum * sum / n) / (n - 1) + 1e-18) : 0 }
     END {
-        printf "%-14s %8s %8s %8s %8s\n", "order by", "NDCG@10", "sd", "reward", "sd"
+        printf "%-14s %8s %8s %8s %8s\n", "order by", "NDCG@10", "sd", "DCG@10", "sd"
         for (i = 1; i <= m; i++) {
             v = order[i]
             printf "%-14s %8.4f %8.4f %8.3f %8.3f\n", v, s[v] / n[v], sd(s[v], q[v], n[v]), r[v] / n[v], sd(r[v], w[v], n[v])

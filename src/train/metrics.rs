@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::train::loss::sigmoid;
 
 mod ndcg;
-pub use ndcg::{PLACES, by_request, ndcg};
+pub use ndcg::{PLACES, by_request, mean_dcg, ndcg};
 
 /// All metrics of one task on some rows; those of the other kind of task are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use crate::train::files::Replacement;
 use crate::train::log::RawLog;
 use crate::train::log::source::{Source, Wanted};
 use crate::train::loss::sigmoid;
-use crate::train::metrics::{PLACES, by_request};
+use crate::train::metrics::{PLACES, by_request, mean_dcg};
 use crate::train::tune::reward::Reward;
 
 /// How good some orders of a log's requests are.
@@ -24,8 +24,19 @@ pub struct Orders {
     pub utility: String,
     /// Requests with a utility above 0.
     pub requests: usize,
-    /// By order: its name, and NDCG at 10 on the utility, mean over those requests.
-    pub ndcg: Vec<(String, Option<f64>)>,
+    /// By order.
+    pub orders: Vec<Order>,
+}
+
+/// How good one order is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Order {
+    /// A task, or "fused score".
+    pub name: String,
+    /// NDCG at 10 on the utility, mean over requests with a utility above 0.
+    pub ndcg: Option<f64>,
+    /// DCG at 10, mean over all requests: in the utility's unit.
+    pub dcg: Option<f64>,
 }
 
 /// NDCG of `orders` (name, and a score of each of `rows`) on the weighted sum of labels `utility`, such as
@@ -73,7 +84,7 @@ pub fn orders(
     let mut result = Orders {
         utility: reward.text,
         requests: 0,
-        ndcg: Vec::new(),
+        orders: Vec::new(),
     };
     for (name, scores) in orders {
         let scores: Vec<f64> = used.iter().map(|i| scores[*i]).collect();
@@ -82,7 +93,11 @@ pub fn orders(
         result.requests = defined.len();
         let mean = defined.iter().sum::<f64>() / defined.len() as f64;
         let mean = (!defined.is_empty()).then_some(mean);
-        result.ndcg.push((name.clone(), mean));
+        result.orders.push(Order {
+            name: name.clone(),
+            ndcg: mean,
+            dcg: mean_dcg(&scores, &utilities, &requests, PLACES),
+        });
     }
     Ok(result)
 }

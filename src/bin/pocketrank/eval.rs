@@ -150,14 +150,7 @@ pub fn eval(args: &Eval, json: bool) -> Result<()> {
     }
     print::truth(&against_truth);
     if let Some(orders) = &by_utility {
-        outln!(
-            "\nNDCG@10 on {}, {} requests",
-            orders.utility,
-            orders.requests
-        );
-        let rows = orders.ndcg.iter();
-        let rows = rows.map(|(name, x)| vec![name.clone(), print::number(*x, 4)]);
-        print::table(&["order by", "NDCG@10"], &rows.collect::<Vec<_>>());
+        print::orders(orders);
     }
     Ok(())
 }

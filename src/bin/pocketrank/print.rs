@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use pocketrank::train::bench::Report;
 use pocketrank::train::error::{Error, Kind};
 use pocketrank::train::metrics::TaskMetrics;
+use pocketrank::train::scored::Orders;
 use pocketrank::train::truth::TruthMetrics;
 
 /// Writes to standard output. A reader that has gone, as in `| head`, wants no more: the work goes on to its exit code.
@@ -180,6 +181,21 @@ pub fn metrics(tasks: &[(String, TaskMetrics)]) {
             &rows,
         );
     }
+}
+
+/// Orders on a stated utility.
+pub fn orders(orders: &Orders) {
+    outln!(
+        "\norders on {}, {} requests have some",
+        orders.utility,
+        orders.requests
+    );
+    let rows = orders.orders.iter();
+    let rows = rows.map(|o| vec![o.name.clone(), number(o.ndcg, 4), number(o.dcg, 4)]);
+    table(
+        &["order by", "NDCG@10", "DCG@10"],
+        &rows.collect::<Vec<_>>(),
+    );
 }
 
 /// Metrics of ranking tasks.

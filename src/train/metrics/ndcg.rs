@@ -1,5 +1,6 @@
 //! Normalised discounted cumulative gain of requests (Jarvelin & Kekalainen, "Cumulated Gain-Based Evaluation of IR
 //! Techniques", TOIS 2002), with the discount 1 / log2(1 + place) and the utility itself as gain.
+use core::ops::Range;
 use std::prelude::v1::*;
 
 use super::{TaskMetrics, mean, order, ties};
@@ -41,13 +42,28 @@ pub fn by_request(
     requests: &[u32],
     places: usize,
 ) -> Vec<Option<f64>> {
+    let lists = lists(requests);
+    lists
+        .map(|rows| ndcg(&scores[rows.clone()], &utilities[rows], places))
+        .collect()
+}
+
+/// Mean over requests of the discounted gain of their first `places`, not divided by the best possible: a request counts by
+/// what there is to win in it. `None` without rows.
+pub fn mean_dcg(scores: &[f64], utilities: &[f64], requests: &[u32], places: usize) -> Option<f64> {
+    let gains = lists(requests).map(|rows| gain(&scores[rows.clone()], &utilities[rows], places));
+    let (sum, count) = gains.fold((0.0, 0.0), |(sum, n), gain| (sum + gain, n + 1.0));
+    (count > 0.0).then(|| sum / count)
+}
+
+/// The rows of each request.
+fn lists(requests: &[u32]) -> impl Iterator<Item = Range<usize>> + '_ {
     let mut at = 0;
-    let lists = requests.chunk_by(|a, b| a == b).map(|list| {
+    requests.chunk_by(|a, b| a == b).map(move |list| {
         let rows = at..at + list.len();
         at = rows.end;
-        ndcg(&scores[rows.clone()], &utilities[rows], places)
-    });
-    lists.collect()
+        rows
+    })
 }
 
 impl TaskMetrics {

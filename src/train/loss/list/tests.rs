@@ -228,3 +228,41 @@ fn degenerate_requests_are_finite_or_have_no_loss() {
             .is_nan()
     );
 }
+
+/// `tests/jax/lists.py` made the values.
+#[test]
+fn losses_and_derivatives_are_those_of_automatic_differentiation() {
+    let path = format!("{}/tests/jax/lists.json", env!("CARGO_MANIFEST_DIR"));
+    let cases: Vec<serde_json::Value> =
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let numbers =
+        |v: &serde_json::Value| -> Vec<f64> { serde_json::from_value(v.clone()).unwrap() };
+    let same = |got: &[f64], want: &[f64]| {
+        assert_eq!(got.len(), want.len());
+        got.iter().zip(want).for_each(|(g, w)| close(*g, *w));
+    };
+    assert_eq!(cases.len(), 4);
+    for case in &cases {
+        let [z, level, u, y, t] = ["z", "level", "u", "y", "t"].map(|name| numbers(&case[name]));
+        let losses = case["losses"].as_object().unwrap();
+        assert_eq!(losses.len(), 8);
+        for (name, want) in losses {
+            let (mut d, mut d_level) = (vec![0.0; z.len()], vec![0.0; z.len()]);
+            let got = match name.as_str() {
+                "pairwise" => pairwise(&z, &u, &mut d),
+                "listnet" => list_net(&z, &u, &mut d),
+                "softmax" => softmax(&z, &u, &mut d),
+                "lambdarank" => lambda_rank(&z, &u, 0, &mut d),
+                "lambdarank at 4" => lambda_rank(&z, &u, 4, &mut d),
+                "rcr" => regression_compatible(&z, &y, &mut d),
+                "taught" => as_taught(&z, &t, 2.5, &mut d),
+                _ => jrc(&z, &level, &y, &mut d, &mut d_level),
+            };
+            close(got.unwrap(), want["value"].as_f64().unwrap());
+            same(&d, &numbers(&want["by_z"]));
+            if name == "jrc" {
+                same(&d_level, &numbers(&want["by_level"]));
+            }
+        }
+    }
+}
