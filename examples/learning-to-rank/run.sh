@@ -4,47 +4,48 @@
 #
 #     cargo build --release --features train && examples/learning-to-rank/run.sh
 #
-# ROWS (200000), SEEDS ("1 2 3 4 5"), OUT (target/learning-to-rank) and THREADS (0: one a core) may be set.
+# ROWS (200000), SEEDS ("1 2 3"), OUT (target/learning-to-rank) and THREADS (0: one a core) may be set.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 here=$root/examples/learning-to-rank
 pocketrank=${POCKETRANK:-$root/target/release/pocketrank}
 out=${OUT:-$root/target/learning-to-rank}
 rows=${ROWS:-200000}
-seeds=${SEEDS:-1 2 3 4 5}
+seeds=${SEEDS:-1 2 3}
 threads=${THREADS:-0}
 utility="watch + 20 * like + 60 * comment + 40 * favourite + 60 * share"
 
 mkdir -p "$out"
 "$pocketrank" simulate --rows "$rows" --seed 1 --out "$out/feed" > /dev/null
 feed=$out/feed
-# Everything before the tasks, and everything of the pointwise model before its fusion.
+# Everything before the tasks.
 sed '/^\[network\]/,/^$/!{/^\[\[task\]\]/,$d;}' "$feed/model.toml" > "$feed/features.toml"
-sed '/^\[\[fusion.term\]\]/,$d' "$feed/model.toml" > "$feed/tasks.toml"
 cat "$feed/features.toml" "$here/click.toml" > "$feed/click.toml"
 # What stopped training, and so is of no seed's report: all requests before the last tenth.
 last=$(awk -F, 'END { print $1 }' "$feed/log.csv")
 awk -F, -v n="$last" 'NR == 1 || $1 < (n + 1) * 0.9' "$feed/log.csv" > "$feed/before.csv"
 : > "$out/results.txt"
 
-# measure NAME SEED DESCRIPTION: trains, exports, and notes the NDCG of the file's own order.
+# measure NAME SEED DESCRIPTION [FUSION]: trains, unless the run is there, exports, and notes how good the file's own order is.
 measure() {
+    run=$out/$3-$2
+    "$pocketrank" train "$feed/$3.toml" --out "$run" --resume --seed "$2" --threads "$threads" > "$run.txt" 2> /dev/null
+    "$pocketrank" export "$run" -o "$out/$1-$2.pkr" --data "$feed" --fusion "${4:-$feed/$3.toml}" > "$run.export.txt"
     run=$out/$1-$2
-    "$pocketrank" train "$3" --out "$run" --seed "$2" --threads "$threads" > "$run.txt" 2> /dev/null
-    "$pocketrank" export "$run" -o "$run.pkr" --data "$feed" > "$run.export.txt"
-    "$pocketrank" eval "$run.pkr" "$3" --data "$feed" --utility "$utility" > "$run.eval.txt"
+    "$pocketrank" eval "$run.pkr" "$feed/$3.toml" --data "$feed" --utility "$utility" > "$run.eval.txt"
     awk -v run="$1 $2" '/^fused score/ { print run, $3, $4 }' "$run.eval.txt" | tee -a "$out/results.txt"
 }
 
 for seed in $seeds; do
-    measure stated-fusion "$seed" "$feed/model.toml"
+    measure stated-fusion "$seed" model
     "$pocketrank" tune "$out/stated-fusion-$seed.pkr" "$feed/model.toml" --data "$feed/before.csv" --maximise "$utility" \
         --out "$out/tune-$seed" --threads "$threads" > "$out/tune-$seed.txt"
-    cat "$feed/tasks.toml" "$out/tune-$seed/weights.toml" > "$feed/tuned-$seed.toml"
-    measure tuned-fusion "$seed" "$feed/tuned-$seed.toml"
+    # The same model; its description with the weights that were found.
+    sed '/^\[\[fusion.term\]\]/,$d' "$feed/model.toml" | cat - "$out/tune-$seed/weights.toml" > "$feed/tuned-$seed.toml"
+    measure tuned-fusion "$seed" model "$feed/tuned-$seed.toml"
     for loss in softmax pairwise listnet lambdarank; do
         sed "s/^loss = .*/loss = \"$loss\"/" "$here/rank.toml" | cat "$feed/features.toml" - > "$feed/$loss.toml"
-        measure "$loss" "$seed" "$feed/$loss.toml"
+        measure "$loss" "$seed" "$loss"
     done
 done
 

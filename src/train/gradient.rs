@@ -90,7 +90,8 @@ fn row_losses<R: Real>(
     } = *plan;
     for (t, task) in tasks.iter().enumerate() {
         let (weight, label) = sample(network, data, row as usize, t, task.entire_space);
-        let mut weight = scales[t] * f64::from(weight) * lists::row_share(task);
+        let whole = scales[t] * f64::from(weight);
+        let mut weight = whole * lists::row_share(task);
         if weight == 0.0 {
             continue;
         }
@@ -134,8 +135,8 @@ fn row_losses<R: Real>(
         {
             let offset = |t: usize| logits[t] + R::from_f64(network.offsets[t]);
             let (l, by, by_parent) = funnel_penalty(offset(t), offset(parent));
-            losses[t] += l.to_f64() * weight * penalty;
-            let factor = R::from_f64(weight * penalty);
+            losses[t] += l.to_f64() * whole * penalty;
+            let factor = R::from_f64(whole * penalty);
             d[t] += by * factor;
             d[parent] += by_parent * factor;
         }

@@ -8,7 +8,7 @@ use super::carried::Carried;
 use super::join::SideTable;
 use super::row::{At, Finder, Row};
 use super::source::{Source, Wanted};
-use super::values::{Reader, show};
+use super::values::{Reader, show, taught_by};
 use super::{RawLog, time};
 use crate::features::{TIME_MAX, hash_text};
 use crate::spec::TaskKind;
@@ -379,20 +379,6 @@ impl<'a, 't> FileReader<'a, 't> {
         }
         Ok(())
     }
-}
-
-/// What a task's teacher says of a row; NaN for an empty cell.
-fn taught_by(task: &Task, cell: &[u8]) -> Malformed<f32> {
-    let Some(teacher) = task.teacher.as_ref().filter(|_| !cell.is_empty()) else {
-        return Ok(f32::NAN);
-    };
-    let teacher = teacher.get_ref();
-    let learnt = number(cell).ok_or("a number is possible");
-    let learnt = learnt.and_then(|x| teacher.learnt(task.kind.of_score(), x));
-    learnt.map_err(|possible| {
-        let (column, cell) = (teacher.column.get_ref(), show(cell));
-        format!("teacher \"{column}\" is {cell}; {possible}")
-    })
 }
 
 /// A row's weight in a task's loss; 0 for an empty cell.
