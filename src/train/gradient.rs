@@ -31,6 +31,9 @@ struct Shard<R> {
     gram: Vec<f64>,
 }
 
+/// Takes a shard, its number and its rows.
+type Work<'w, R> = dyn Fn(usize, &mut Shard<R>, &[u32]) + Sync + 'w;
+
 /// From the inner products `[tasks, tasks]` of the tasks' gradients at the shared representation, and which tasks have
 /// rows, to a factor on each.
 pub(crate) type Balance<'b> = dyn FnMut(&[f64], &[bool]) -> Vec<f64> + 'b;
@@ -217,8 +220,7 @@ impl<R: Real> Gradients<R> {
             }
             then(shard);
         };
-        let each = |shards: &mut [Shard<R>],
-                    what: &(dyn Fn(usize, &mut Shard<R>, &[u32]) + Sync)| {
+        let each = |shards: &mut [Shard<R>], what: &Work<'_, R>| {
             let parts = shards.par_iter_mut().zip(rows.par_chunks(SHARD_ROWS));
             let parts = parts.enumerate();
             parts.for_each(|(i, (shard, rows))| what(i, shard, rows));
