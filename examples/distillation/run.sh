@@ -18,4 +18,6 @@ sed '/^\[network\]/,$d' "$out/model.toml" | cat - "$here/student.toml" > "$out/s
 
 "$pocketrank" train "$out/model.toml" --out "$out/teacher" --threads "$threads"
 "$pocketrank" eval "$out/teacher" "$out/model.toml" --rows all --scores "$out/scored.csv" > /dev/null
-"$pocketrank" compare "$here/experiment.toml" --out "$out/students" --data "$out/scored.csv" --threads "$threads"
+for size in 16 8 4; do
+    "$pocketrank" compare "$here/student-$size.toml" --out "$out/student-$size" --data "$out/scored.csv" --threads "$threads"
+done
