@@ -4,7 +4,7 @@
 #
 #     cargo build --release --features train && examples/learning-to-rank/run.sh
 #
-# ROWS (200000), SEEDS ("1 2 3"), OUT (target/learning-to-rank) and THREADS (0: one a core) may be set.
+# Below 200,000 rows the export of a rare task may be refused by its budget. ROWS (200000), SEEDS ("1 2 3"), OUT (target/learning-to-rank) and THREADS (0: one a core) may be set.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 here=$root/examples/learning-to-rank
