@@ -43,6 +43,7 @@ pub mod requests;
 pub mod run;
 pub mod sampling;
 pub mod schedule;
+pub mod scored;
 pub mod server;
 pub mod simulate;
 pub mod slices;

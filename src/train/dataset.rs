@@ -54,10 +54,14 @@ pub enum FeatureData {
 /// Labels of one task.
 #[derive(Debug, Default)]
 pub struct TaskData {
-    /// Binary: 0 or 1. Duration: the raw value (seconds). 0 where the weight is 0.
+    /// Binary: 0 or 1. Duration: the raw value (seconds). Ranking: the utility, at least 0. 0 where the weight is 0.
     pub labels: Vec<f32>,
     /// Weight of the row in the task's loss; 0 outside its sample space.
     pub weights: Vec<f32>,
+    /// Labels are utilities, whose order within a request is all that the task learns and is measured by.
+    pub ranks: bool,
+    /// What a teacher says of each row: its logit, or ln(1 + value) of a duration; NaN for rows without one. Empty: no teacher.
+    pub teacher: Vec<f32>,
 }
 
 /// Which rows do what. Lists of row indices in log order; whole requests stay together.
@@ -165,18 +169,28 @@ impl dyn Rows + '_ {
         }
     }
 
+    /// The request of each of `rows`.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    pub(crate) fn requests(&self, rows: &[u32]) -> io::Result<Vec<u32>> {
+        let mut requests = Vec::with_capacity(rows.len());
+        let mut each = |request: u32| requests.push(request);
+        match self.place() {
+            Place::Memory(data) => rows.iter().for_each(|r| each(data.request[*r as usize])),
+            Place::Stored(store) => store.requests(rows, &mut each)?,
+        }
+        Ok(requests)
+    }
+
     /// For each of `rows`, which never decrease, whether it begins a request that none before it is of.
     ///
     /// # Errors
     /// A store that cannot be read.
     pub(crate) fn begins_request(&self, rows: &[u32]) -> io::Result<Vec<bool>> {
         let mut last = None;
-        let mut begins = Vec::with_capacity(rows.len());
-        let mut each = |request: u32| begins.push(last.replace(request) != Some(request));
-        match self.place() {
-            Place::Memory(data) => rows.iter().for_each(|r| each(data.request[*r as usize])),
-            Place::Stored(store) => store.requests(rows, &mut each)?,
-        }
-        Ok(begins)
+        let requests = self.requests(rows)?.into_iter();
+        let begins = requests.map(|request| last.replace(request) != Some(request));
+        Ok(begins.collect())
     }
 }

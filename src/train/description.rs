@@ -16,15 +16,17 @@ mod feature;
 mod fusion;
 mod network;
 mod options;
+pub(crate) mod ranking;
 
 pub use feature::{
     DefaultValue, Feature, FeatureKind, IdKind, Table, TransformStep, VocabularyOptions,
 };
 pub use fusion::{Fusion, FusionWeight, Term};
 pub use network::{
-    BalanceChoice, CalibrationKind, Cread, EvaluateEvery, Feedback, Loss, Network, PositionBias,
-    StopOn, Task, TaskInput, TaskInputOptions, Train,
+    BalanceChoice, CalibrationKind, Cread, EvaluateEvery, Feedback, Network, PositionBias, StopOn,
+    Task, TaskInput, TaskInputOptions, Train,
 };
+pub use ranking::{Loss, Objective, Teacher, TeacherForm, TeacherValue};
 
 /// A name with its place in the file.
 pub type Named = Spanned<String>;

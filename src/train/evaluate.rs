@@ -55,7 +55,9 @@ fn task_metrics<R: Real>(
 ) -> Vec<TaskMetrics> {
     let of_task = |t: usize| {
         let mut sample = Sample::default();
-        sample.add(kinds.len(), t, logits, data, rows);
+        sample.add(kinds.len(), t, logits, data, rows, &|i| {
+            data.request[rows[i] as usize]
+        });
         sample.metrics(kinds[t])
     };
     (0..kinds.len()).into_par_iter().map(of_task).collect()
@@ -67,18 +69,34 @@ struct Sample<R> {
     logits: Vec<R>,
     labels: Vec<f32>,
     weights: Vec<f32>,
+    /// GAUC groups or, of a ranking task, requests.
     groups: Vec<u32>,
+    ranks: bool,
 }
 
 impl<R: Real> Sample<R> {
-    fn add(&mut self, tasks: usize, t: usize, logits: &[R], data: &Dataset, rows: &[u32]) {
+    /// `request` has that of row `i` of `rows`.
+    fn add(
+        &mut self,
+        tasks: usize,
+        t: usize,
+        logits: &[R],
+        data: &Dataset,
+        rows: &[u32],
+        request: &dyn Fn(usize) -> u32,
+    ) {
         let task = &data.tasks[t];
+        self.ranks = task.ranks;
         for (i, row) in rows.iter().map(|r| *r as usize).enumerate() {
             if task.weights[row] > 0.0 {
                 self.logits.push(logits[i * tasks + t]);
                 self.labels.push(task.labels[row]);
                 self.weights.push(task.weights[row]);
-                self.groups.push(data.gauc_group[row]);
+                self.groups.push(if task.ranks {
+                    request(i)
+                } else {
+                    data.gauc_group[row]
+                });
             }
         }
     }
@@ -88,6 +106,7 @@ impl<R: Real> Sample<R> {
         let scores: Vec<f64> = self.logits.into_iter().map(R::to_f64).collect();
         let (labels, weights) = (wide(self.labels), wide(self.weights));
         match kind {
+            _ if self.ranks => TaskMetrics::ranking(&scores, &labels, &weights, &self.groups),
             TaskKind::Binary => TaskMetrics::binary(&scores, &labels, &weights, &self.groups),
             _ => {
                 let scores: Vec<f64> = scores.iter().map(|z| duration_score(*z, scale)).collect();
@@ -124,15 +143,22 @@ pub(crate) fn measure<R: Real>(
     let tasks = network.num_tasks();
     let mut samples: Vec<Sample<R>> = vec![Sample::default(); tasks];
     for rows in rows.chunks(STORED_ROWS) {
-        let Some((data, rows)) = data.batch(rows)? else {
+        let (stored, of_log) = (data, rows);
+        let Some((data, rows)) = stored.batch(rows)? else {
             break;
         };
+        // A batch numbers its requests anew, and one request may lie in two.
+        let requests = match data.tasks.iter().any(|t| t.ranks) {
+            true => stored.requests(of_log)?,
+            false => Vec::new(),
+        };
+        let request = |i: usize| requests.get(i).copied().unwrap_or(0);
         let logits = pool.install(|| network.predict(weights, &data, &rows));
         if !finite(&logits) {
             return Ok(None);
         }
         for (t, sample) in samples.iter_mut().enumerate() {
-            sample.add(tasks, t, &logits, &data, &rows);
+            sample.add(tasks, t, &logits, &data, &rows, &request);
         }
     }
     // One after the other: each needs some 30 bytes a row.

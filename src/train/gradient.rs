@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use crate::spec::{TaskKind, limits};
 use crate::train::dataset::Dataset;
+use crate::train::loss::taught::taught;
 use crate::train::loss::{
     focal_loss, funnel_penalty, loss, odds_loss, odds_negative, product_loss, steps_loss,
 };
@@ -16,6 +17,8 @@ use crate::train::network::gather::{Dropout, TableGradient};
 use crate::train::network::{Network, Weights};
 use crate::train::options::{AtMost, TaskOptions};
 use crate::train::real::Real;
+
+mod lists;
 
 /// Values of the flat vector that one thread sums at a time.
 const REDUCE: usize = 8192;
@@ -29,6 +32,9 @@ struct Shard<R> {
     /// Inner products of the tasks' gradients, `[tasks, tasks]`.
     gram: Vec<f64>,
 }
+
+/// Takes a shard, its number and its rows.
+type Work<'w, R> = dyn Fn(usize, &mut Shard<R>, &[u32]) + Sync + 'w;
 
 /// From the inner products `[tasks, tasks]` of the tasks' gradients at the shared representation, and which tasks have
 /// rows, to a factor on each.
@@ -89,13 +95,29 @@ fn row_losses<R: Real>(
     } = *plan;
     for (t, task) in tasks.iter().enumerate() {
         let (weight, label) = sample(network, data, row as usize, t, task.entire_space);
-        let weight = scales[t] * f64::from(weight);
+        let whole = scales[t] * f64::from(weight);
+        let mut weight = whole * lists::row_share(task);
         let several = matches!(network.kinds[t], TaskKind::Steps { .. });
         if weight == 0.0 || several {
             continue;
         }
         let negative = R::from_f64(odds_negative(label.into(), task.every_negative));
         let label = R::from_f64(label.into());
+        let teacher = data.tasks[t].teacher.get(row as usize);
+        if let (Some(teaching), Some(teacher)) = (&task.teaching, teacher)
+            && !teaching.pairs
+            && !teacher.is_nan()
+        {
+            let huber = R::from_f64(task.huber);
+            let teacher = R::from_f64(f64::from(*teacher));
+            // The teacher's logit is one of all rows, sampled or not.
+            let served = logits[t] + R::from_f64(network.offsets[t]);
+            let (l, by) = taught(network.kinds[t], teaching, huber, served, teacher);
+            let share = weight * teaching.weight;
+            losses[t] += l.to_f64() * share;
+            d[t] += by * R::from_f64(share);
+            weight -= share;
+        }
         let factor = R::from_f64(weight);
         if task.entire_space {
             let chain = &network.chains[t];
@@ -126,8 +148,8 @@ fn row_losses<R: Real>(
         {
             let offset = |t: usize| logits[t] + R::from_f64(network.offsets[t]);
             let (l, by, by_parent) = funnel_penalty(offset(t), offset(parent));
-            losses[t] += l.to_f64() * weight * penalty;
-            let factor = R::from_f64(weight * penalty);
+            losses[t] += l.to_f64() * whole * penalty;
+            let factor = R::from_f64(whole * penalty);
             d[t] += by * factor;
             d[parent] += by_parent * factor;
         }
@@ -198,10 +220,14 @@ impl<R: Real> Gradients<R> {
             dropout,
             ..
         } = *plan;
+        let requests = lists::Requests::new(plan, rows);
         let sum = |t: usize| {
             // A weight of 0 switches a task off, as if it had no rows.
             if tasks[t].weight == 0.0 {
                 return 0.0;
+            }
+            if lists::row_share(&tasks[t]) == 0.0 {
+                return requests.of(plan, rows, t).len() as f64;
             }
             let entire = tasks[t].entire_space;
             let weight = |r: &u32| {
@@ -231,30 +257,49 @@ impl<R: Real> Gradients<R> {
             self.shards.resize_with(num_shards, Shard::default);
         }
         let shards = &mut self.shards[..num_shards];
-        shards
-            .par_iter_mut()
-            .zip(rows.par_chunks(SHARD_ROWS))
-            .enumerate()
-            .for_each(|(i, (shard, rows))| {
-                let a = &mut shard.activations;
-                network.forward(weights, data, rows, i * SHARD_ROWS, dropout, a);
-                shard.losses.clear();
-                shard.losses.resize(tasks.len(), 0.0);
-                let g = &mut shard.gradients;
-                g.logits.clear();
-                g.logits.resize(a.logits.len(), R::ZERO);
-                let width = tasks.len();
-                let logits = a.logits.chunks(width).zip(g.logits.chunks_mut(width));
-                for (row, (logits, d)) in rows.iter().zip(logits) {
-                    row_losses(plan, *row, &scales, logits, d, &mut shard.losses);
-                }
-                steps_losses(plan, rows, &scales, weights, shard);
-                then(shard);
+        let begin = |i: usize, shard: &mut Shard<R>, rows: &[u32]| {
+            let a = &mut shard.activations;
+            network.forward(weights, data, rows, i * SHARD_ROWS, dropout, a);
+            shard.losses.clear();
+            shard.losses.resize(tasks.len(), 0.0);
+            let g = &mut shard.gradients;
+            g.logits.clear();
+            g.logits.resize(a.logits.len(), R::ZERO);
+            g.levels.clear();
+            g.levels.resize(a.levels.len(), R::ZERO);
+        };
+        let end = |shard: &mut Shard<R>, rows: &[u32]| {
+            let width = tasks.len();
+            let logits = shard.activations.logits.chunks(width);
+            let logits = logits.zip(shard.gradients.logits.chunks_mut(width));
+            for (row, (logits, d)) in rows.iter().zip(logits) {
+                row_losses(plan, *row, &scales, logits, d, &mut shard.losses);
+            }
+            steps_losses(plan, rows, &scales, weights, shard);
+            then(shard);
+        };
+        let each = |shards: &mut [Shard<R>], what: &Work<'_, R>| {
+            let parts = shards.par_iter_mut().zip(rows.par_chunks(SHARD_ROWS));
+            let parts = parts.enumerate();
+            parts.for_each(|(i, (shard, rows))| what(i, shard, rows));
+        };
+        let of_lists = if requests.is_empty() {
+            each(shards, &|i, shard, rows| {
+                begin(i, shard, rows);
+                end(shard, rows);
             });
+            vec![0.0; tasks.len()]
+        } else {
+            // A request may lie in several shards: its loss waits for the logits of all.
+            each(shards, &begin);
+            let losses = requests.add(plan, rows, shards);
+            each(shards, &|_, shard, rows| end(shard, rows));
+            losses
+        };
         self.losses = (0..tasks.len())
             .map(|t| {
                 let shards = self.shards[..num_shards].iter();
-                shards.fold(0.0, |s, shard| s + shard.losses[t])
+                shards.fold(of_lists[t], |s, shard| s + shard.losses[t])
             })
             .collect();
     }

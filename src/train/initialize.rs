@@ -197,6 +197,8 @@ pub(crate) struct Prior {
     total: f64,
     /// Of durations: all of them.
     labels: Vec<f32>,
+    /// Labels are utilities: an order has no level.
+    ranks: bool,
     /// Rows with a weight, and those of them with a label above 0.
     pub counts: (usize, usize),
 }
@@ -204,6 +206,7 @@ pub(crate) struct Prior {
 impl Prior {
     pub fn add(&mut self, kind: TaskKind, data: &Dataset, task: usize, rows: &[u32]) {
         let task = &data.tasks[task];
+        self.ranks |= task.ranks;
         for r in rows.iter().map(|r| *r as usize) {
             let (weight, label) = (task.weights[r], task.labels[r]);
             if weight <= 0.0 {
@@ -232,6 +235,7 @@ impl Prior {
 
     pub fn logit(mut self, kind: TaskKind) -> f64 {
         match kind {
+            _ if self.ranks => 0.0,
             // Half a row of each class keeps a one-class task finite.
             TaskKind::Binary => {
                 libm::log((self.positive + 0.5) / (self.total - self.positive + 0.5))

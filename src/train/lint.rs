@@ -2,7 +2,7 @@
 use std::prelude::v1::*;
 
 use crate::spec::Spec;
-use crate::train::description::{CalibrationKind, Description, Feedback};
+use crate::train::description::{CalibrationKind, Description, Feedback, Objective};
 use crate::train::formula::{Formula, direction, unguarded};
 
 /// Warnings, one a line.
@@ -20,6 +20,19 @@ pub fn warnings(d: &Description) -> Vec<String> {
     for term in &d.toml.fusion.term {
         let name = term.task.get_ref();
         let task = d.task(name).map(|t| &d.toml.task[t]);
+        let adds = d
+            .toml
+            .fusion
+            .term
+            .iter()
+            .filter(|t| t.weight != 0.0)
+            .count()
+            > 1;
+        if adds && term.weight != 0.0 && task.is_some_and(|t| t.kind == Objective::Rank) {
+            all.push(line(d.at(&term.task), format!(
+                "\"{name}\" is learnt from orders: its score is no probability, and the fusion adds it to others as one; write a formula with rank({name}) or quantile({name}), or order by it alone"
+            )));
+        }
         let space = task.and_then(|t| t.space.as_ref());
         let given = space.filter(|s| d.task(s.get_ref()).is_some());
         if let (false, true, Some(given)) = (term.entire, term.weight != 0.0, given) {

@@ -20,6 +20,8 @@ mod values;
 
 use crate::engine::Column;
 use crate::features::{hash_int, weight_q15};
+#[cfg(doc)]
+use crate::train::dataset::TaskData;
 use crate::train::description::{Description, FeatureKind, IdKind};
 use crate::train::error::{Error, Kind, Result};
 use file::FileReader;
@@ -71,6 +73,8 @@ pub struct RawLog {
     pub spaces: Vec<Vec<bool>>,
     /// By task of the description: the weight of each row in its loss; empty if all weigh 1.
     pub weights: Vec<Vec<f32>>,
+    /// By task of the description: what its teacher says of each row ([`TaskData::teacher`]); empty without one.
+    pub teachers: Vec<Vec<f32>>,
     /// Request of each row.
     pub request: Vec<u32>,
     /// User of each request, hashed; [`RawLog::NOBODY`] without a user column or for an empty cell.
@@ -136,6 +140,7 @@ impl RawLog {
         }
         self.spaces.iter_mut().for_each(Vec::clear);
         self.weights.iter_mut().for_each(Vec::clear);
+        self.teachers.iter_mut().for_each(Vec::clear);
         self.request.clear();
         self.user.clear();
         self.time.clear();
@@ -227,6 +232,7 @@ fn read_by(
         labels: vec![LabelColumn::default(); toml.label.len()],
         spaces: vec![Vec::new(); toml.task.len()],
         weights: vec![Vec::new(); toml.task.len()],
+        teachers: vec![Vec::new(); toml.task.len()],
         changing: vec![0; toml.feature.len()],
         texts,
         ..RawLog::default()

@@ -1,8 +1,10 @@
-//! Losses of one row, as functions of its logit, or logits.
+//! Losses of one row, as functions of its logit, or logits; [`list`] has those of a request, [`taught`] those of a teacher.
 use crate::spec::TaskKind;
 use crate::train::real::Real;
 
+pub mod list;
 mod steps;
+pub mod taught;
 
 pub use steps::{Start, Steps, steps_loss};
 

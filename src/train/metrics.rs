@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::train::loss::sigmoid;
 
+mod ndcg;
+pub use ndcg::{PLACES, by_request, mean_dcg, ndcg};
+
 /// All metrics of one task on some rows; those of the other kind of task are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskMetrics {
@@ -34,6 +37,10 @@ pub struct TaskMetrics {
     pub xauc: Option<f64>,
     /// `Duration`: Spearman's rank correlation.
     pub spearman: Option<f64>,
+    /// Ranking: NDCG at [`PLACES`], mean over requests with a utility above 0.
+    pub ndcg: Option<f64>,
+    /// Ranking: those requests.
+    pub ndcg_requests: Option<u64>,
 }
 
 /// Order of `values`, ascending. A log has fewer rows than a u32 counts.
@@ -227,9 +234,9 @@ impl TaskMetrics {
         }
     }
 
-    /// The one number that early stopping watches: AUC, or Spearman's correlation.
+    /// The one number that early stopping watches: AUC, Spearman's correlation or, of a ranking task, NDCG.
     pub fn quality(&self) -> Option<f64> {
-        self.auc.or(self.spearman)
+        self.auc.or(self.spearman).or(self.ndcg)
     }
 }
 

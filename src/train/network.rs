@@ -18,6 +18,7 @@ pub mod bias;
 pub mod forward;
 pub mod gather;
 mod head;
+mod levels;
 mod own;
 mod weights;
 pub(crate) use weights::Weights;
@@ -132,6 +133,8 @@ pub struct Network {
     /// By task of several logits, what no step changes: thresholds as weights, and what being above each is worth as
     /// biases; without outputs for other tasks.
     pub(crate) steps: Vec<Span>,
+    /// By task that learns two logits: the head of their mean, in training alone. Empty if there is none.
+    pub(crate) levels: Vec<Option<Span>>,
     /// Towers on what is known in training alone.
     pub(crate) bias: Option<BiasPlan>,
     pub(crate) segments: Vec<Segment>,
@@ -356,6 +359,7 @@ impl Network {
             towers,
             heads,
             steps,
+            levels: Vec::new(),
             bias,
             segments,
             num_dense: next,

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::train::balance::Balance;
 use crate::train::loss::Steps;
+use crate::train::loss::list::ListLoss;
+use crate::train::loss::taught::Teaching;
 use crate::train::sampling::Sampling;
 use crate::train::schedule::Schedule;
 
@@ -171,6 +173,10 @@ pub struct TaskOptions {
     pub every_negative: bool,
     /// `Steps`: what they are.
     pub steps: Option<Steps>,
+    /// The loss, or a part of it, is that of the rows of a request together; needs whole requests.
+    pub list: Option<ListLoss>,
+    /// How it learns of its teacher, for rows that have one.
+    pub teaching: Option<Teaching>,
 }
 
 /// A task's weight and learning rate over the steps of a run.
@@ -198,6 +204,8 @@ impl Default for TaskOptions {
             focal: 0.0,
             every_negative: false,
             steps: None,
+            list: None,
+            teaching: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::prelude::v1::*;
 use crate::features;
 use crate::spec::{Encoding, IdType, Lookup, Side, Source, Spec, TaskKind};
 use crate::train::dataset::{Dataset, TaskData};
-use crate::train::description::{Description, FeatureKind, IdKind};
+use crate::train::description::{Description, FeatureKind, IdKind, Objective};
 use crate::train::error::Result;
 use crate::train::fit::Fit;
 use crate::train::log::{Chunk, RawColumn, RawLog, key_of};
@@ -247,18 +247,36 @@ fn first_rows(raw: &RawLog) -> impl Iterator<Item = u32> + '_ {
 /// Labels and weights of one task: its rows' weights in its space, where its label is known and old enough.
 fn task_data(d: &Description, raw: &RawLog, task: usize, end: i64) -> TaskData {
     let t = &d.toml.task[task];
-    let label = d.label(t.label().get_ref()).unwrap_or(0);
-    let l = &d.toml.label[label];
-    let window = l.window.unwrap_or(l.delay) as i64;
+    let learnt = d.learnt_labels(t);
+    let windows = learnt.iter().map(|(label, _)| {
+        let label = &d.toml.label[*label];
+        label.window.unwrap_or(label.delay) as i64
+    });
+    let window = windows.max().unwrap_or(0);
+    let label = |row: usize| match &learnt[..] {
+        [(label, 1.0)] if t.utility.is_empty() => raw.labels[*label].values[row],
+        // What is unknown adds nothing.
+        parts => {
+            let known = parts.iter().map(|(label, factor)| {
+                let value = raw.labels[*label].values[row];
+                if value.is_nan() { 0.0 } else { factor * value }
+            });
+            known.sum()
+        }
+    };
     let timed = d.toml.data.time.is_some();
     let given = t.space.as_ref().and_then(|s| d.task(s.get_ref()));
     let given = given.map(|g| task_data(d, raw, g, end));
     let label_space = t.space.as_ref().filter(|s| d.task(s.get_ref()).is_none());
     let label_space = label_space.and_then(|s| d.label(s.get_ref()));
     let per_impression = t.spec_kind() == TaskKind::Odds && given.is_none();
-    let mut data = TaskData::default();
+    let mut data = TaskData {
+        ranks: t.kind == Objective::Rank,
+        teacher: raw.teachers[task].clone(),
+        ..TaskData::default()
+    };
     for row in 0..raw.rows() {
-        let value = raw.labels[label].values[row];
+        let value = label(row);
         // Whoever did not click has no seconds.
         let value = if per_impression && value.is_nan() {
             0.0

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::spec::Spec;
 use crate::train::checkpoint::RunLock;
 use crate::train::dataset::{Dataset, Rows, Split};
-use crate::train::description::Description;
+use crate::train::description::{Description, Objective};
 use crate::train::error::{Error, Kind, Result};
 use crate::train::fit::{FewUsers, Fit};
 use crate::train::health::{self, Health};
@@ -152,6 +152,11 @@ fn check_counts(d: &Description, counts: &[(usize, usize)]) -> Result<()> {
         if count == 0 {
             return wrong(format!(
                 "task \"{name}\": no training row lies in its space; check space, label and window"
+            ));
+        }
+        if task.kind == Objective::Rank && positive == 0 {
+            return wrong(format!(
+                "task \"{name}\": none of its {count} training rows has a utility above 0; correct its label or utility, or leave it out"
             ));
         }
         if task.kind == crate::spec::TaskKind::Binary && (positive == 0 || positive == count) {

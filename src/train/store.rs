@@ -7,7 +7,7 @@
 //! | record | holds, little-endian |
 //! |---|---|
 //! | request | its `user` features |
-//! | row | request (4), GAUC group (4), all other features, then label and weight (4 + 4) of each task |
+//! | row | request (4), GAUC group (4), all other features, then label and weight (4 + 4) of each task, and its teacher (4) if it has one |
 //!
 //! A feature is a table row (4); a list: its length (4), `max_len` rows (4 each), and as many Q15 weights (2 each) if it is
 //! weighted; a number: its value (4) and its bucket (4), those that it has; a vector: `dim` bytes.
@@ -175,7 +175,7 @@ pub struct Store {
     requests: Records,
     /// By feature: its field, and whether it is the request's.
     fields: Vec<(Field, bool)>,
-    num_tasks: usize,
+    tasks: Vec<Labels>,
     num_rows: usize,
     /// By task: the logit of its training rows' prior.
     pub(crate) priors: Vec<f64>,
@@ -189,11 +189,41 @@ pub(crate) struct Writer {
     rows: BufWriter<File>,
     requests: BufWriter<File>,
     fields: Vec<(Field, bool)>,
-    num_tasks: usize,
+    /// Of the rows written; none before the first.
+    tasks: Vec<Labels>,
     num_rows: usize,
     num_requests: u32,
     digest: Xxh3,
     record: Vec<u8>,
+}
+
+/// What a record has of a task.
+#[derive(Clone, Copy, Debug)]
+struct Labels {
+    ranks: bool,
+    taught: bool,
+}
+
+impl Labels {
+    fn of(task: &TaskData) -> Self {
+        Self {
+            ranks: task.ranks,
+            taught: !task.teacher.is_empty(),
+        }
+    }
+
+    /// No rows of it.
+    fn empty(self) -> TaskData {
+        TaskData {
+            ranks: self.ranks,
+            ..TaskData::default()
+        }
+    }
+
+    /// Of label, weight and, if there is one, teacher.
+    fn bytes(self) -> usize {
+        if self.taught { 12 } else { 8 }
+    }
 }
 
 fn record_bytes(fields: &[(Field, bool)], user: bool) -> usize {
@@ -210,7 +240,7 @@ impl Writer {
             rows: BufWriter::with_capacity(READ_BYTES, tempfile::tempfile_in(folder)?),
             requests: BufWriter::with_capacity(READ_BYTES, tempfile::tempfile_in(folder)?),
             fields: fields.collect(),
-            num_tasks: spec.tasks.len(),
+            tasks: Vec::new(),
             num_rows: 0,
             num_requests: 0,
             digest: Xxh3::new(),
@@ -221,6 +251,9 @@ impl Writer {
     /// The next whole requests of the log.
     pub fn write(&mut self, data: &Dataset) -> io::Result<()> {
         let record = &mut self.record;
+        if self.tasks.is_empty() {
+            self.tasks = data.tasks.iter().map(Labels::of).collect();
+        }
         for request in 0..data.time.len() {
             record.clear();
             for ((field, user), column) in self.fields.iter().zip(&data.features) {
@@ -243,6 +276,7 @@ impl Writer {
             for task in &data.tasks {
                 record.extend(task.labels[row].to_le_bytes());
                 record.extend(task.weights[row].to_le_bytes());
+                record.extend(task.teacher.get(row).iter().flat_map(|t| t.to_le_bytes()));
             }
             self.digest.update(record);
             self.rows.write_all(record)?;
@@ -255,7 +289,8 @@ impl Writer {
     /// Ends it; `priors` and `starts` by task.
     pub fn end(self, priors: Vec<f64>, starts: Vec<Start>) -> io::Result<Store> {
         let file = |writer: BufWriter<File>| writer.into_inner().map_err(|e| e.into_error());
-        let row_bytes = ROW_HEAD + record_bytes(&self.fields, false) + 8 * self.num_tasks;
+        let labels: usize = self.tasks.iter().map(|t| t.bytes()).sum();
+        let row_bytes = ROW_HEAD + record_bytes(&self.fields, false) + labels;
         Ok(Store {
             rows: Records {
                 file: file(self.rows)?,
@@ -266,7 +301,7 @@ impl Writer {
                 bytes: record_bytes(&self.fields, true),
             },
             fields: self.fields,
-            num_tasks: self.num_tasks,
+            tasks: self.tasks,
             num_rows: self.num_rows,
             priors,
             starts,
@@ -322,7 +357,7 @@ impl Store {
     pub fn load(&self, rows: &[u32]) -> io::Result<Dataset> {
         let mut data = Dataset {
             features: self.fields.iter().map(|(field, _)| field.empty()).collect(),
-            tasks: (0..self.num_tasks).map(|_| TaskData::default()).collect(),
+            tasks: self.tasks.iter().map(|t| t.empty()).collect(),
             ..Dataset::default()
         };
         let (mut last, mut buffer) = (None, Vec::new());
@@ -340,10 +375,13 @@ impl Store {
             data.gauc_group.push(word(record, 4));
             let mut record = &record[ROW_HEAD..];
             self.fill(&mut record, false, &mut data);
-            for task in &mut data.tasks {
+            for (task, labels) in data.tasks.iter_mut().zip(&self.tasks) {
                 task.labels.push(f32::from_bits(word(record, 0)));
                 task.weights.push(f32::from_bits(word(record, 4)));
-                record = &record[8..];
+                if labels.taught {
+                    task.teacher.push(f32::from_bits(word(record, 8)));
+                }
+                record = &record[labels.bytes()..];
             }
             Ok(())
         })?;

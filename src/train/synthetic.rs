@@ -195,6 +195,7 @@ pub(crate) fn log(n: usize, seed: u64) -> Dataset {
                 }
             })
             .collect(),
+        ..TaskData::default()
     };
     let all = |_: usize| true;
     Dataset {

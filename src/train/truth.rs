@@ -15,7 +15,7 @@ use csv::ByteRecord;
 use serde::Serialize;
 
 use crate::spec::TaskKind;
-use crate::train::description::Description;
+use crate::train::description::{Description, Objective};
 use crate::train::error::{Error, Kind, Result, near_misses};
 use crate::train::evaluate::duration_score;
 use crate::train::expression::number;
@@ -307,7 +307,11 @@ fn need(source: &Source, name: &str) -> Result<usize> {
 
 /// The column of the log that a task learns, if it is one.
 fn label_column(d: &Description, task: usize) -> Result<Option<String>> {
-    let name = d.toml.task[task].label().get_ref();
+    let task = &d.toml.task[task];
+    if !task.utility.is_empty() {
+        return Ok(None);
+    }
+    let name = task.label().get_ref();
     let Some(label) = d.label(name).map(|l| &d.toml.label[l]) else {
         return Ok(None);
     };
@@ -331,6 +335,9 @@ fn wanted(
             given_click: false,
         })
     };
+    if t.kind == Objective::Rank {
+        return skipped(String::from("the truth knows no order of a list"));
+    }
     let Some(column) = label_column(d, task)? else {
         return skipped(String::from(
             "its label is an expression; the truth knows columns of the log",
@@ -339,7 +346,7 @@ fn wanted(
     let space = t.space.as_ref().and_then(|s| d.task(s.get_ref()));
     let given = space.map(|g| label_column(d, g)).transpose()?.flatten();
     let given_click = given.as_deref() == Some("click");
-    let columns = if !t.kind.is_binary() {
+    let columns = if !t.kind.of_score().is_binary() {
         if column != "watch_seconds" {
             return skipped(format!("the truth knows watch_seconds, not \"{column}\""));
         }

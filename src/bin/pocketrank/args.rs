@@ -206,6 +206,13 @@ pub struct Eval {
     /// The truth of a simulated log: measure the gap to the best prediction possible, too.
     #[arg(long, value_name = "TRUTH")]
     pub truth: Option<PathBuf>,
+    /// Measure orders by a weighted sum of labels, such as "click + 0.02 * watch": NDCG@10 of each task's score and, of an
+    /// exported file, of the fused score.
+    #[arg(long, value_name = "LABELS")]
+    pub utility: Option<String>,
+    /// Write the log with the scores of the measured rows as columns score_TASK: what a smaller model learns from (teacher).
+    #[arg(long, value_name = "FILE.csv")]
+    pub scores: Option<PathBuf>,
     /// Of a run with [position_bias]: score each row at the reference, as the exported file does, or where it was shown.
     #[arg(long, default_value = "reference", value_parser = ["reference", "shown"])]
     pub positions: String,

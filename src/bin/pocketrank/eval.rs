@@ -7,7 +7,7 @@ use pocketrank::train::description::Description;
 use pocketrank::train::error::{Error, Kind, Result};
 use pocketrank::train::metrics::TaskMetrics;
 use pocketrank::train::slices::Slices;
-use pocketrank::train::{evaluate, position, replay, run, truth};
+use pocketrank::train::{evaluate, position, replay, run, scored, truth};
 
 use crate::args::Eval;
 use crate::commands::open;
@@ -16,10 +16,13 @@ use crate::print;
 pub fn eval(args: &Eval, json: bool) -> Result<()> {
     let d = Description::read(&args.model)?;
     let (data, rows, mut logits, spec_tasks, sides, raw, split);
+    let mut orders = Vec::new();
+    let mut of_run = None;
     let all = args.rows == "all";
     let shown = args.positions == "shown";
     if args.subject.is_dir() {
         let run = run::Run::open(&args.subject)?;
+        of_run.clone_from(&run.data);
         let spec = run.spec_for(&d)?;
         let prepared = run::Prepared::read(
             &d,
@@ -57,6 +60,10 @@ pub fn eval(args: &Eval, json: bool) -> Result<()> {
                 replay::features(&d, (&model, &measured.vectors), &measured.raw)?;
         }
         (data, rows, logits) = (measured.data, measured.rows, measured.logits);
+        let fused = measured.fused.iter().map(|x| f64::from(*x)).collect();
+        if model.num_terms() > 0 || model.formula().is_some() {
+            orders.push(("fused score".to_string(), fused));
+        }
         (raw, split) = (measured.raw, measured.split);
         sides = model.spec().features.iter().map(|f| f.side).collect();
         let tasks = model.spec().tasks.iter();
@@ -64,6 +71,20 @@ pub fn eval(args: &Eval, json: bool) -> Result<()> {
             .map(|t| (t.name.to_string(), t.kind, f64::from(t.score_scale)))
             .collect();
     }
+    if let Some(to) = &args.scores {
+        let log = args.data.as_deref().or(of_run.as_deref());
+        scored::copy_with_scores(&d, log, &raw, &spec_tasks, (&rows, &logits), to)?;
+    }
+    let by_utility = match &args.utility {
+        None => None,
+        Some(utility) => {
+            for (t, (name, ..)) in spec_tasks.iter().enumerate() {
+                let of_task = logits.iter().skip(t).step_by(spec_tasks.len());
+                orders.push((name.clone(), of_task.map(|z| f64::from(*z)).collect()));
+            }
+            Some(scored::orders(&d, &raw, utility, &rows, &orders)?)
+        }
+    };
     let named = |metrics: Vec<TaskMetrics>| {
         spec_tasks
             .iter()
@@ -116,6 +137,9 @@ pub fn eval(args: &Eval, json: bool) -> Result<()> {
         if args.truth.is_some() {
             object["truth"] = print::metrics_json(&against_truth);
         }
+        if let Some(orders) = &by_utility {
+            object["orders"] = json!(orders);
+        }
         outln!("{object}");
         return Ok(());
     }
@@ -125,5 +149,8 @@ pub fn eval(args: &Eval, json: bool) -> Result<()> {
         print::metrics(metrics);
     }
     print::truth(&against_truth);
+    if let Some(orders) = &by_utility {
+        print::orders(orders);
+    }
     Ok(())
 }

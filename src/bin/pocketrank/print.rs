@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use pocketrank::train::bench::Report;
 use pocketrank::train::error::{Error, Kind};
 use pocketrank::train::metrics::TaskMetrics;
+use pocketrank::train::scored::Orders;
 use pocketrank::train::truth::TruthMetrics;
 
 /// Writes to standard output. A reader that has gone, as in `| head`, wants no more: the work goes on to its exit code.
@@ -110,8 +111,9 @@ pub fn number(x: Option<f64>, decimals: usize) -> String {
     x.map_or_else(|| "-".into(), |x| format!("{x:.decimals$}"))
 }
 
-/// One table of task metrics.
+/// Tables of task metrics.
 pub fn metrics(tasks: &[(String, TaskMetrics)]) {
+    ranking(tasks);
     let binary: Vec<_> = tasks
         .iter()
         .filter(|(_, m)| m.log_loss.is_some() || m.auc.is_some())
@@ -178,6 +180,40 @@ pub fn metrics(tasks: &[(String, TaskMetrics)]) {
             ],
             &rows,
         );
+    }
+}
+
+/// Orders on a stated utility.
+pub fn orders(orders: &Orders) {
+    outln!(
+        "\norders on {}, {} requests have some",
+        orders.utility,
+        orders.requests
+    );
+    let rows = orders.orders.iter();
+    let rows = rows.map(|o| vec![o.name.clone(), number(o.ndcg, 4), number(o.dcg, 4)]);
+    table(
+        &["order by", "NDCG@10", "DCG@10"],
+        &rows.collect::<Vec<_>>(),
+    );
+}
+
+/// Metrics of ranking tasks.
+fn ranking(tasks: &[(String, TaskMetrics)]) {
+    let ranking = tasks.iter().filter_map(|(name, m)| {
+        let lists = m.ndcg_requests?;
+        let cells = [
+            m.rows.to_string(),
+            number(m.mean_label, 4),
+            lists.to_string(),
+        ];
+        let cells = cells.into_iter().chain([number(m.ndcg, 4)]);
+        Some(core::iter::once(name.clone()).chain(cells).collect())
+    });
+    let rows: Vec<Vec<String>> = ranking.collect();
+    if !rows.is_empty() {
+        let header = ["task", "rows", "mean utility", "lists", "NDCG@10"];
+        table(&header, &rows);
     }
 }
 

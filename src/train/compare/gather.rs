@@ -77,7 +77,13 @@ pub struct Metric {
 }
 
 /// The metrics of the table; a task has those that its kind has.
-pub const METRICS: [Metric; 7] = [
+pub const METRICS: [Metric; 8] = [
+    Metric {
+        key: "ndcg",
+        label: "NDCG@10",
+        better: Better::Higher,
+        of: |m| m.ndcg,
+    },
     Metric {
         key: "auc",
         label: "AUC",

@@ -217,6 +217,9 @@ pub fn calibration(spec: &Spec<'_>, logits: &[f32], data: &Dataset, rows: &[u32]
     let tasks = spec.tasks.len();
     let of_task = |t: usize| {
         let (task, labels) = (&spec.tasks[t], &data.tasks[t]);
+        if labels.ranks {
+            return Vec::new();
+        }
         let mut points: Vec<(f64, f64, f64)> = rows
             .iter()
             .enumerate()

@@ -10,6 +10,7 @@ use crate::train::expression::Expression;
 
 mod feature;
 mod network;
+mod ranking;
 mod table;
 
 impl Description {

@@ -182,7 +182,7 @@ impl Description {
             let _ = spec.tasks.push(Task {
                 name: t.name.get_ref(),
                 unit: "",
-                kind: t.kind,
+                kind: t.kind.of_score(),
                 given: given.and_then(|i| u8::try_from(i).ok()),
                 tower_layers: heapless::Vec::new(),
                 inputs: heapless::Vec::new(),

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use toml::Spanned;
 
+use super::ranking::{Loss, Objective, Teacher};
 use super::{DefaultValue, Named, choice, one};
 use crate::spec::{FedValue, Gate, NetworkKind, TaskKind, limits};
 use crate::train::balance::Balance;
@@ -154,11 +155,9 @@ impl TaskInput {
 pub struct Task {
     /// Unique name.
     pub name: Named,
-    /// "binary", "duration" or "ordinal"; what the model has is [`Task::spec_kind`].
-    #[serde(deserialize_with = "task_kind")]
-    pub kind: TaskKind,
-    /// What it learns, if not what its kind usually does.
-    pub loss: Option<Loss>,
+    /// "binary", "duration", "ordinal" or "rank"; what the model has is [`Task::spec_kind`].
+    #[serde(deserialize_with = "super::ranking::kind")]
+    pub kind: Objective,
     /// Of `loss = "cread"`.
     pub cread: Option<Cread>,
     /// Of an ordinal task: what its label reaches.
@@ -168,6 +167,17 @@ pub struct Task {
     pub score_level: Option<f32>,
     /// Its label; the name if absent.
     pub label: Option<Named>,
+    /// Of a ranking task, in place of one label: factors on several, whose sum is what is ranked by.
+    #[serde(default)]
+    pub utility: std::collections::BTreeMap<String, Spanned<f64>>,
+    /// What is minimised; by the kind if absent.
+    pub loss: Option<Spanned<Loss>>,
+    /// Share of the loss over lists in a mixed loss.
+    pub list_weight: Option<f64>,
+    /// Places of NDCG that LambdaRank looks at; 0: all.
+    pub ndcg_at: Option<usize>,
+    /// A larger model's score, from which the task learns too.
+    pub teacher: Option<Spanned<Teacher>>,
     /// "valid", an earlier binary task, or a filter.
     pub space: Option<Named>,
     /// On the loss.
@@ -216,7 +226,8 @@ pub struct Task {
 impl Task {
     /// Its kind as a model has it, whose tasks are kinds of logits.
     pub fn spec_kind(&self) -> TaskKind {
-        match (self.kind, self.loss) {
+        let loss = self.loss.as_ref().map(|loss| *loss.get_ref());
+        match (self.kind.of_score(), loss) {
             (TaskKind::Duration, Some(Loss::WeightedLogistic | Loss::Odds)) => TaskKind::Odds,
             (TaskKind::Duration, Some(Loss::Cread)) => TaskKind::Steps {
                 thresholds: self.cread.unwrap_or_default().bins,
@@ -262,32 +273,6 @@ impl Task {
     /// The name of its label.
     pub fn label(&self) -> &Named {
         self.label.as_ref().unwrap_or(&self.name)
-    }
-}
-
-/// What a task learns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Loss {
-    /// A duration: Huber's loss on ln(1 + value).
-    LogHuber,
-    /// A duration per impression: logistic regression whose positives weigh their value (Covington et al. 2016).
-    WeightedLogistic,
-    /// The same with every row as a negative too: odds are the mean value without an approximation.
-    Odds,
-    /// A duration: whether it is above each of some thresholds (Sun et al. 2024).
-    Cread,
-}
-
-impl Loss {
-    /// As a description has it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Loss::LogHuber => "log-huber",
-            Loss::WeightedLogistic => "weighted-logistic",
-            Loss::Odds => "odds",
-            Loss::Cread => "cread",
-        }
     }
 }
 
@@ -434,22 +419,6 @@ impl Default for Train {
     }
 }
 
-fn task_kind<'de, D: serde::Deserializer<'de>>(d: D) -> Result<TaskKind, D::Error> {
-    choice(
-        d,
-        &[
-            ("binary", TaskKind::Binary),
-            ("duration", TaskKind::Duration),
-            (
-                "ordinal",
-                TaskKind::Steps {
-                    thresholds: 0,
-                    ordered: true,
-                },
-            ),
-        ],
-    )
-}
 fn gate<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Gate, D::Error> {
     let words = [("softmax", Gate::Softmax), ("attention", Gate::Attention)];
     choice(d, &words)

@@ -85,8 +85,10 @@ impl Description {
             lr: t.lr.constant().unwrap_or(1.0),
             huber: t.huber,
             focal: t.focal,
-            every_negative: t.loss == Some(Loss::Odds),
+            every_negative: t.has_loss(Loss::Odds),
             steps: t.steps(),
+            list: t.list_loss(),
+            teaching: t.teacher.as_ref().map(|t| t.get_ref().teaching()),
             entire_space: t.entire_space,
             at_most: t.at_most.as_ref().and_then(|parent| {
                 let task = self.task(parent.get_ref())?;

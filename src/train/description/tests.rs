@@ -5,6 +5,7 @@ use std::prelude::v1::*;
 use super::*;
 
 mod losses;
+mod ranking;
 mod relations;
 
 const MODEL: &str = r#"[data]

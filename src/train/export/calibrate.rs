@@ -150,6 +150,10 @@ fn correct(
             |values: &[f32]| -> Vec<f32> { rows.iter().map(|row| values[*row as usize]).collect() };
         let mut done = true;
         for (t, corrected) in corrections.iter_mut().enumerate() {
+            // An order has no mean to be right about.
+            if run.tasks[t].ranks {
+                continue;
+            }
             let weights = of_rows(&run.tasks[t].weights);
             let logits = column(logits, t);
             let mut scores = column(&replayed.scores, t);

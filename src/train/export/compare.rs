@@ -54,7 +54,7 @@ pub struct Report {
 pub struct TaskReport {
     /// Name.
     pub name: String,
-    /// "auc", or "spearman" with the label for a duration.
+    /// "auc", "spearman" with the label for a duration, or "ndcg" at 10 of a ranking task.
     pub metric: &'static str,
     /// Rows in the task's space.
     pub rows: usize,
@@ -153,9 +153,16 @@ fn compare_task(
     let weights = column(&|i| f64::from(data.weights[replayed.rows[i] as usize]));
     let requests: Vec<u32> = used.iter().map(|i| request_of[*i]).collect();
 
-    let rankings = [&reference, &file].map(|scores| Ranking::new(scores));
+    let rankings = [&reference, &file].map(|scores| {
+        let lists = match data.ranks {
+            true => metrics::by_request(scores, &labels, &requests, metrics::PLACES),
+            false => Vec::new(),
+        };
+        (Ranking::new(scores), lists)
+    });
     let truth = Ranking::new(&labels);
-    let metric = |ranking: &Ranking, weights: &[f64]| match task.kind {
+    let metric = |(ranking, lists): &(Ranking, Vec<Option<f64>>), weights: &[f64]| match task.kind {
+        _ if data.ranks => mean_of_lists(lists, &requests, weights),
         TaskKind::Binary => ranking.auc(&labels, weights),
         _ => ranking.spearman(&truth, weights),
     };
@@ -169,7 +176,7 @@ fn compare_task(
     let mean = |values: &[f64]| values.iter().zip(&weights).map(|(x, w)| x * w).sum::<f64>();
     let change = |over: &[f64]| {
         let ratio = mean(&file) / mean(over);
-        ratio.is_finite().then_some(ratio - 1.0)
+        (ratio.is_finite() && !data.ranks).then_some(ratio - 1.0)
     };
     let (request_spearman, spearman_requests) = request_spearman(t, tasks, replayed, f32_scores);
     let all = |score: &dyn Fn(usize) -> f64| -> Vec<f64> {
@@ -180,6 +187,7 @@ fn compare_task(
     TaskReport {
         name: task.name.to_string(),
         metric: match task.kind {
+            _ if data.ranks => "ndcg",
             TaskKind::Binary => "auc",
             _ => "spearman",
         },
@@ -199,6 +207,21 @@ fn compare_task(
         bias: change(&labels),
         bias_correction: 0.0,
     }
+}
+
+/// Mean of what is defined of each request, which counts as often as its rows do.
+fn mean_of_lists(lists: &[Option<f64>], requests: &[u32], weights: &[f64]) -> Option<f64> {
+    let rows = requests.chunk_by(|a, b| a == b).map(<[u32]>::len);
+    let begins = rows.scan(0, |at, rows| {
+        *at += rows;
+        Some(*at - rows)
+    });
+    let defined = lists.iter().zip(begins);
+    let defined: Vec<(f64, f64)> = defined
+        .filter_map(|(list, begin)| Some((list.as_ref().copied()?, weights[begin])))
+        .collect();
+    let weights: Vec<f64> = defined.iter().map(|(_, w)| *w).collect();
+    metrics::mean(defined.iter().map(|(x, _)| *x), &weights)
 }
 
 fn request_spearman(

@@ -93,6 +93,7 @@ fn run(
         .map(|t| TaskData {
             labels: (0..rows).map(|row| label(row, t)).collect(),
             weights: vec![1.0; rows as usize],
+            ..TaskData::default()
         })
         .collect();
     let parts = [requests(golden, 0), requests(golden, 1)];

@@ -7,7 +7,9 @@ use crate::spec::{
     Calibration, Decay, Encoding, Feature, Fed, Gate, Grid, Label, Layers, Network, NetworkKind,
     NumberGrid, Operation, Pooling, Source, Spec, Task, TaskKind, Term, limits,
 };
-use crate::train::description::{Description, Feature as Described, FeatureKind, TaskInput};
+use crate::train::description::{
+    Description, Feature as Described, FeatureKind, Objective, TaskInput,
+};
 use crate::train::error::{Error, Kind, Result};
 
 impl Fit {
@@ -59,8 +61,9 @@ impl Fit {
         let layers = |widths: &[u16]| Layers::from_slice(widths).map_err(|_| full("layers"));
         spec.network = network(d).map_err(|()| full("layers"))?;
         for t in &d.toml.task {
-            let unit = match (t.unit.as_deref(), t.kind) {
+            let unit = match (t.unit.as_deref(), t.kind.of_score()) {
                 (Some(unit), _) => unit,
+                (None, _) if t.kind == Objective::Rank => "rank",
                 (None, TaskKind::Binary) => "probability",
                 (None, TaskKind::Steps { .. }) if t.score_level.is_some() => "probability",
                 (None, TaskKind::Steps { .. }) => "level",

@@ -5,6 +5,7 @@ use crate::train::options::DropoutRates;
 use crate::train::synthetic::{log, spec};
 
 mod heads;
+mod lists;
 mod variants;
 
 fn tasks() -> Vec<TaskOptions> {
@@ -84,16 +85,28 @@ fn check_tasks_differences(spec: &Spec<'_>, tasks: &[TaskOptions], rates: Dropou
     check_network_differences(Network::new(spec), tasks, rates);
 }
 
-fn check_network_differences(mut network: Network, tasks: &[TaskOptions], rates: DropoutRates) {
-    let data = log(48, 3);
+fn check_network_differences(network: Network, tasks: &[TaskOptions], rates: DropoutRates) {
+    check_data_differences(network, &log(48, 3), tasks, rates);
+}
+
+/// On a log of 48 rows.
+fn check_data_differences(
+    mut network: Network,
+    data: &Dataset,
+    tasks: &[TaskOptions],
+    rates: DropoutRates,
+) {
     network.offsets = vec![-0.7, 0.0, 0.3];
     let rows: Vec<u32> = (0..48).rev().collect();
     let dropout = Dropout::of(rates, 5, 9);
-    let mut w: Weights<f64> = weights(&network, &data);
+    let mut w: Weights<f64> = weights(&network, data);
+    for (i, x) in network.level_weights(&mut w).enumerate() {
+        *x = 0.2 * crate::train::random::Key::new(9).at(i as u64).normal();
+    }
     let total = |w: &Weights<f64>| {
         let mut g = Gradients::default();
         assert!(g.compute(
-            &plan(&network, &data, tasks, dropout.as_ref()),
+            &plan(&network, data, tasks, dropout.as_ref()),
             w,
             &rows,
             None

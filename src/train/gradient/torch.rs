@@ -174,6 +174,7 @@ fn dataset(batch: &Value) -> Dataset {
                 .zip(space)
                 .map(|(w, s)| (w * s) as f32)
                 .collect(),
+            ..TaskData::default()
         }
     });
     Dataset {

@@ -8,11 +8,11 @@ use super::carried::Carried;
 use super::join::SideTable;
 use super::row::{At, Finder, Row};
 use super::source::{Source, Wanted};
-use super::values::{Reader, show};
+use super::values::{Reader, show, taught_by};
 use super::{RawLog, time};
 use crate::features::{TIME_MAX, hash_text};
 use crate::spec::TaskKind;
-use crate::train::description::{Description, Label, Named, TimePart};
+use crate::train::description::{Description, Label, Named, Task, TimePart};
 use crate::train::error::{Error, Kind, Result};
 use crate::train::expression::{Bound, NotANumber, number};
 
@@ -49,6 +49,7 @@ struct Binding {
     labels: Vec<LabelReader>,
     spaces: Vec<Option<Bound<At>>>,
     weights: Vec<Option<At>>,
+    teachers: Vec<Option<At>>,
 }
 
 pub(super) struct FileReader<'a, 't> {
@@ -127,9 +128,8 @@ impl<'a, 't> FileReader<'a, 't> {
                 None => Some(l.name.get_ref().as_str()),
             };
             let at = d.at(l.value.as_ref().unwrap_or(&l.name));
-            let is_binary = |t: &&crate::train::description::Task| {
-                t.kind == TaskKind::Binary && t.label().get_ref() == l.name.get_ref()
-            };
+            let is_binary =
+                |t: &&Task| t.kind == TaskKind::Binary && t.label().get_ref() == l.name.get_ref();
             Ok(LabelReader {
                 name: l.name.get_ref().clone(),
                 column: name.map(|n| finder.find(n, at)).transpose()?,
@@ -158,7 +158,11 @@ impl<'a, 't> FileReader<'a, 't> {
             let space = task.space.as_ref().filter(is_filter);
             spaces.push(space.map(|s| finder.filter(s)).transpose()?);
         }
-        let weight = |task: &crate::train::description::Task| column(&task.weight_column);
+        let weight = |task: &Task| column(&task.weight_column);
+        let teacher = |task: &Task| {
+            let column = task.teacher.as_ref().map(|t| &t.get_ref().column);
+            column.map(|c| finder.column(c)).transpose()
+        };
         let gauc = match toml.train.gauc_key.as_str() {
             "user" | "request" => None,
             name => Some(finder.find(name, d.at(&toml.network.kind))?),
@@ -176,6 +180,7 @@ impl<'a, 't> FileReader<'a, 't> {
             labels: toml.label.iter().map(label).collect::<Result<_>>()?,
             spaces,
             weights: toml.task.iter().map(weight).collect::<Result<_>>()?,
+            teachers: toml.task.iter().map(teacher).collect::<Result<_>>()?,
         })
     }
 
@@ -196,6 +201,7 @@ impl<'a, 't> FileReader<'a, 't> {
         }
         log.spaces.iter_mut().for_each(|s| s.truncate(rows));
         log.weights.iter_mut().for_each(|w| w.truncate(rows));
+        log.teachers.iter_mut().for_each(|t| t.truncate(rows));
         log.validation.truncate(rows);
         log.gauc_group.truncate(rows);
         log.user.truncate(requests);
@@ -363,6 +369,12 @@ impl<'a, 't> FileReader<'a, 't> {
         for (at, weights) in binding.weights.iter().zip(&mut self.log.weights) {
             if let Some(at) = *at {
                 weights.push(weight(cells.cell(at))?);
+            }
+        }
+        let taught = binding.teachers.iter().zip(&self.d.toml.task);
+        for ((at, task), values) in taught.zip(&mut self.log.teachers) {
+            if let Some(at) = *at {
+                values.push(taught_by(task, cells.cell(at))?);
             }
         }
         Ok(())

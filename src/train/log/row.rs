@@ -40,6 +40,8 @@ pub(super) fn names(d: &Description) -> Vec<&str> {
     names.push(&toml.train.gauc_key);
     let weights = toml.task.iter().flat_map(|t| &t.weight_column);
     names.extend(weights.map(|n| n.get_ref().as_str()));
+    let teachers = toml.task.iter().flat_map(|t| &t.teacher);
+    names.extend(teachers.map(|t| t.get_ref().column.get_ref().as_str()));
     let mut texts: Vec<&str> = Vec::new();
     for l in &toml.label {
         names.push(l.name.get_ref());

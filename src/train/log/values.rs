@@ -8,7 +8,7 @@ use super::row::{At, Finder, Row};
 use crate::engine::Column;
 use crate::features::hash_text;
 use crate::spec::Side;
-use crate::train::description::{Feature, FeatureKind, IdKind};
+use crate::train::description::{Feature, FeatureKind, IdKind, Task};
 use crate::train::error::Result;
 use crate::train::expression::{integer, number};
 
@@ -251,6 +251,20 @@ pub(super) fn int_id(cell: &[u8]) -> Option<u64> {
 /// A finite f32.
 pub(super) fn finite(cell: &[u8]) -> Option<f32> {
     number(cell).map(|x| x as f32).filter(|x| x.is_finite())
+}
+
+/// What a task's teacher says of a row; NaN for an empty cell.
+pub(super) fn taught_by(task: &Task, cell: &[u8]) -> core::result::Result<f32, String> {
+    let Some(teacher) = task.teacher.as_ref().filter(|_| !cell.is_empty()) else {
+        return Ok(f32::NAN);
+    };
+    let teacher = teacher.get_ref();
+    let learnt = number(cell).ok_or("a number is possible");
+    let learnt = learnt.and_then(|x| teacher.learnt(task.kind.of_score(), x));
+    learnt.map_err(|possible| {
+        let (column, cell) = (teacher.column.get_ref(), show(cell));
+        format!("teacher \"{column}\" is {cell}; {possible}")
+    })
 }
 
 /// A cell in a message, cut to a line's width.

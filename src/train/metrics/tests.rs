@@ -148,3 +148,28 @@ fn no_rows_have_no_metrics() {
     assert_eq!(TaskMetrics::binary(&[], &[], &[], &[]), none);
     assert_eq!(TaskMetrics::duration(&[], &[], &[]), none);
 }
+
+#[test]
+fn ndcg_of_a_case_by_hand() {
+    let second = 1.0 / libm::log2(3.0);
+    // Order 1, 2, 0: gains 2, 0, 3 against 3, 2, 0.
+    let (scores, utilities) = ([0.1, 0.9, 0.5], [3.0, 2.0, 0.0]);
+    let want = (2.0 + 3.0 * 0.5) / (3.0 + 2.0 * second);
+    assert!((ndcg(&scores, &utilities, 10).unwrap() - want).abs() < 1e-12);
+    let want = 2.0 / 3.0;
+    assert!((ndcg(&scores, &utilities, 1).unwrap() - want).abs() < 1e-12);
+    // Two rows of one score are worth a draw.
+    let want = (1.0 + second) / 2.0;
+    assert!((ndcg(&[0.5, 0.5], &[0.0, 4.0], 10).unwrap() - want).abs() < 1e-12);
+    assert!((ndcg(&[0.5, 0.5], &[0.0, 4.0], 1).unwrap() - 0.5).abs() < 1e-12);
+    assert_eq!(ndcg(&[0.5, 0.5], &[0.0, 0.0], 10), None);
+    assert_eq!(ndcg(&[], &[], 10), None);
+    // The mean is over requests with something to win; DCG counts all.
+    let requests = [7, 7, 9, 9, 3];
+    let (scores, utilities) = ([1.0, 0.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 0.0, 2.0]);
+    let m = TaskMetrics::ranking(&scores, &utilities, &[1.0; 5], &requests);
+    assert!((m.ndcg.unwrap() - (second + 1.0) / 2.0).abs() < 1e-12);
+    assert_eq!((m.ndcg_requests, m.rows, m.quality()), (Some(2), 5, m.ndcg));
+    let dcg = mean_dcg(&scores, &utilities, &requests, 10).unwrap();
+    assert!((dcg - (second + 2.0) / 3.0).abs() < 1e-12);
+}

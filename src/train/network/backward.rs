@@ -21,6 +21,8 @@ pub(crate) struct ShardGradients<R> {
     pub logits: Vec<R>,
     /// Per task of several logits `[rows, thresholds]`: of the loss.
     pub steps: Vec<Vec<R>>,
+    /// Of the loss by the levels, `[rows, tasks]` if there are any.
+    pub levels: Vec<R>,
     /// Of the dense parameters.
     pub dense: Vec<R>,
     /// `[rows, x_stride]`.
@@ -323,6 +325,7 @@ impl Network {
         let (n, w) = (a.rows, &weights.dense[..]);
         let mut below = core::mem::take(&mut g.mixtures[task]);
         self.head_backward(w, a, task, &mut below, g);
+        self.level_backward(weights, a, task, &mut below, g);
 
         for (l, span) in self.towers[task].iter().enumerate().rev() {
             core::mem::swap(&mut below, &mut g.tower);

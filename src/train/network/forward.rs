@@ -36,6 +36,8 @@ pub(crate) struct Activations<R> {
     pub logits: Vec<R>,
     /// Per task of several logits `[rows, thresholds]`: its logits.
     pub steps: Vec<Vec<R>>,
+    /// `[rows, tasks]` if any task learns two logits: half their sum.
+    pub levels: Vec<R>,
     /// Per tower on what is known in training alone, and layer: `[rows, width]`.
     pub bias: Vec<Vec<Vec<R>>>,
     /// Rows in which those towers' inputs are left out; empty if none may be.
@@ -155,6 +157,7 @@ impl<R: Real> Activations<R> {
         for (v, span) in self.steps.iter_mut().zip(&network.steps) {
             fit(v, span.outputs);
         }
+        fit(&mut self.levels, network.levels.len());
         self.rows = rows;
     }
 }
@@ -269,6 +272,7 @@ impl Network {
                 bias_relu(out, span.outputs, &w[span.biases()], dropped);
             }
             self.head_forward(w, a, task);
+            self.level_forward(w, task, a);
         }
         self.bias_forward(w, a);
     }

@@ -88,6 +88,8 @@ pub struct Measured {
     pub rows: Vec<u32>,
     /// `[rows, tasks]`, from the scores.
     pub logits: Vec<f32>,
+    /// Fused score of each row.
+    pub fused: Vec<f32>,
     /// Tables that the server keeps.
     pub vectors: Vectors,
 }
@@ -116,6 +118,7 @@ pub fn measure(
         data: pass::labels(d, &raw),
         logits: logits(model, &scored.scores),
         rows: scored.rows,
+        fused: scored.fused,
         raw,
         split,
         vectors,

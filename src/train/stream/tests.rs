@@ -8,6 +8,8 @@ use super::*;
 use crate::train::run::{self, Options};
 use crate::train::simulate::{Format, SimulateOptions, simulate};
 
+mod ranking;
+
 /// A vocabulary of crosses and a position tower, on top of what the simulator's own description has.
 const MORE: &str = r#"
 [[feature]]

@@ -33,7 +33,10 @@ pub(super) fn fingerprint(job: &Job<'_>, rows: &[u32], begin: &Weights<f32>) -> 
         }
     };
     digest.update(&(data.request.len() as u64).to_le_bytes());
+    let taught = data.tasks.iter().filter(|t| !t.teacher.is_empty());
+    let taught = taught.map(|t| &t.teacher);
     let tasks = data.tasks.iter().flat_map(|t| [&t.labels, &t.weights]);
+    let tasks = tasks.chain(taught);
     let begin = begin.tables.iter().chain([&begin.dense]);
     for floats in tasks.chain(begin) {
         words(&mut digest, floats, |x| x.to_le_bytes());

@@ -10,12 +10,16 @@ use crate::train::checkpoint::{self, Position, RunLock};
 use crate::train::dataset::Dataset;
 use crate::train::evaluate::measure;
 use crate::train::gradient::{Gradients, Plan};
+use crate::train::loss::list::ListLoss;
 use crate::train::metrics::TaskMetrics;
 use crate::train::network::gather::Dropout;
 use crate::train::network::{Network, Weights};
 use crate::train::optimizer::State;
 use crate::train::options::TaskOptions;
 use crate::train::random::Key;
+
+/// Rows that the middle of a ranking task's logits is measured on.
+const MIDDLE_ROWS: usize = 4096;
 
 /// A run between two steps.
 pub(super) struct Run<'a> {
@@ -43,6 +47,8 @@ impl<'a> Run<'a> {
         let own = job.options.own_experts;
         network.own_experts(own);
         network.offsets = job.tasks.iter().map(TaskOptions::offset).collect();
+        let two_logits = |t: &TaskOptions| matches!(t.list, Some(ListLoss::Jrc(_)));
+        network.add_levels(&job.tasks.iter().map(two_logits).collect::<Vec<_>>());
         let rows = job.data.in_a_space(&job.split.train);
         if rows.is_empty() {
             return Err(TrainError::NoRows);
@@ -234,6 +240,38 @@ impl<'a> Run<'a> {
         measured.ok_or(not_finite)
     }
 
+    /// By task: the mean logit of a ranking task, which its loss leaves where it happens to be, over some training rows. Without
+    /// it scores are about 0.5, far from where f32 no longer tells them apart.
+    fn middles(
+        &self,
+        pool: &rayon::ThreadPool,
+        weights: &Weights<f32>,
+    ) -> Result<Vec<f32>, TrainError> {
+        let tasks = self.job.tasks;
+        let mut middles = vec![0.0; tasks.len()];
+        let ranks = |t: &TaskOptions| t.list.is_some_and(|list| list.share() == 1.0);
+        if !tasks.iter().any(ranks) {
+            return Ok(middles);
+        }
+        let every = self.rows.len().div_ceil(MIDDLE_ROWS);
+        let rows: Vec<u32> = self.rows.iter().copied().step_by(every).collect();
+        let logits = self.job.data.with(&rows, |data, rows| {
+            pool.install(|| self.served.predict(weights, data, rows))
+        });
+        let logits = logits.map_err(|e| self.job.unreadable(e))?;
+        for (t, middle) in middles
+            .iter_mut()
+            .enumerate()
+            .filter(|(t, _)| ranks(&tasks[*t]))
+        {
+            let of_task = logits.iter().skip(t).step_by(tasks.len());
+            let sum: f64 = of_task.map(|z| f64::from(*z)).sum();
+            let mean = (sum / rows.len() as f64) as f32;
+            *middle = if mean.is_finite() { mean } else { 0.0 };
+        }
+        Ok(middles)
+    }
+
     pub fn save(&mut self) -> Result<(), TrainError> {
         self.position.shared_steps = self.state.shared_steps;
         self.position.task_steps.clone_from(&self.state.task_steps);
@@ -262,7 +300,11 @@ impl<'a> Run<'a> {
         let curve = self.position_curve(&weights)?;
         let weights = self.serve(weights);
         let metrics = self.metrics(pool, &weights, &self.job.split.validation)?;
-        let parameters = self.served.parameters(weights);
+        let middles = self.middles(pool, &weights)?;
+        let mut parameters = self.served.parameters(weights);
+        for (head, middle) in parameters.heads.iter_mut().zip(middles) {
+            head.bias.iter_mut().for_each(|b| *b -= middle);
+        }
         if let Some(folder) = self.job.folder.map(RunLock::folder) {
             checkpoint::save_parameters(&folder.join(PARAMETERS_FILE), &self.served, &parameters)?;
         }

@@ -51,7 +51,7 @@ impl Simulated {
     fn tasks(&self) -> Vec<(String, TaskKind, f64)> {
         let tasks = self.d.toml.task.iter();
         tasks
-            .map(|t| (t.name.get_ref().clone(), t.kind, 1.0))
+            .map(|t| (t.name.get_ref().clone(), t.kind.of_score(), 1.0))
             .collect()
     }
 

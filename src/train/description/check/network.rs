@@ -100,17 +100,12 @@ impl Description {
             ));
         }
         for (i, task) in toml.task.iter().enumerate() {
-            let label = task.label();
-            self.exists(
-                label,
-                "label",
-                self.label(label.get_ref()),
-                toml.label.iter().map(|l| &l.name),
-            )?;
+            self.check_learnt(task)?;
             self.layers(&task.name, task.tower_layers.as_deref().unwrap_or_default())?;
             self.check_loss(task)?;
             self.check_inputs(i, task)?;
             self.check_relations(i, task)?;
+            self.check_ranking(task)?;
             if let Some(space) = &task.space {
                 match self.task(space.get_ref()) {
                     Some(j) if j == i => {
@@ -160,14 +155,8 @@ impl Description {
     fn check_loss(&self, task: &Task) -> Result<()> {
         let name = task.name.get_ref();
         let wrong = |message: String| Err(self.mistake(&task.name, message));
-        let ordinal = matches!(task.kind, TaskKind::Steps { .. });
-        if let Some(loss) = task.loss.filter(|_| task.kind != TaskKind::Duration) {
-            let word = loss.word();
-            return wrong(format!(
-                "task \"{name}\" has loss \"{word}\", which only kind \"duration\" has"
-            ));
-        }
-        if task.cread.is_some() && task.loss != Some(Loss::Cread) {
+        let ordinal = matches!(task.kind.of_score(), TaskKind::Steps { .. });
+        if task.cread.is_some() && !task.has_loss(Loss::Cread) {
             return wrong(format!(
                 "task \"{name}\" has cread, the settings of loss = \"cread\", but not that loss"
             ));
@@ -198,7 +187,7 @@ impl Description {
             ));
         }
         let given = task.space.as_ref().and_then(|s| self.task(s.get_ref()));
-        if task.loss == Some(Loss::WeightedLogistic) && given.is_some() {
+        if task.has_loss(Loss::WeightedLogistic) && given.is_some() {
             return wrong(format!(
                 "task \"{name}\" has loss \"weighted-logistic\", whose negatives are rows without a value, but its space are the positives of a task; space = \"valid\", or loss = \"odds\""
             ));

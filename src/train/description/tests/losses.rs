@@ -67,11 +67,11 @@ fn every_mistake_of_a_loss_is_one_line() {
     for (lines, want) in [
         (
             "kind = \"binary\"\nloss = \"cread\"",
-            "task \"watch\" has loss \"cread\", which only kind \"duration\" has",
+            "task \"watch\" cannot have this loss; ranking tasks have one of",
         ),
         (
             "kind = \"ordinal\"\nlevels = [1.0]\nloss = \"odds\"",
-            "has loss \"odds\", which only kind \"duration\" has",
+            "durations one of \"log-huber\", \"weighted-logistic\", \"odds\", \"cread\"",
         ),
         (
             "kind = \"duration\"\ncread = { bins = 4 }",

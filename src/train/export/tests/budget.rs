@@ -187,6 +187,7 @@ impl Subject {
         let tasks = [TaskData {
             labels: (0..2 * ROWS).map(label).collect(),
             weights: vec![1.0; 2 * ROWS as usize],
+            ..TaskData::default()
         }];
         let mut run = Run {
             spec: &self.spec,
