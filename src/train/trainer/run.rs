@@ -2,6 +2,7 @@
 use std::borrow::Cow;
 use std::prelude::v1::*;
 
+use super::aware::on_grids;
 use super::fingerprint::fingerprint;
 use super::order::Units;
 use super::{CHECKPOINT_FILE, CURVE_POINTS, Evaluation, Job, PARAMETERS_FILE, TrainError, Trained};
@@ -21,7 +22,7 @@ use crate::train::random::Key;
 pub(super) struct Run<'a> {
     pub job: &'a Job<'a>,
     /// With the offsets of sampled tasks.
-    network: Network,
+    pub network: Network,
     /// Without: its parameters carry them.
     served: Network,
     /// Training rows with a weight in some task.
@@ -29,8 +30,8 @@ pub(super) struct Run<'a> {
     /// What is shuffled.
     pub units: Units,
     pub position: Position,
-    state: State<f32>,
-    best: Option<Weights<f32>>,
+    pub state: State<f32>,
+    pub best: Option<Weights<f32>>,
 }
 
 impl<'a> Run<'a> {
@@ -96,14 +97,16 @@ impl<'a> Run<'a> {
         rows: &[u32],
         factor: f64,
     ) -> Result<(), TrainError> {
-        let Job { options, tasks, .. } = *self.job;
+        let job = self.job;
+        let Job { options, tasks, .. } = *job;
         if rows.is_empty() {
             // The batch before ends with a request that is longer than a batch.
             gradients.losses = vec![0.0; tasks.len()];
             gradients.weights = vec![0.0; tasks.len()];
             return Ok(());
         }
-        let (network, state, step) = (&self.network, &mut self.state, self.position.step);
+        let (network, state, step) = (&mut self.network, &mut self.state, self.position.step);
+        let aware_from = self.position.aware_from;
         let balancer = &mut self.position.balancer;
         let dropout = Dropout::of(options.dropout, options.seed, step);
         let mut weighed = tasks.to_vec();
@@ -114,7 +117,7 @@ impl<'a> Run<'a> {
             task.weight *= factor;
         }
         let plan = Plan {
-            network,
+            network: &self.served,
             data,
             tasks: &weighed,
             dropout: dropout.as_ref(),
@@ -126,7 +129,11 @@ impl<'a> Run<'a> {
             let mut factors =
                 |gram: &[f64], present: &[bool]| balancer.shared_factors(gram, present, key);
             let balance = (options.balance.needs_gram()).then_some(&mut factors as _);
-            if !gradients.compute(&plan, &state.weights, rows, balance) {
+            let of = (&mut *network, &mut state.weights);
+            let finite = on_grids(job, aware_from, of, |network, weights| {
+                gradients.compute(&Plan { network, ..plan }, weights, rows, balance)
+            })?;
+            if !finite {
                 return not_finite("loss or gradient");
             }
             if !state.update(network, options, &weighed, gradients, factor) {
@@ -139,10 +146,14 @@ impl<'a> Run<'a> {
                 pairs.map(|(loss, task)| loss / task.weight).collect()
             };
             let (weighted, before) = (gradients.losses.clone(), plain(&gradients.losses));
-            let after = balancer.re_evaluates().then(|| {
-                gradients.measure(&plan, &state.weights, rows);
-                plain(&gradients.losses)
-            });
+            let mut after = None;
+            if balancer.re_evaluates() {
+                let of = (&mut *network, &mut state.weights);
+                on_grids(job, aware_from, of, |network, weights| {
+                    gradients.measure(&Plan { network, ..plan }, weights, rows);
+                })?;
+                after = Some(plain(&gradients.losses));
+            }
             gradients.losses = weighted;
             balancer.after_step(&before, &present, after.as_deref());
             Ok(())
@@ -156,8 +167,12 @@ impl<'a> Run<'a> {
         let effective = effective.iter().enumerate();
         let effective = effective.map(|(t, factor)| factor * weight(t)).collect();
         let weights = self.state.averaged(&self.network, self.job.options.average);
-        let served = self.serve(weights.clone());
-        let metrics = self.metrics(pool, &served, &self.job.split.stop)?;
+        let mut served = self.serve(weights.clone());
+        let mut network = self.served.clone();
+        let of = (&mut network, &mut served);
+        let metrics = on_grids(self.job, self.position.aware_from, of, |network, served| {
+            self.metrics(pool, network, served, &self.job.split.stop)
+        })??;
         let tasks: Vec<Option<f64>> = metrics.iter().map(TaskMetrics::quality).collect();
         let defined: Vec<f64> = tasks.iter().flatten().copied().collect();
         let quality =
@@ -177,6 +192,7 @@ impl<'a> Run<'a> {
             tasks,
             losses: losses.to_vec(),
             weights: effective,
+            quantized: p.aware_from.is_some(),
         });
         Ok(())
     }
@@ -218,10 +234,11 @@ impl<'a> Run<'a> {
     fn metrics(
         &self,
         pool: &rayon::ThreadPool,
+        network: &Network,
         weights: &Weights<f32>,
         rows: &[u32],
     ) -> Result<Vec<TaskMetrics>, TrainError> {
-        let measured = measure(pool, &self.served, weights, self.job.data, rows);
+        let measured = measure(pool, network, weights, self.job.data, rows);
         let not_finite = TrainError::NotFinite {
             step: self.position.step,
             what: "logit",
@@ -257,7 +274,7 @@ impl<'a> Run<'a> {
             .unwrap_or_else(|| self.state.averaged(&self.network, self.job.options.average));
         let curve = self.position_curve(&weights)?;
         let weights = self.serve(weights);
-        let metrics = self.metrics(pool, &weights, &self.job.split.validation)?;
+        let metrics = self.metrics(pool, &self.served, &weights, &self.job.split.validation)?;
         let parameters = self.served.parameters(weights);
         if let Some(folder) = self.job.folder.map(RunLock::folder) {
             checkpoint::save_parameters(&folder.join(PARAMETERS_FILE), &self.served, &parameters)?;
@@ -270,6 +287,7 @@ impl<'a> Run<'a> {
             best_step,
             position_bias: curve,
             stopped_early: self.position.stopped_early,
+            quantized_from: self.position.aware_from,
         })
     }
 }
