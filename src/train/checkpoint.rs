@@ -100,10 +100,20 @@ pub(crate) struct Position {
     /// Evaluations since the best.
     pub stale: u32,
     pub stopped_early: bool,
+    /// The step in which the epochs on the device's grids began.
+    pub aware_from: Option<u64>,
     pub shared_steps: u64,
     pub task_steps: Vec<u64>,
     pub has_best: bool,
     pub balancer: Balancer,
+}
+
+impl Position {
+    /// Per task: mean loss of this epoch.
+    pub(crate) fn mean_losses(&self) -> Vec<f64> {
+        let mean = |(sum, count): &(f64, u64)| sum / (*count).max(1) as f64;
+        self.losses.iter().map(mean).collect()
+    }
 }
 
 /// Writes through a digest.

@@ -23,8 +23,8 @@ pub use feature::{
 };
 pub use fusion::{Fusion, FusionWeight, Term};
 pub use network::{
-    BalanceChoice, CalibrationKind, Cread, EvaluateEvery, Feedback, Network, PositionBias, StopOn,
-    Task, TaskInput, TaskInputOptions, Train,
+    BalanceChoice, CalibrationKind, Cread, EvaluateEvery, Feedback, Network, PositionBias,
+    QuantizationAware, StopOn, Task, TaskInput, TaskInputOptions, Train,
 };
 pub use ranking::{Loss, Objective, Teacher, TeacherForm, TeacherValue};
 
@@ -274,7 +274,7 @@ pub struct Export {
     /// Largest size of the file, bytes.
     pub max_bytes: Option<usize>,
     /// Bits of a value in tables that do not say.
-    pub bits: Option<Spanned<u8>>,
+    pub bits: Option<Spanned<ExportBits>>,
     /// Training rows for the output correction.
     pub calibration_rows: usize,
     /// Other rows, for the comparison.
@@ -283,6 +283,24 @@ pub struct Export {
     pub mean_durations: bool,
     /// Whether the file gets the distributions of its scores, which formulas may read.
     pub quantiles: bool,
+}
+
+/// `bits` of `[export]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "bits is 4, 8 or \"auto\"")]
+pub enum ExportBits {
+    /// 8 or 4.
+    Number(u8),
+    /// "auto": 4 where little is lost.
+    Word(String),
+}
+
+impl Export {
+    /// Whether the export chooses the bits of tables that do not say, by what they lose.
+    pub fn has_auto_bits(&self) -> bool {
+        let word = self.bits.as_ref().map(|bits| bits.get_ref());
+        matches!(word, Some(ExportBits::Word(_)))
+    }
 }
 
 impl Default for Export {
@@ -383,7 +401,11 @@ impl Description {
         };
         let mut own = self.toml.feature.iter().filter(|f| of(f));
         let own = own.find_map(|f| f.bits);
-        let all = self.toml.export.bits.as_ref().map(|bits| *bits.get_ref());
+        let all = self.toml.export.bits.as_ref().map(|bits| bits.get_ref());
+        let all = all.and_then(|bits| match bits {
+            ExportBits::Number(bits) => Some(*bits),
+            ExportBits::Word(_) => None,
+        });
         declared.and_then(|t| t.bits).or(own).or(all)
     }
 

@@ -13,6 +13,7 @@ mod budget;
 mod calibrate;
 mod compare;
 mod fusion;
+mod layers;
 mod statistics;
 
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -22,6 +23,7 @@ pub use budget::{Budget, TableBudget};
 pub use calibrate::retransformation;
 pub use compare::{Report, TaskReport};
 pub use fusion::quantiles;
+pub use layers::{LayerError, Layers, layers};
 
 use crate::engine::{Model, OpenOptions, Output, Request, Scratch};
 use crate::format::File;
@@ -78,6 +80,8 @@ pub struct Options {
     pub mean_durations: bool,
     /// Largest size of the file: tables are packed and rare ids lose their rows until it fits.
     pub max_bytes: Option<usize>,
+    /// Without `max_bytes`: tables are packed as long as every task loses at most `auc_budget` on the calibration rows.
+    pub auto_bits: bool,
     /// By task: how its score is calibrated on the calibration rows; missing ones are not.
     pub calibrations: Vec<CalibrationKind>,
     /// The fusion, if it is a formula.
@@ -94,6 +98,7 @@ impl Default for Options {
             seed: 1,
             mean_durations: false,
             max_bytes: None,
+            auto_bits: false,
             calibrations: Vec::new(),
             formula: None,
             quantiles: false,
@@ -166,11 +171,15 @@ fn refused_request(number: usize, why: &str) -> Error {
 /// [`Kind::Io`]. A loss beyond the budget is no error here but one of [`Report::check`], so that the report can be
 /// shown.
 pub fn export(run: &mut Run<'_>, options: &Options, path: &Path) -> Result<Report> {
-    let Some(max_bytes) = options.max_bytes else {
-        return write(run, options, path, None);
+    let planned = match options.max_bytes {
+        Some(max_bytes) => {
+            let fusion = fusion::bytes_max(run.spec, options);
+            budget::plan(run, max_bytes.saturating_sub(fusion))?
+        }
+        None if options.auto_bits => budget::within(run, options.auc_budget)?,
+        None => return write(run, options, path, None),
     };
-    let max_bytes = max_bytes.saturating_sub(fusion::bytes_max(run.spec, options));
-    let budget::Planned { model, report } = budget::plan(run, max_bytes)?;
+    let budget::Planned { model, report } = planned;
     let mut reduced = Run {
         spec: &model.spec,
         parameters: &model.parameters,

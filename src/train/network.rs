@@ -15,6 +15,7 @@ use crate::train::parameters::Parameters;
 
 pub mod backward;
 pub mod bias;
+pub(crate) mod fake_quantize;
 pub mod forward;
 pub mod gather;
 mod head;
@@ -139,6 +140,8 @@ pub struct Network {
     pub(crate) bias: Option<BiasPlan>,
     pub(crate) segments: Vec<Segment>,
     pub(crate) num_dense: usize,
+    /// The device's grids, if the forward pass computes on them.
+    pub(crate) grids: Option<fake_quantize::Grids>,
 }
 
 /// A task, the task that it is given, and so on.
@@ -363,6 +366,7 @@ impl Network {
             bias,
             segments,
             num_dense: next,
+            grids: None,
         }
     }
 

@@ -282,6 +282,31 @@ impl<R: Real> State<R> {
         updated.reduce(|| true, |a, b| a & b) && finite
     }
 
+    /// Goes on from other values; if averages are on (`average` their decay), they are these values too. Moments and step
+    /// counts stay.
+    pub(crate) fn restart(&mut self, network: &Network, weights: Weights<R>, average: f64) {
+        self.weights = weights;
+        if average == 0.0 {
+            return;
+        }
+        let sums = |steps: u64| R::from_f64(1.0 - libm::pow(average, steps as f64));
+        for segment in &network.segments {
+            let (sum, range) = (sums(self.steps(segment.owner)), segment.range.clone());
+            let values = self.weights.dense[range.clone()].iter();
+            let averages = self.average.dense[range].iter_mut();
+            averages.zip(values).for_each(|(a, p)| *a = sum * *p);
+        }
+        for (table, plan) in network.tables.iter().enumerate() {
+            let steps = self.steps(plan.owner);
+            let values = self.weights.tables[table].iter();
+            let averages = self.average.tables[table].iter_mut();
+            averages
+                .zip(values)
+                .for_each(|(a, p)| *a = sums(steps) * *p);
+            self.averaged_to[table].fill(steps as u32);
+        }
+    }
+
     fn steps(&self, owner: Option<usize>) -> u64 {
         owner.map_or(self.shared_steps, |t| self.task_steps[t])
     }

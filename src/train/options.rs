@@ -7,6 +7,7 @@ use crate::train::balance::Balance;
 use crate::train::loss::Steps;
 use crate::train::loss::list::ListLoss;
 use crate::train::loss::taught::Teaching;
+use crate::train::network::fake_quantize::TableForm;
 use crate::train::sampling::Sampling;
 use crate::train::schedule::Schedule;
 
@@ -59,6 +60,17 @@ pub struct DropoutRates {
     pub position: f64,
 }
 
+/// Training on the device's grids in the last epochs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuantizationAware {
+    /// The last so many, at least 1.
+    pub epochs: u32,
+    /// Factor on the learning rates in them, positive.
+    pub lr: f64,
+    /// How the file holds each table of the spec; bytes where this ends.
+    pub tables: Vec<TableForm>,
+}
+
 /// `[network]` and `[train]` of a description: what is not the spec's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -103,6 +115,8 @@ pub struct TrainOptions {
     pub load_balance: f64,
     /// Experts of an MMoE that each task has to itself, behind the shared ones; 0: every gate reaches every expert.
     pub own_experts: usize,
+    /// Epochs on the device's grids; `None`: all are exact.
+    pub quantization_aware: Option<QuantizationAware>,
     /// Worker threads; 0: one per core. Never changes a bit of the result.
     pub threads: usize,
     /// Seconds between checkpoints, besides those at every evaluation. Never changes a bit of the result.
@@ -132,6 +146,7 @@ impl Default for TrainOptions {
             balance: Balance::Fixed,
             load_balance: 0.0,
             own_experts: 0,
+            quantization_aware: None,
             threads: 0,
             checkpoint_seconds: 60.0,
         }
@@ -225,6 +240,25 @@ impl TrainOptions {
         }
     }
 
+    /// Says what is outside its range of `quantization_aware`.
+    pub fn check_quantization_aware(&self) -> Result<(), String> {
+        if let Some(aware) = &self.quantization_aware {
+            let (epochs, all) = (aware.epochs, self.epochs);
+            if !(1..=all).contains(&epochs) {
+                return Err(format!(
+                    "quantization_aware has {epochs} epochs of {all}; at least 1, at most all"
+                ));
+            }
+            if !(aware.lr.is_finite() && aware.lr > 0.0) {
+                let lr = aware.lr;
+                return Err(format!(
+                    "lr of quantization_aware is {lr}, but must be positive"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Says what is outside its range.
     pub fn check(&self) -> Result<(), String> {
         let d = &self.dropout;
@@ -261,6 +295,7 @@ impl TrainOptions {
         {
             return Err(format!("{name} is {value}, but must be at least 0"));
         }
+        self.check_quantization_aware()?;
         self.balance.check()
     }
 }

@@ -23,9 +23,12 @@ use crate::spec::{
 };
 use crate::train::loss::softplus;
 use crate::train::parameters::{Dense, Parameters, num_inputs};
-use grids::{TableGrid, input_grids, pack};
+pub(crate) use fake::on_grids;
+pub(crate) use grids::TableGrid;
+use grids::{input_grids, pack};
 use weights::Quantized;
 
+mod fake;
 mod grids;
 mod weights;
 
@@ -255,6 +258,12 @@ fn query_factor(spec: &Spec<'_>, layer: usize) -> f32 {
     }
 }
 
+/// The first of a side's inputs in those of the f32 network.
+fn side_start(spec: &Spec<'_>, side: Side) -> usize {
+    let before = Side::ALL.iter().take(side as usize);
+    before.map(|s| spec.side_values(*s)).sum()
+}
+
 fn first_layer(
     spec: &Spec<'_>,
     p: &Parameters<f32>,
@@ -262,11 +271,7 @@ fn first_layer(
     side: Side,
     grids: &[TableGrid],
 ) -> Result<Quantized> {
-    let start: usize = Side::ALL
-        .iter()
-        .take(side as usize)
-        .map(|s| spec.side_values(*s))
-        .sum();
+    let start = side_start(spec, side);
     let inputs = input_grids(spec, group, side, grids);
     let rows = first_rows(spec, p, group).map(|(row, _)| {
         inputs
@@ -430,6 +435,14 @@ fn scale(scale: f64) -> Result<f32> {
 fn bias_of(bias: f32) -> Result<f32> {
     holds(bias.abs() <= (1 << 20) as f32, Status::BadScale)?;
     Ok(if bias.is_normal() { bias } else { 0.0 })
+}
+
+/// `x` rounded to an integer, half to even, for |x| < 2^51: adding and subtracting 1.5 x 2^52, which a loop does for several
+/// values at once.
+#[inline]
+fn rint(x: f64) -> f64 {
+    const ROUND: f64 = 6_755_399_441_055_744.0;
+    (x + ROUND) - ROUND
 }
 
 fn f32_bytes(values: &[f32]) -> Vec<u8> {

@@ -71,6 +71,9 @@ pub struct Report {
     pub best_step: u64,
     /// True if patience ended the run.
     pub stopped_early: bool,
+    /// Step from which on the forward pass, and evaluations, computed on the device's grids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantized_from: Option<u64>,
     /// Rows that gradients came from, rows that stopped training, rows reported on.
     pub rows: [usize; 3],
     /// Rows set aside as malformed.
@@ -270,6 +273,9 @@ pub fn train(
     let schedules = d.task_schedules().map_err(usage)?;
     let (learned, fit) = Learned::learn(o, &d, previous.as_ref().map(|p| &p.fit))?;
     let spec = fit.spec(&d)?;
+    if let Some(aware) = &mut options.quantization_aware {
+        aware.tables = d.table_forms(&spec);
+    }
     let training_spec = fit.training_spec(&d)?;
     let bias = position::towers(&d, &fit, &training_spec);
     let Ready {
@@ -346,6 +352,7 @@ pub fn train(
         steps: trained.steps,
         best_step: trained.best_step,
         stopped_early: trained.stopped_early,
+        quantized_from: trained.quantized_from,
         rows: [train_rows, split.stop.len(), split.validation.len()],
         quarantined_rows,
         quarantined,

@@ -255,23 +255,31 @@ pub fn apart<'a>(
     Ok(new)
 }
 
+/// The grid of all of a table's values, and 0.
+pub(crate) fn grid_of(values: &[f32]) -> Grid {
+    let range = |(low, high): (f32, f32), x: &f32| (low.min(*x), high.max(*x));
+    let (low, high) = values.iter().fold((0.0, 0.0), range);
+    let range = f64::from(high) - f64::from(low);
+    // A table of zeros has a grid too.
+    let steps = if range > 0.0 { U7_MAX / range } else { 1.0 };
+    let inv_scale = steps.clamp(1e-12, 1e12) as f32;
+    let zero = libm::rint(-f64::from(low) * f64::from(inv_scale)).clamp(0.0, U7_MAX);
+    Grid {
+        inv_scale,
+        zero_point: zero as u8,
+    }
+}
+
 impl ServerTable {
     /// A trained table on one grid, which holds 0 and all of its values.
     fn of(name: &str, dim: usize, values: &[f32], vocabulary: &[u8]) -> Result<Self> {
-        let (mut low, mut high) = (0.0f32, 0.0f32);
-        for x in values {
-            if !x.is_finite() {
-                let message = format!("table \"{name}\" has values that are not finite");
-                return Err(Error::new(Kind::Refused, message));
-            }
-            (low, high) = (low.min(*x), high.max(*x));
+        if values.iter().any(|x| !x.is_finite()) {
+            let message = format!("table \"{name}\" has values that are not finite");
+            return Err(Error::new(Kind::Refused, message));
         }
-        let range = f64::from(high) - f64::from(low);
-        // A table of zeros has a grid too.
-        let steps = if range > 0.0 { U7_MAX / range } else { 1.0 };
-        let inv_scale = steps.clamp(1e-12, 1e12) as f32;
-        let steps = f64::from(inv_scale);
-        let zero = libm::rint(-f64::from(low) * steps).clamp(0.0, U7_MAX);
+        let grid = grid_of(values);
+        let steps = f64::from(grid.inv_scale);
+        let zero = f64::from(grid.zero_point);
         let byte = |x: &f32| (libm::rint(f64::from(*x) * steps) + zero).clamp(0.0, U7_MAX) as u8;
         let num_keys = (values.len() / dim).saturating_sub(1) as u32;
         let open = Vocabulary::check(vocabulary, num_keys).map_err(|_| {
@@ -282,10 +290,7 @@ impl ServerTable {
         Ok(Self {
             name: name.into(),
             dim,
-            grid: Grid {
-                inv_scale,
-                zero_point: zero as u8,
-            },
+            grid,
             bytes: values.iter().map(byte).collect(),
             rows: open.rows().collect(),
             ids: FxHashMap::default(),

@@ -20,9 +20,11 @@ use crate::train::options::{EvaluateEvery, TaskOptions, TaskSchedules, TrainOpti
 use crate::train::parameters::Parameters;
 use crate::train::random::Key;
 
+mod aware;
 mod fingerprint;
 mod order;
 mod run;
+use aware::Steps;
 use order::Order;
 use run::Run;
 
@@ -85,6 +87,9 @@ pub struct Evaluation {
     pub losses: Vec<f64>,
     /// Per task: its effective weight, that of the description times that of the balancing.
     pub weights: Vec<f64>,
+    /// Whether it is of what the device computes.
+    #[serde(default)]
+    pub quantized: bool,
 }
 
 /// Where a run is; told after every step.
@@ -121,6 +126,8 @@ pub struct Trained {
     pub best_step: u64,
     /// True if patience ended the run.
     pub stopped_early: bool,
+    /// The step from which on the forward pass, and evaluations, computed on the device's grids.
+    pub quantized_from: Option<u64>,
     /// The towers' logits `[towers]` of training rows, less those of the reference: for each distinct vector of what they
     /// read, at most [`CURVE_POINTS`] of them in the order of the log, one row that has it.
     pub position_bias: Vec<(u32, Vec<f32>)>,
@@ -246,16 +253,23 @@ fn take_steps(
     let job = run.job;
     let options = job.options;
     let mut gradients = Gradients::default();
-    let per_epoch = run.rows.len().div_ceil(options.batch) as u64;
-    let steps = per_epoch * u64::from(options.epochs);
+    let plan = Steps::of(job, run.rows.len());
+    let per_epoch = plan.per_epoch;
     let mut order: Option<(u64, Order)> = None;
     // The next batch, read while the last one was trained on.
     let mut ahead: Option<(u64, (Dataset, Vec<u32>))> = None;
     let (begin, first_step) = (Instant::now(), run.position.step);
     let mut saved = Instant::now();
 
-    while run.position.step < steps && !run.position.stopped_early {
+    loop {
         let step = run.position.step;
+        if run.position.aware_from.is_none() && plan.begins(step) {
+            run.go_on_grids(pool)?;
+        }
+        let steps = plan.end(run.position.aware_from);
+        if step >= steps || run.position.stopped_early {
+            return Ok(None);
+        }
         let (epoch, batch) = (step / per_epoch, (step % per_epoch) as usize);
         let of_epoch = match &mut order {
             Some((of, order)) if *of == epoch => order,
@@ -279,7 +293,11 @@ fn take_steps(
             (None, Place::Memory(data)) => (data, rows),
             (None, Place::Stored(_)) => (&NOTHING, &[][..]),
         };
-        let factor = options.schedule(step, steps);
+        let aware = run
+            .position
+            .aware_from
+            .and(options.quantization_aware.as_ref());
+        let factor = options.schedule(step, plan.all) * aware.map_or(1.0, |aware| aware.lr);
         let read = std::thread::scope(|scope| {
             let read = next.map(|rows| scope.spawn(|| job.data.batch(rows)));
             run.step(pool, &mut gradients, data, rows, factor)?;
@@ -309,11 +327,7 @@ fn take_steps(
         }
         position.step += 1;
         let step = position.step;
-        let losses: Vec<f64> = position
-            .losses
-            .iter()
-            .map(|(sum, count)| sum / (*count).max(1) as f64)
-            .collect();
+        let losses = position.mean_losses();
         let due = match options.evaluate_every {
             EvaluateEvery::Epoch => step.is_multiple_of(per_epoch),
             EvaluateEvery::Steps(n) => step.is_multiple_of(n),
@@ -321,6 +335,10 @@ fn take_steps(
         let evaluated = (due || step == steps) && !job.split.stop.is_empty();
         if evaluated {
             run.evaluate(pool, &losses)?;
+            let exact = run.position.aware_from.is_none();
+            if run.position.stopped_early && exact && options.quantization_aware.is_some() {
+                run.go_on_grids(pool)?;
+            }
         }
         let interrupted = job.interrupt.load(Ordering::Relaxed);
         if evaluated
@@ -346,7 +364,6 @@ fn take_steps(
             return Ok(Some(step));
         }
     }
-    Ok(None)
 }
 
 /// Stands in where there is no row in memory.

@@ -252,6 +252,9 @@ pub struct Export {
     /// Take the fusion from this description of the same features and tasks instead of the run's.
     #[arg(long, value_name = "MODEL.toml")]
     pub fusion: Option<PathBuf>,
+    /// Say what each table and layer loses to the device's grids.
+    #[arg(long)]
+    pub layers: bool,
 }
 
 fn bits(text: &str) -> Result<u8, String> {

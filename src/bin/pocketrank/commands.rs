@@ -307,6 +307,7 @@ fn export(args: &Export, json: bool) -> Result<()> {
         max_bytes: args.max_bytes,
         bits: args.bits,
         fusion: args.fusion.as_deref(),
+        layers: args.layers,
     };
     let report = run::export(&args.run, &args.output, &options)?;
     if json {

@@ -3,7 +3,7 @@ use std::prelude::v1::*;
 
 use toml::Spanned;
 
-use super::{Description, Named};
+use super::{Description, ExportBits, Named};
 use crate::spec::limits;
 use crate::train::error::{Error, Kind, Result, near_misses};
 use crate::train::expression::Expression;
@@ -54,10 +54,20 @@ impl Description {
                 }
             }
         }
-        if let Some(bits) = &toml.export.bits
-            && !matches!(bits.get_ref(), 4 | 8)
-        {
-            return Err(self.mistake(bits, format!("bits is {}; 4 or 8", bits.get_ref())));
+        if let Some(bits) = &toml.export.bits {
+            let found = match bits.get_ref() {
+                ExportBits::Number(4 | 8) => None,
+                ExportBits::Number(other) => Some(format!("{other}")),
+                ExportBits::Word(word) if word == "auto" => None,
+                ExportBits::Word(word) => Some(format!("\"{word}\"")),
+            };
+            if let Some(found) = found {
+                return Err(self.mistake(bits, format!("bits is {found}; 4, 8 or \"auto\"")));
+            }
+            if toml.export.has_auto_bits() && toml.export.max_bytes.is_some() {
+                let message = "bits \"auto\" packs what loses little, max_bytes what must be; state one of them";
+                return Err(self.mistake(bits, message));
+            }
         }
         for table in &toml.table {
             self.check_table(table)?;

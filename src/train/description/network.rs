@@ -389,6 +389,18 @@ pub struct Train {
     pub embedding_init: f64,
     pub gauc_key: String,
     pub balance: BalanceChoice,
+    pub quantization_aware: Option<Spanned<QuantizationAware>>,
+}
+
+/// `quantization_aware` of `[train]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuantizationAware {
+    /// The last so many epochs.
+    pub epochs: u32,
+    /// Factor on the learning rates in them.
+    #[serde(default = "super::one")]
+    pub lr: f64,
 }
 
 impl Default for Train {
@@ -415,6 +427,7 @@ impl Default for Train {
             embedding_init: 0.05,
             gauc_key: "user".into(),
             balance: BalanceChoice::Name("fixed".into()),
+            quantization_aware: None,
         }
     }
 }

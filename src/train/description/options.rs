@@ -2,7 +2,9 @@
 use std::prelude::v1::*;
 
 use super::{BalanceChoice, Description, EvaluateEvery, Loss, Task};
+use crate::spec::{Spec, Table};
 use crate::train::balance::Balance;
+use crate::train::network::fake_quantize::TableForm;
 use crate::train::options::{
     self, AtMost, DropoutRates, LearningRateDecay, OptimizerKind, TaskOptions, TaskSchedules,
     TrainOptions,
@@ -70,8 +72,25 @@ impl Description {
             load_balance: n.load_balance,
             own_experts: n.own_experts(),
             embedding_init: t.embedding_init,
+            quantization_aware: t.quantization_aware.as_ref().map(|aware| {
+                let aware = aware.get_ref();
+                options::QuantizationAware {
+                    epochs: aware.epochs,
+                    lr: aware.lr,
+                    tables: Vec::new(),
+                }
+            }),
             ..TrainOptions::default()
         })
+    }
+
+    /// How the file holds each table of `spec`, as far as the description says.
+    pub fn table_forms(&self, spec: &Spec<'_>) -> Vec<TableForm> {
+        let form = |table: &Table<'_>| match self.table_bits(table.name) {
+            _ if self.is_server(table.name) => TableForm::Vector,
+            bits => TableForm::of_bits(bits.unwrap_or(Table::WHOLE)),
+        };
+        spec.tables.iter().map(form).collect()
     }
 
     /// `[[task]]` as the trainer takes them.

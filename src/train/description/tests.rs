@@ -79,6 +79,21 @@ fn every_mistake_is_one_line_with_its_place() {
         ),
         (
             "batch = 16",
+            "quantization_aware = { epochs = 6 }".into(),
+            "m.toml:45: quantization_aware has 6 epochs of 5; at least 1, at most all",
+        ),
+        (
+            "batch = 16",
+            "quantization_aware = { epochs = 1, lr = 0 }".into(),
+            "m.toml:45: lr of quantization_aware is 0, but must be positive",
+        ),
+        (
+            "batch = 16",
+            "quantization_aware = { epoch = 1 }".into(),
+            "m.toml:45: unknown key \"epoch\"; did you mean \"epochs\"?",
+        ),
+        (
+            "batch = 16",
             "bach = 16".into(),
             "unknown key \"bach\"; did you mean \"batch\"?",
         ),
@@ -350,7 +365,22 @@ fn every_mistake_is_one_line_with_its_place() {
         (
             "[train]",
             "[export]\nbits = 16\n[train]".into(),
-            "m.toml:45: bits is 16; 4 or 8",
+            "m.toml:45: bits is 16; 4, 8 or \"auto\"",
+        ),
+        (
+            "[train]",
+            "[export]\nbits = \"least\"\n[train]".into(),
+            "m.toml:45: bits is \"least\"; 4, 8 or \"auto\"",
+        ),
+        (
+            "[train]",
+            "[export]\nbits = [4]\n[train]".into(),
+            "m.toml:45: bits is 4, 8 or \"auto\"",
+        ),
+        (
+            "[train]",
+            "[export]\nbits = \"auto\"\nmax_bytes = 9\n[train]".into(),
+            "m.toml:45: bits \"auto\" packs what loses little, max_bytes what must be; state one of them",
         ),
         (
             "[network]",

@@ -11,9 +11,13 @@
 //! it was held against (docs/numerics.md).
 use std::prelude::v1::*;
 
+mod auto;
+
 use core::fmt;
 
 use serde::Serialize;
+
+pub(super) use auto::within;
 
 use super::compare::compare;
 use super::{Options, Run, file_of, open, replay};
@@ -27,8 +31,8 @@ use crate::train::vocabulary;
 /// What a size budget did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Budget {
-    /// Bytes that the file may have.
-    pub max_bytes: usize,
+    /// Bytes that the file may have; `None`: as few as `auc_budget` allows.
+    pub max_bytes: Option<usize>,
     /// Bytes that it had as described.
     pub bytes_before: usize,
     /// By table.
@@ -179,28 +183,12 @@ pub(super) fn plan<'r>(run: &mut Run<'r>, max_bytes: usize) -> Result<Planned<'r
     };
     let (mut plan, mut logits) = (described.clone(), None);
     let (bytes_before, before) = described.measure(run, &mut logits)?;
-    let mut alone = vec![None; tables];
+    let mut alone = Alone::default();
     if bytes_before > max_bytes {
         least(run, &described, max_bytes, bytes_before)?;
-        let mut order = Vec::new();
-        for t in (0..tables).filter(|t| !described.packed[*t] && !run.pinned[*t]) {
-            let mut one = described.clone();
-            one.packed[t] = true;
-            let (bytes, after) = one.measure(run, &mut logits)?;
-            let saved = bytes_before.saturating_sub(bytes);
-            let lost = before
-                .iter()
-                .zip(&after)
-                .filter_map(|(b, a)| Some((*a)? - (*b)?));
-            // Less than nothing is noise, and no reason to take a table that saves little.
-            let lost = lost.fold(0.0, f64::max);
-            alone[t] = Some(lost);
-            if saved > 0 {
-                order.push((lost, saved, t));
-            }
-        }
-        least_harm_first(&mut order);
-        for (_, _, t) in &order {
+        alone = Alone::measure(run, &described, (bytes_before, &before), &mut logits)?;
+        let order = &alone.order;
+        for (_, _, t) in order {
             if plan.bytes(run)? <= max_bytes {
                 break;
             }
@@ -218,38 +206,89 @@ pub(super) fn plan<'r>(run: &mut Run<'r>, max_bytes: usize) -> Result<Planned<'r
             }
         }
     }
-    let (_, lost_after) = plan.measure(run, &mut logits)?;
-    let lost = before.into_iter().zip(lost_after);
-    let (before, after) = (described.apply(run)?, plan.apply(run)?);
+    let (_, after) = plan.measure(run, &mut logits)?;
+    let mut planned = planned(run, [&described, &plan], &alone, [before, after])?;
+    (planned.report.bytes_before, planned.report.max_bytes) = (bytes_before, Some(max_bytes));
+    Ok(planned)
+}
+
+/// What 4 bits in each table alone cost and save.
+#[derive(Default)]
+struct Alone {
+    /// By table: the worst task's loss; empty if nothing was measured.
+    lost: Vec<Option<f64>>,
+    /// Loss, bytes saved and index of the tables that could be packed, the least harmful first.
+    order: Vec<(f64, usize, usize)>,
+}
+
+impl Alone {
+    /// `before`: bytes and losses as described.
+    fn measure(
+        run: &mut Run<'_>,
+        described: &Plan,
+        (bytes_before, before): (usize, &[Option<f64>]),
+        logits: &mut Option<Vec<f32>>,
+    ) -> Result<Self> {
+        let tables = described.packed.len();
+        let mut alone = Self {
+            lost: vec![None; tables],
+            order: Vec::new(),
+        };
+        for t in (0..tables).filter(|t| !described.packed[*t] && !run.pinned[*t]) {
+            let mut one = described.clone();
+            one.packed[t] = true;
+            let (bytes, after) = one.measure(run, logits)?;
+            let saved = bytes_before.saturating_sub(bytes);
+            let lost = before
+                .iter()
+                .zip(&after)
+                .filter_map(|(b, a)| Some((*a)? - (*b)?));
+            // Less than nothing is noise, and no reason to take a table that saves little.
+            let lost = lost.fold(0.0, f64::max);
+            alone.lost[t] = Some(lost);
+            if saved > 0 {
+                alone.order.push((lost, saved, t));
+            }
+        }
+        least_harm_first(&mut alone.order);
+        Ok(alone)
+    }
+}
+
+/// The model of the second of two plans, and what it did to that of the first; `losses` are of both.
+fn planned<'r>(
+    run: &Run<'r>,
+    plans: [&Plan; 2],
+    alone: &Alone,
+    [before, after]: [Vec<Option<f64>>; 2],
+) -> Result<Planned<'r>> {
+    let models = [plans[0].apply(run)?, plans[1].apply(run)?];
     let names = run.spec.tasks.iter().map(|t| t.name.to_string());
+    let lost = before.into_iter().zip(after);
+    let table = |t: usize| {
+        let both = models.each_ref().map(|m| &m.spec.tables[t]);
+        TableBudget {
+            name: run.spec.tables[t].name.to_string(),
+            bits: both.map(|t| t.bits),
+            rows: both.map(|t| t.num_embeddings),
+            bytes: models.each_ref().map(|m| m.table_bytes(t)),
+            // One limit raises the floors of all tables, those without an id below it too.
+            floor: if both[0].num_embeddings == both[1].num_embeddings {
+                0
+            } else {
+                plans[1].floors[t]
+            },
+            alone: alone.lost.get(t).copied().flatten(),
+        }
+    };
     let report = Budget {
-        max_bytes,
-        bytes_before,
-        tables: (0..tables)
-            .map(|t| {
-                let pair = |of: &dyn Fn(&Reduced<'_>) -> usize| [of(&before), of(&after)];
-                let both = [&before.spec.tables[t], &after.spec.tables[t]];
-                TableBudget {
-                    name: run.spec.tables[t].name.to_string(),
-                    bits: both.map(|t| t.bits),
-                    rows: both.map(|t| t.num_embeddings),
-                    bytes: pair(&|of| of.table_bytes(t)),
-                    // One limit raises the floors of all tables, those without an id below it too.
-                    floor: if both[0].num_embeddings == both[1].num_embeddings {
-                        0
-                    } else {
-                        plan.floors[t]
-                    },
-                    alone: alone[t],
-                }
-            })
-            .collect(),
+        max_bytes: None,
+        bytes_before: 0,
+        tables: (0..run.spec.tables.len()).map(table).collect(),
         losses: names.zip(lost.map(|(a, b)| [a, b])).collect(),
     };
-    Ok(Planned {
-        model: after,
-        report,
-    })
+    let [_, model] = models;
+    Ok(Planned { model, report })
 }
 
 /// Orders tables, each with its loss and the bytes that it saves: those first that lose the least a byte, of equals those
@@ -358,11 +397,14 @@ fn raise_floors(run: &Run<'_>, plan: &mut Plan, max_bytes: usize) -> Result<()> 
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.5}"));
-        writeln!(
-            f,
-            "{} bytes as described, {} allowed",
-            self.bytes_before, self.max_bytes
-        )?;
+        match self.max_bytes {
+            Some(most) => writeln!(
+                f,
+                "{} bytes as described, {most} allowed",
+                self.bytes_before
+            )?,
+            None => writeln!(f, "{} bytes as described", self.bytes_before)?,
+        }
         writeln!(
             f,
             "{:<24} {:>9} {:>21} {:>23} {:>8} {:>12}",

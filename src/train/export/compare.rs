@@ -7,7 +7,7 @@ use core::ops::Range;
 use serde::Serialize;
 
 use super::statistics::{Ranking, bootstrap};
-use super::{Budget, Options, Replayed};
+use super::{Budget, Layers, Options, Replayed};
 use crate::engine::{Model, Output, Request, Scratch};
 use crate::fusion::formula::Input;
 use crate::spec::{Spec, TaskKind, limits};
@@ -47,6 +47,9 @@ pub struct Report {
     pub budget: Option<Budget>,
     /// Tables that were written beside the file, for the server.
     pub server: Vec<Written>,
+    /// What each table and layer loses, if that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Layers>,
 }
 
 /// What an export did to one task.
@@ -320,7 +323,8 @@ impl Report {
         if beyond.is_empty() {
             return Ok(());
         }
-        let size = self.budget.as_ref().map_or(String::new(), |budget| {
+        let sized = self.budget.as_ref().filter(|b| b.max_bytes.is_some());
+        let size = sized.map_or(String::new(), |budget| {
             format!(
                 ", and max_bytes took it from {} to {} bytes: raise either",
                 budget.bytes_before, self.bytes
@@ -413,6 +417,10 @@ impl fmt::Display for Report {
             number(self.top10_overlap, 4),
             self.top10_requests,
             self.auc_budget
-        )
+        )?;
+        match &self.layers {
+            Some(layers) => write!(f, "\n{layers}"),
+            None => Ok(()),
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::prelude::v1::*;
 use crate::spec::{FedValue, Gate};
 use crate::train::dataset::Dataset;
 use crate::train::loss::sigmoid;
+use crate::train::network::fake_quantize::softmax_q15;
 use crate::train::network::gather::{Draw, Dropout};
 use crate::train::network::{Network, Span, Weights};
 use crate::train::random::Key;
@@ -241,6 +242,7 @@ impl Network {
         let bias: Vec<R> = self.biases(w, 0);
         let stride = self.hidden_stride(0);
         bias_relu(&mut a.hidden[0], stride, &bias, dropped(0));
+        self.round_experts(0, &mut a.hidden[0]);
         for l in 1..self.expert_widths.len() {
             let (below, above) = a.hidden.split_at_mut(l);
             let (from, to) = (&below[l - 1], &mut above[0]);
@@ -254,6 +256,7 @@ impl Network {
                 dense(w, &spans[l], from, (&mut to[e * width..], stride), a.rows);
             }
             bias_relu(to, stride, &self.biases(w, l), dropped(l));
+            self.round_experts(l, to);
         }
         let gate_dropout = dropout.filter(|d| d.rates.gate > 0.0);
         for task in 0..self.gates.len() {
@@ -261,6 +264,8 @@ impl Network {
         }
         for task in self.order.iter().copied() {
             self.mix(a, task);
+            let (stride, width) = (self.mixture_stride(task), self.mixture_width());
+            self.round(&mut a.mixtures[task], stride, 0, width);
             self.feed(a, task);
             for (l, span) in self.towers[task].iter().enumerate() {
                 let (below, above) = a.towers[task].split_at_mut(l);
@@ -270,6 +275,7 @@ impl Network {
                 dense(w, span, (input, span.inputs), to, a.rows);
                 let dropped = dropped(self.tower_layer(task, l));
                 bias_relu(out, span.outputs, &w[span.biases()], dropped);
+                self.round(out, span.outputs, 0, span.outputs);
             }
             self.head_forward(w, a, task);
             self.level_forward(w, task, a);
@@ -295,6 +301,12 @@ impl Network {
             add_scaled(z, R::ONE, bias);
             if self.gate_depth() > 0 {
                 z.iter_mut().for_each(|z| *z = relu(*z));
+            }
+        }
+        if self.gate_depth() > 0 {
+            for task in 0..self.gates.len() {
+                let columns = self.gate_columns(task);
+                self.round(&mut a.hidden[0], stride, columns.start, columns.len());
             }
         }
     }
@@ -331,6 +343,9 @@ impl Network {
                     row.iter_mut().for_each(|z| *z = relu(*z));
                 }
             }
+            if l + 1 < depth {
+                self.round(&mut above[0], span.outputs, 0, span.outputs);
+            }
         }
         let last = self.expert_widths.len() - 1;
         let (width, last_stride) = (self.mixture_width(), self.hidden_stride(last));
@@ -350,7 +365,10 @@ impl Network {
                 }
             }
             let dropped = dropout.map(|d| (d.row(Draw::Gate, task, position + i), d.rates.gate));
-            softmax(shares, dropped);
+            match dropped {
+                None if self.rounds_activations() => softmax_q15(shares),
+                _ => softmax(shares, dropped),
+            }
         }
     }
 

@@ -47,7 +47,7 @@ impl Dropout {
 
 /// Calls `each` with every table row that input `i` reads in data row `row`, and its factor. `position` is the row's
 /// place in the batch.
-fn entries<R: Real>(
+pub(super) fn entries<R: Real>(
     network: &Network,
     i: usize,
     data: &Dataset,
@@ -177,12 +177,16 @@ impl Network {
                 let out = &mut x[offset..offset + dim];
                 match (&data.features[feature], kind) {
                     (FeatureData::Numbers { values, .. }, InputKind::Value) => {
-                        out[0] = R::from_f64(values[at].into())
+                        out[0] = R::from_f64(self.number(feature, values[at]));
                     }
                     (FeatureData::Vectors(bytes), InputKind::Vector { zero_point, step }) => {
                         for (o, b) in out.iter_mut().zip(&bytes[at * dim..(at + 1) * dim]) {
                             *o = R::from_f64((f64::from(*b) - zero_point) * step);
                         }
+                    }
+                    _ if self.on_grid(kind).is_some() => {
+                        let row = (*row, at, position + i);
+                        self.gather_on_grid(index, weights, data, row, dropout, out);
                     }
                     _ => {
                         out.fill(R::ZERO);

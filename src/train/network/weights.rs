@@ -53,6 +53,14 @@ impl Network {
 
     /// Parameters of this network's shape, all zero.
     pub fn empty_parameters<R: Real>(&self) -> Parameters<R> {
+        Parameters {
+            tables: self.zeros().tables,
+            ..self.empty_layers()
+        }
+    }
+
+    /// The same without tables.
+    fn empty_layers<R: Real>(&self) -> Parameters<R> {
         let dense = |s: &Span| Dense {
             outputs: s.outputs,
             inputs: s.inputs,
@@ -66,7 +74,7 @@ impl Network {
                 .collect()
         };
         Parameters {
-            tables: self.zeros().tables,
+            tables: Vec::new(),
             experts: stacks(&self.experts),
             gates: stacks(&self.gates),
             towers: stacks(&self.towers),
@@ -123,12 +131,19 @@ impl Network {
     }
 
     pub(crate) fn parameters<R: Real>(&self, w: Weights<R>) -> Parameters<R> {
-        let mut p = self.empty_parameters();
-        for (span, layer) in self.layers(&mut p) {
-            layer.weight.copy_from_slice(&w.dense[span.weights()]);
-            layer.bias.copy_from_slice(&w.dense[span.biases()]);
+        Parameters {
+            tables: w.tables,
+            ..self.dense_parameters(&w.dense)
         }
-        p.tables = w.tables;
+    }
+
+    /// The dense layers of the flat vector, without tables.
+    pub(crate) fn dense_parameters<R: Real>(&self, dense: &[R]) -> Parameters<R> {
+        let mut p = self.empty_layers();
+        for (span, layer) in self.layers(&mut p) {
+            layer.weight.copy_from_slice(&dense[span.weights()]);
+            layer.bias.copy_from_slice(&dense[span.biases()]);
+        }
         p
     }
 }

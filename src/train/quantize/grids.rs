@@ -1,9 +1,9 @@
 //! Grids of the bytes that enter the first layer.
 use std::prelude::v1::*;
 
-use super::scale;
+use super::{rint, scale};
 use crate::error::Result;
-use crate::spec::{Encoding, Pooling, Side, Spec};
+use crate::spec::{Encoding, Grid, Pooling, Side, Spec};
 
 /// The largest activation byte.
 const U7_MAX: f64 = 127.0;
@@ -14,7 +14,7 @@ const HALF_STEP: u8 = 8;
 
 /// The grid of each dimension of a table, of activation bytes.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct TableGrid {
+pub(crate) struct TableGrid {
     pub scales: Vec<f32>,
     pub zero_points: Vec<u8>,
     /// Every byte is a multiple of this: 1, or 8 in a packed table.
@@ -47,7 +47,7 @@ impl TableGrid {
             let range = f64::from(high) - f64::from(low);
             let scale = scale(range / grid.most() / f64::from(grid.step))?;
             let zero = if scale > 0.0 {
-                libm::rint(-f64::from(low) / grid.value(scale)).clamp(0.0, grid.most())
+                rint(-f64::from(low) / grid.value(scale)).clamp(0.0, grid.most())
             } else {
                 0.0
             };
@@ -55,6 +55,15 @@ impl TableGrid {
             grid.zero_points.push(zero as u8 * grid.step);
         }
         Ok(grid)
+    }
+
+    /// The grid of a vector in all dimensions.
+    pub fn of_vector(grid: Grid, dim: usize) -> Self {
+        Self {
+            scales: vec![1.0 / grid.inv_scale; dim],
+            zero_points: vec![grid.zero_point; dim],
+            step: 1,
+        }
     }
 
     /// The largest number of steps.
@@ -69,19 +78,35 @@ impl TableGrid {
 
     /// Activation bytes of `rows`.
     pub fn quantize(&self, rows: &[f32]) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(rows.len());
-        for row in rows.chunks_exact(self.scales.len()) {
-            for ((x, scale), zero) in row.iter().zip(&self.scales).zip(&self.zero_points) {
-                bytes.push(if *scale > 0.0 {
-                    let steps = libm::rint(f64::from(*x) / self.value(*scale));
-                    let zero = f64::from(*zero / self.step);
-                    (steps + zero).clamp(0.0, self.most()) as u8 * self.step
-                } else {
-                    *zero
-                });
-            }
+        let mut bytes = vec![0; rows.len()];
+        let dim = self.scales.len();
+        for (row, to) in rows.chunks_exact(dim).zip(bytes.chunks_exact_mut(dim)) {
+            self.quantize_row(row, to);
         }
         bytes
+    }
+
+    /// What the bytes of a row stand for.
+    pub fn values(&self, bytes: &[u8]) -> impl Iterator<Item = f64> {
+        let grid = self.scales.iter().zip(&self.zero_points);
+        bytes.iter().zip(grid).map(|(byte, (scale, zero))| {
+            let steps = i32::from(*byte) - i32::from(*zero);
+            f64::from(steps) * f64::from(*scale)
+        })
+    }
+
+    /// Activation bytes of one row.
+    pub fn quantize_row(&self, row: &[f32], to: &mut [u8]) {
+        let grid = self.scales.iter().zip(&self.zero_points);
+        for ((x, to), (scale, zero)) in row.iter().zip(to).zip(grid) {
+            *to = if *scale > 0.0 {
+                let steps = rint(f64::from(*x) / self.value(*scale));
+                let zero = f64::from(*zero / self.step);
+                (steps + zero).clamp(0.0, self.most()) as u8 * self.step
+            } else {
+                *zero
+            };
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! layers some outputs in a hundred have such a four; their scale is made a few per cent coarser until they fit.
 use std::prelude::v1::*;
 
-use super::scale;
+use super::{rint, scale};
 use crate::error::Result;
 use crate::kernels::QUAD_MAX;
 use crate::spec::padded;
@@ -56,7 +56,7 @@ fn quantize(row: &[f64]) -> Result<(f32, Vec<i8>)> {
             .iter()
             .map(|w| {
                 if scale > 0.0 {
-                    libm::rint(w / f64::from(scale)).clamp(-I8_MAX, I8_MAX) as i8
+                    rint(w / f64::from(scale)).clamp(-I8_MAX, I8_MAX) as i8
                 } else {
                     0
                 }

@@ -7,6 +7,7 @@ use crate::spec::Table;
 use crate::train::description::{CalibrationKind, Description};
 use crate::train::error::{Error, Kind, Result};
 use crate::train::log::RawLog;
+use crate::train::network::fake_quantize::TableForm;
 use crate::train::quantize::Lookups;
 use crate::train::{evaluate, export, replay, server};
 
@@ -21,6 +22,8 @@ pub struct ExportOptions<'o> {
     pub bits: Option<u8>,
     /// A description of the same features and tasks whose fusion the file gets, instead of the run's.
     pub fusion: Option<&'o Path>,
+    /// Whether the report says what each table and layer loses to the device's grids.
+    pub layers: bool,
 }
 
 /// Exports a finished run: quantizes it, corrects its output biases on training rows, and holds the file against the
@@ -31,6 +34,7 @@ pub struct ExportOptions<'o> {
 /// Those of reading, and of [`export::export`]. A loss beyond the budget is one of
 /// [`Report::check`](export::Report::check).
 pub fn export(folder: &Path, output: &Path, options: &ExportOptions<'_>) -> Result<export::Report> {
+    let of_layers = options.layers;
     let mut run = Run::open(folder)?;
     if let Some(file) = options.fusion {
         run.description.take_fusion(&Description::read(file)?)?;
@@ -108,6 +112,16 @@ pub fn export(folder: &Path, output: &Path, options: &ExportOptions<'_>) -> Resu
         picked
     };
     let (calibration, replayed) = (picked(&calibration), picked(&replayed));
+    let layer_rows = split.validation.iter().rev().take(LAYER_ROWS);
+    let mut layer_rows: Vec<u32> = layer_rows.copied().collect();
+    layer_rows.reverse();
+    let mut forms = d.table_forms(&spec);
+    for (form, table) in forms.iter_mut().zip(&spec.tables) {
+        let mut tables = served.spec.tables.iter();
+        if let Some(table) = tables.find(|t| t.name == table.name) {
+            *form = TableForm::of_bits(table.bits);
+        }
+    }
     let mut subject = export::Run {
         spec: &served.spec,
         parameters: &served.parameters,
@@ -123,14 +137,35 @@ pub fn export(folder: &Path, output: &Path, options: &ExportOptions<'_>) -> Resu
     let options = export::Options {
         auc_budget: limits.auc_budget,
         max_bytes,
+        auto_bits: options.bits.is_none() && limits.has_auto_bits(),
         mean_durations: limits.mean_durations,
         calibrations: d.toml.task.iter().map(|t| t.calibration).collect(),
         formula: d.formula()?,
         quantiles: limits.quantiles,
         ..export::Options::default()
     };
-    export::export(&mut subject, &options, output)
+    let mut report = export::export(&mut subject, &options, output)?;
+    if !of_layers {
+        return Ok(report);
+    }
+    for table in report.budget.iter().flat_map(|b| &b.tables) {
+        let place = spec.tables.iter().position(|t| t.name == table.name);
+        if let Some(form) = place.and_then(|t| forms.get_mut(t)) {
+            *form = TableForm::of_bits(table.bits[1]);
+        }
+    }
+    report.layers = Some(export::layers(
+        &spec,
+        &parameters,
+        &forms,
+        &data,
+        &layer_rows,
+    )?);
+    Ok(report)
 }
+
+/// Rows that errors of layers are measured on, at most: the last that are reported on.
+const LAYER_ROWS: usize = 4096;
 
 /// The last whole requests of `rows` that together have at most `most` rows, at least one.
 fn last_requests(raw: &RawLog, rows: &[u32], most: usize) -> Vec<u32> {

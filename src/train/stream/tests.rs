@@ -95,7 +95,7 @@ impl Feed {
 fn a_streamed_log_trains_to_the_bits_of_one_in_memory() {
     let feed = Feed::new(40_000, Format::Parquet);
     for train in [
-        "average = 0.9\nid_dropout = 0.1\nevaluate_every = 20",
+        "average = 0.9\nid_dropout = 0.1\nevaluate_every = 20\nquantization_aware = { epochs = 1 }",
         "whole_requests = true\nstop_on = \"validation\"",
     ] {
         let models = ["never", "always"].map(|stream| feed.model(stream, train));

@@ -2,6 +2,7 @@
 use std::borrow::Cow;
 use std::prelude::v1::*;
 
+use super::aware::on_grids;
 use super::fingerprint::fingerprint;
 use super::order::Units;
 use super::{CHECKPOINT_FILE, CURVE_POINTS, Evaluation, Job, PARAMETERS_FILE, TrainError, Trained};
@@ -25,7 +26,7 @@ const MIDDLE_ROWS: usize = 4096;
 pub(super) struct Run<'a> {
     pub job: &'a Job<'a>,
     /// With the offsets of sampled tasks.
-    network: Network,
+    pub network: Network,
     /// Without: its parameters carry them.
     served: Network,
     /// Training rows with a weight in some task.
@@ -33,8 +34,8 @@ pub(super) struct Run<'a> {
     /// What is shuffled.
     pub units: Units,
     pub position: Position,
-    state: State<f32>,
-    best: Option<Weights<f32>>,
+    pub state: State<f32>,
+    pub best: Option<Weights<f32>>,
 }
 
 impl<'a> Run<'a> {
@@ -106,14 +107,16 @@ impl<'a> Run<'a> {
         rows: &[u32],
         factor: f64,
     ) -> Result<(), TrainError> {
-        let Job { options, tasks, .. } = *self.job;
+        let job = self.job;
+        let Job { options, tasks, .. } = *job;
         if rows.is_empty() {
             // The batch before ends with a request that is longer than a batch.
             gradients.losses = vec![0.0; tasks.len()];
             gradients.weights = vec![0.0; tasks.len()];
             return Ok(());
         }
-        let (network, state, step) = (&self.network, &mut self.state, self.position.step);
+        let (network, state, step) = (&mut self.network, &mut self.state, self.position.step);
+        let aware_from = self.position.aware_from;
         let balancer = &mut self.position.balancer;
         let dropout = Dropout::of(options.dropout, options.seed, step);
         let mut weighed = tasks.to_vec();
@@ -124,7 +127,7 @@ impl<'a> Run<'a> {
             task.weight *= factor;
         }
         let plan = Plan {
-            network,
+            network: &self.served,
             data,
             tasks: &weighed,
             dropout: dropout.as_ref(),
@@ -136,7 +139,11 @@ impl<'a> Run<'a> {
             let mut factors =
                 |gram: &[f64], present: &[bool]| balancer.shared_factors(gram, present, key);
             let balance = (options.balance.needs_gram()).then_some(&mut factors as _);
-            if !gradients.compute(&plan, &state.weights, rows, balance) {
+            let of = (&mut *network, &mut state.weights);
+            let finite = on_grids(job, aware_from, of, |network, weights| {
+                gradients.compute(&Plan { network, ..plan }, weights, rows, balance)
+            })?;
+            if !finite {
                 return not_finite("loss or gradient");
             }
             if !state.update(network, options, &weighed, gradients, factor) {
@@ -149,10 +156,14 @@ impl<'a> Run<'a> {
                 pairs.map(|(loss, task)| loss / task.weight).collect()
             };
             let (weighted, before) = (gradients.losses.clone(), plain(&gradients.losses));
-            let after = balancer.re_evaluates().then(|| {
-                gradients.measure(&plan, &state.weights, rows);
-                plain(&gradients.losses)
-            });
+            let mut after = None;
+            if balancer.re_evaluates() {
+                let of = (&mut *network, &mut state.weights);
+                on_grids(job, aware_from, of, |network, weights| {
+                    gradients.measure(&Plan { network, ..plan }, weights, rows);
+                })?;
+                after = Some(plain(&gradients.losses));
+            }
             gradients.losses = weighted;
             balancer.after_step(&before, &present, after.as_deref());
             Ok(())
@@ -166,8 +177,12 @@ impl<'a> Run<'a> {
         let effective = effective.iter().enumerate();
         let effective = effective.map(|(t, factor)| factor * weight(t)).collect();
         let weights = self.state.averaged(&self.network, self.job.options.average);
-        let served = self.serve(weights.clone());
-        let metrics = self.metrics(pool, &served, &self.job.split.stop)?;
+        let mut served = self.serve(weights.clone());
+        let mut network = self.served.clone();
+        let of = (&mut network, &mut served);
+        let metrics = on_grids(self.job, self.position.aware_from, of, |network, served| {
+            self.metrics(pool, network, served, &self.job.split.stop)
+        })??;
         let tasks: Vec<Option<f64>> = metrics.iter().map(TaskMetrics::quality).collect();
         let defined: Vec<f64> = tasks.iter().flatten().copied().collect();
         let quality =
@@ -187,6 +202,7 @@ impl<'a> Run<'a> {
             tasks,
             losses: losses.to_vec(),
             weights: effective,
+            quantized: p.aware_from.is_some(),
         });
         Ok(())
     }
@@ -228,10 +244,11 @@ impl<'a> Run<'a> {
     fn metrics(
         &self,
         pool: &rayon::ThreadPool,
+        network: &Network,
         weights: &Weights<f32>,
         rows: &[u32],
     ) -> Result<Vec<TaskMetrics>, TrainError> {
-        let measured = measure(pool, &self.served, weights, self.job.data, rows);
+        let measured = measure(pool, network, weights, self.job.data, rows);
         let not_finite = TrainError::NotFinite {
             step: self.position.step,
             what: "logit",
@@ -299,7 +316,7 @@ impl<'a> Run<'a> {
             .unwrap_or_else(|| self.state.averaged(&self.network, self.job.options.average));
         let curve = self.position_curve(&weights)?;
         let weights = self.serve(weights);
-        let metrics = self.metrics(pool, &weights, &self.job.split.validation)?;
+        let metrics = self.metrics(pool, &self.served, &weights, &self.job.split.validation)?;
         let middles = self.middles(pool, &weights)?;
         let mut parameters = self.served.parameters(weights);
         for (head, middle) in parameters.heads.iter_mut().zip(middles) {
@@ -316,6 +333,7 @@ impl<'a> Run<'a> {
             best_step,
             position_bias: curve,
             stopped_early: self.position.stopped_early,
+            quantized_from: self.position.aware_from,
         })
     }
 }

@@ -12,6 +12,7 @@ use crate::train::network::gather::Dropout;
 use crate::train::options::{DropoutRates, LearningRateDecay, OptimizerKind};
 use crate::train::synthetic::{log, spec, split, true_click_logit};
 
+mod aware;
 mod relations;
 
 fn options() -> TrainOptions {

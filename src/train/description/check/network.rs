@@ -448,6 +448,10 @@ impl Description {
                 return Err(self.mistake(at, message));
             }
         }
+        if let (Ok(options), Some(aware)) = (&options, &self.toml.train.quantization_aware) {
+            let checked = options.check_quantization_aware();
+            checked.map_err(|message| self.mistake(aware, message))?;
+        }
         let checked = options.and_then(|o| o.check()).and(tasks);
         checked.map_err(|message| self.mistake(&self.toml.network.kind, message))
     }

@@ -9,6 +9,8 @@ use crate::train::quantize::Lookups;
 use crate::train::requests::{OwnedColumn, OwnedRequest};
 use crate::train::vocabulary;
 
+mod auto;
+
 const IDS: u64 = 200;
 const DIM: usize = 8;
 /// Rows of each part: requests of 20.
