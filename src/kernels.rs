@@ -260,6 +260,13 @@ pub fn softmax(isa: Isa, logits: &[[f32; BLOCK]], weights: &mut [[u16; limits::E
     generic_or_avx2!(isa, softmax(logits, weights));
 }
 
+/// The same weights of rows in lanes, of as many logits as there are: by logit and lane, as f32 integers in `weights`.
+#[cfg(feature = "attention")]
+#[inline(never)]
+pub fn softmax_lanes(isa: Isa, logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]]) {
+    generic_or_avx2!(isa, softmax_lanes(logits, weights));
+}
+
 /// `Σ input[i] x weight[i]` over the shorter of the two.
 #[inline(never)]
 pub fn dot(isa: Isa, input: &[u8], weight: &[u8]) -> i32 {

@@ -19,7 +19,7 @@ pub use feature::{
     Decay, Encoding, Feature, Grid, IdType, Lookup, NumberGrid, Operation, Part, Pooling, Side,
     Source, Table, Transform,
 };
-pub use tensors::{Dtype, GROUP, Layer, PANEL, Tensor, TensorSection, padded};
+pub use tensors::{Dtype, GROUP, Layer, PANEL, Projection, Tensor, TensorSection, padded};
 
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,10 @@ pub mod limits {
     pub const NUM_EMBEDDINGS: usize = 1 << 24;
     /// Ids of one list, history included.
     pub const IDS: usize = 256;
+    /// Features that attend to lists.
+    pub const ATTENTIONS: usize = 8;
+    /// Values of a key and of a query of such a feature.
+    pub const ATTENTION_DIM: usize = 64;
     /// Buckets of one number.
     pub const BUCKETS: usize = 255;
     /// Buckets of a rate by key.
@@ -71,6 +75,8 @@ pub mod limits {
 
     // An i32 sum must hold K activations of 127 against weights of 127, and the folded zero points of the same size.
     const _: () = assert!(2 * SIDE_INPUTS * 127 * 127 <= i32::MAX as usize);
+    // Pooled with weights of 2^15 in all, a byte's sum is an integer that f32 holds exactly.
+    const _: () = assert!(127 << 15 < 1 << 24);
 }
 
 /// A label that feeds the user state.
@@ -257,6 +263,23 @@ pub struct Input {
     pub table: Option<usize>,
 }
 
+/// What a feature of [`Source::Attention`] is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attention {
+    /// Feature index of the list.
+    pub of: usize,
+    /// Feature index of the candidate's id.
+    pub query: usize,
+    /// Values of a key and of a query.
+    pub dim: usize,
+    /// The table of both.
+    pub table: u8,
+    /// Values of its rows.
+    pub width: usize,
+    /// Rows of the list at most.
+    pub max_len: usize,
+}
+
 impl<'a> Spec<'a> {
     /// Walks the inputs of one side in the order of their bytes.
     pub fn inputs(&self, side: Side) -> impl Iterator<Item = Input> + '_ {
@@ -302,6 +325,25 @@ impl<'a> Spec<'a> {
     /// Inputs of the f32 network on one side.
     pub fn side_values(&self, side: Side) -> usize {
         self.inputs(side).map(|i| i.values).sum()
+    }
+
+    /// Features that attend to lists, with their index, in order.
+    pub fn attentions(&self) -> impl Iterator<Item = (usize, Attention)> + '_ {
+        let attention = |(feature, f): (usize, &Feature<'_>)| match (f.source, f.encoding) {
+            (Source::Attention { of, query, dim }, Encoding::Rows { table, max_len, .. }) => {
+                let attention = Attention {
+                    of: usize::from(of),
+                    query: usize::from(query),
+                    dim: usize::from(dim),
+                    table,
+                    width: self.tables.get(usize::from(table))?.embedding_dim.into(),
+                    max_len: usize::from(max_len),
+                };
+                Some((feature, attention))
+            }
+            _ => None,
+        };
+        self.features.iter().enumerate().filter_map(attention)
     }
 
     /// Copies of the embeddings and inputs: one, or one a task in [`NetworkKind::Single`].

@@ -76,6 +76,9 @@ pub(super) struct Buffers<'b> {
     pub inputs: [&'b mut [u8]; 4],
     /// Quantized activations, `[BLOCK, stride]`.
     bytes: &'b mut [u8],
+    /// Of features that attend to lists.
+    #[cfg(feature = "attention")]
+    pub attention: super::attention::Buffers<'b>,
 }
 
 impl<'b> Buffers<'b> {
@@ -87,6 +90,8 @@ impl<'b> Buffers<'b> {
         let (experts, floats) = floats.split_at_mut_checked(BLOCK * s.experts * s.mixture)?;
         let (hidden, floats) = floats.split_at_mut_checked(BLOCK * s.widest)?;
         let (mixture, floats) = floats.split_at_mut_checked(BLOCK * s.mixture)?;
+        #[cfg(feature = "attention")]
+        let (attention_floats, floats) = floats.split_at_mut_checked(s.attention.floats)?;
         let (fused, columns) = floats.split_at_mut_checked(candidates)?;
         #[cfg(not(feature = "formula"))]
         let _ = columns;
@@ -99,6 +104,8 @@ impl<'b> Buffers<'b> {
             *slot = bytes;
             rest = more;
         }
+        #[cfg(feature = "attention")]
+        let attention = super::attention::Buffers::new(&s.attention, attention_floats, rest)?;
         Some(Self {
             base,
             sums,
@@ -110,6 +117,8 @@ impl<'b> Buffers<'b> {
             columns,
             inputs,
             bytes,
+            #[cfg(feature = "attention")]
+            attention,
         })
     }
 

@@ -124,6 +124,11 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             }
             let parts = feature.encoding.parts(&spec.tables);
             let len: usize = parts.iter().flatten().map(|part| part.dim).sum();
+            // Written when the block's candidates are known: `Model::attend`.
+            if let Source::Attention { .. } = feature.source {
+                at += len;
+                continue;
+            }
             let to = bytes.get_mut(at..).unwrap_or_default();
             let block = rows::Block {
                 i,
@@ -184,16 +189,10 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
                 let zero_points = super::dense::row(zero_points, group, to.len());
                 let mut pool = Pool::new(pooling, divisor);
                 let most = usize::from(max_len);
-                if let Source::LastIds { .. } = feature.source {
-                    for key in
-                        features::last_ids(&self.model.spec, self.request.state, i).take(most)
-                    {
-                        let (row, _) = self.model.lookup(table, Some(key), 0);
-                        pool.add(self.model.table_row(table, row, group), None);
-                    }
-                } else {
-                    self.pool_column(i, table, most, (index, group), &mut pool, tally);
-                }
+                let mut add = |row: u32, weight: Option<u16>| {
+                    pool.add(self.model.table_row(table, row, group), weight);
+                };
+                self.list(i, feature, table, (most, index), &mut add, tally);
                 pool.finish(zero_points, to);
             }
             // By the block: `fill_rows`.
@@ -298,16 +297,22 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         row
     }
 
-    /// Pools the list of an `ids` column.
-    fn pool_column(
+    /// Calls `each` with the rows of a list, at most `most`, and their Q15 weights, if there are weights.
+    fn list(
         &self,
         i: usize,
+        feature: &Feature<'_>,
         table: u8,
-        most: usize,
-        (index, group): (usize, usize),
-        pool: &mut Pool,
+        (most, index): (usize, usize),
+        each: &mut dyn FnMut(u32, Option<u16>),
         tally: &mut Tally,
     ) {
+        if let Source::LastIds { .. } = feature.source {
+            for key in features::last_ids(&self.model.spec, self.request.state, i).take(most) {
+                each(self.model.lookup(table, Some(key), 0).0, None);
+            }
+            return;
+        }
         let Some(column) = self.request.columns.get(i) else {
             return tally.count(Status::MissingValue, i, index);
         };
@@ -327,10 +332,46 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         for at in (start..end).take(most) {
             let row = self.resolve(i, table, 0, index, self.id(i, table, at), true, tally);
             let weight = lists.and_then(|l| l.weights).and_then(|w| w.get(at));
-            pool.add(
-                self.model.table_row(table, row, group),
-                weight.map(|w| features::weight_q15(*w)),
-            );
+            each(row, weight.map(|w| features::weight_q15(*w)));
+        }
+    }
+
+    /// The rows of a list of the user that feature `i` attends to; none if that is left out. Nothing is counted: the list
+    /// itself is.
+    #[cfg(feature = "attention")]
+    pub fn attended(&self, i: usize, of: usize, each: &mut dyn FnMut(u32)) {
+        let Some(feature) = self.model.spec.features.get(of) else {
+            return;
+        };
+        #[cfg(feature = "formula")]
+        if self.request.without.iter().any(|f| *f as usize == i) {
+            return;
+        }
+        let _ = i;
+        if let Encoding::Rows { table, max_len, .. } = feature.encoding {
+            let places = (usize::from(max_len), 0);
+            let mut each = |row, _| each(row);
+            self.list(of, feature, table, places, &mut each, &mut Tally::default());
+        }
+    }
+
+    /// The row of the id feature `i` that the candidate at a position has.
+    #[cfg(feature = "attention")]
+    pub fn row_at(&self, i: usize, position: usize) -> u32 {
+        let feature = self.model.spec.features.get(i);
+        match feature.map(|f| (f, f.encoding)) {
+            Some((feature, Encoding::Row { table, default_row })) => {
+                let index = self.candidate(position);
+                self.row(
+                    i,
+                    feature,
+                    table,
+                    default_row,
+                    index,
+                    &mut Tally::default(),
+                )
+            }
+            _ => 0,
         }
     }
 

@@ -100,6 +100,12 @@ impl Avx2 {
         unsafe { softmax(logits, weights) }
     }
 
+    #[cfg(feature = "attention")]
+    pub fn softmax_lanes(self, logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]]) {
+        // SAFETY: an `Avx2` exists, so the CPU has it.
+        unsafe { softmax_lanes(logits, weights) }
+    }
+
     pub fn dot(self, input: &[u8], weight: &[u8]) -> i32 {
         // SAFETY: an `Avx2` exists, so the CPU has it.
         unsafe { dot(input, weight) }
@@ -366,6 +372,12 @@ fn add_products(tile: &Tile<'_>, sums: &mut Sums) {
 #[target_feature(enable = "avx2")]
 fn softmax(logits: &[[f32; BLOCK]], weights: &mut [[u16; limits::EXPERTS]; BLOCK]) {
     generic::softmax(logits, weights);
+}
+
+#[cfg(feature = "attention")]
+#[target_feature(enable = "avx2")]
+fn softmax_lanes(logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]]) {
+    generic::softmax_lanes(logits, weights);
 }
 
 #[target_feature(enable = "avx2")]

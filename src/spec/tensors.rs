@@ -111,6 +111,21 @@ pub enum Tensor {
     Fed(Layer),
     /// Knots of a task's isotonic calibration: increasing logits, then their probabilities.
     Knots(usize),
+    /// Weights of a projection of a feature that attends.
+    ProjectionWeight(usize, Projection),
+    /// Scale of each of its outputs.
+    ProjectionScale(usize, Projection),
+    /// -(sum of weight x zero point) of each of its outputs.
+    ProjectionZeroBias(usize, Projection),
+}
+
+/// What a feature that attends makes of embeddings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Projection {
+    /// The query, of the candidate's row. The file's is scaled by 1 / sqrt(dim) already.
+    Query,
+    /// A key, of a row of the list.
+    Key,
 }
 
 /// The sections that hold tensors.
@@ -122,6 +137,8 @@ pub enum TensorSection {
     Embeddings,
     /// Dense layers.
     Layers,
+    /// Projections of features that attend.
+    Attention,
 }
 
 impl Spec<'_> {
@@ -139,7 +156,25 @@ impl Spec<'_> {
             TensorSection::Lookups => self.lookups(visit),
             TensorSection::Embeddings => self.embeddings(visit),
             TensorSection::Layers => self.layers(visit),
+            TensorSection::Attention => self.projections(visit),
         }
+    }
+
+    fn projections<E>(
+        &self,
+        visit: &mut dyn FnMut(Tensor, Dtype, usize, usize) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (feature, a) in self.attentions() {
+            for of in [Projection::Query, Projection::Key] {
+                let weight = Tensor::ProjectionWeight(feature, of);
+                visit(weight, Dtype::I8Panel, a.dim, a.width)?;
+                let scale = Tensor::ProjectionScale(feature, of);
+                visit(scale, Dtype::F32, 1, padded(a.dim))?;
+                let zero_bias = Tensor::ProjectionZeroBias(feature, of);
+                visit(zero_bias, Dtype::I32, 1, padded(a.dim))?;
+            }
+        }
+        Ok(())
     }
 
     fn lookups<E>(

@@ -362,6 +362,7 @@ fn sections(bytes: &[u8]) -> Vec<Section> {
                 Some(SectionKind::Layers) => "layers".to_string(),
                 Some(SectionKind::Formula) => "formula".to_string(),
                 Some(SectionKind::Quantiles) => "quantiles".to_string(),
+                Some(SectionKind::Attention) => "attention".to_string(),
                 None => kind.to_string(),
             },
             offset: number(at + 8),
@@ -413,6 +414,7 @@ fn kind_name(source: Source, encoding: &Encoding) -> &'static str {
         (Source::Since { .. }, _) => "since",
         (Source::Previous { .. }, _) => "previous",
         (Source::Combine { .. }, _) => "combine",
+        (Source::Attention { .. }, _) => "attention",
     }
 }
 

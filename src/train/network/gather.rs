@@ -184,6 +184,8 @@ impl Network {
                             *o = R::from_f64((f64::from(*b) - zero_point) * step);
                         }
                     }
+                    // By the shard: `Network::attend`.
+                    (_, InputKind::Attention) => {}
                     _ => {
                         out.fill(R::ZERO);
                         let table = kind.table().map_or(&[][..], |t| &weights.tables[t][..]);
@@ -245,16 +247,21 @@ impl<R: Real> TableGradient<R> {
                     continue;
                 }
                 entries(network, i, data, *row, position, dropout, |row, factor| {
-                    let slot = &mut self.slots[row];
-                    if *slot == u32::MAX {
-                        *slot = self.rows.len() as u32;
-                        self.rows.push(row as u32);
-                        self.values.resize(self.values.len() + plan.dim, R::ZERO);
-                    }
-                    let start = *slot as usize * plan.dim;
-                    add_scaled(&mut self.values[start..start + plan.dim], factor, dx);
+                    add_scaled(self.row(row, plan.dim), factor, dx);
                 });
             }
         }
+    }
+
+    /// The gradient of a row that the batch read.
+    pub(super) fn row(&mut self, row: usize, dim: usize) -> &mut [R] {
+        let slot = &mut self.slots[row];
+        if *slot == u32::MAX {
+            *slot = self.rows.len() as u32;
+            self.rows.push(row as u32);
+            self.values.resize(self.values.len() + dim, R::ZERO);
+        }
+        let start = *slot as usize * dim;
+        &mut self.values[start..start + dim]
     }
 }

@@ -1,8 +1,9 @@
 //! The values of a network: as its plan lays them out, and layer by layer.
 use std::prelude::v1::*;
 
+use crate::train::network::attention::{AttentionPlan, Matrix};
 use crate::train::network::{Network, Span};
-use crate::train::parameters::{Dense, Parameters};
+use crate::train::parameters::{Dense, Parameters, Projections};
 use crate::train::real::Real;
 
 /// The values of a network, or anything of their shape (moments, averages).
@@ -63,12 +64,23 @@ impl Network {
                 .map(|l| l.iter().map(dense).collect())
                 .collect()
         };
+        let matrix = |m: &Matrix| Dense {
+            outputs: m.outputs,
+            inputs: m.inputs,
+            weight: vec![R::ZERO; m.outputs * m.inputs],
+            bias: Vec::new(),
+        };
+        let projections = |a: &AttentionPlan| Projections {
+            query: matrix(&a.query),
+            key: matrix(&a.key),
+        };
         Parameters {
             tables: self.zeros().tables,
             experts: stacks(&self.experts),
             gates: stacks(&self.gates),
             towers: stacks(&self.towers),
             heads: self.heads.iter().map(dense).collect(),
+            attention: self.attention.iter().map(projections).collect(),
             bias: stacks(self.bias.as_ref().map_or(&[][..], |b| &b.towers)),
         }
     }
@@ -78,6 +90,10 @@ impl Network {
         let shape = |d: &Dense<R>, s: &Span| {
             (d.outputs, d.inputs, d.weight.len(), d.bias.len())
                 == (s.outputs, s.inputs, s.outputs * s.inputs, s.outputs)
+        };
+        let matrix = |d: &Dense<R>, m: &Matrix| {
+            (d.outputs, d.inputs, d.weight.len(), d.bias.len())
+                == (m.outputs, m.inputs, m.outputs * m.inputs, 0)
         };
         let all = |d: &[Dense<R>], s: &[Span]| {
             d.len() == s.len() && d.iter().zip(s).all(|(d, s)| shape(d, s))
@@ -94,6 +110,9 @@ impl Network {
             && stacks(&p.gates, &self.gates)
             && stacks(&p.towers, &self.towers)
             && all(&p.heads, &self.heads)
+            && p.attention.len() == self.attention.len()
+            && (p.attention.iter().zip(&self.attention))
+                .all(|(p, a)| matrix(&p.query, &a.query) && matrix(&p.key, &a.key))
             && stacks(&p.bias, self.bias.as_ref().map_or(&[][..], |b| &b.towers))
     }
 
@@ -112,6 +131,10 @@ impl Network {
             dense[span.weights()].copy_from_slice(&layer.weight);
             dense[span.biases()].copy_from_slice(&layer.bias);
         }
+        for (p, a) in p.attention.iter().zip(&self.attention) {
+            dense[a.query.weights()].copy_from_slice(&p.query.weight);
+            dense[a.key.weights()].copy_from_slice(&p.key.weight);
+        }
         Weights {
             tables: p.tables,
             dense,
@@ -123,6 +146,10 @@ impl Network {
         for (span, layer) in self.layers(&mut p) {
             layer.weight.copy_from_slice(&w.dense[span.weights()]);
             layer.bias.copy_from_slice(&w.dense[span.biases()]);
+        }
+        for (p, a) in p.attention.iter_mut().zip(&self.attention) {
+            p.query.weight.copy_from_slice(&w.dense[a.query.weights()]);
+            p.key.weight.copy_from_slice(&w.dense[a.key.weights()]);
         }
         p.tables = w.tables;
         p
