@@ -157,17 +157,16 @@ fn put_word(words: &mut [u8], at: usize, word: [u8; 4]) {
 }
 
 impl Model<'_> {
-    /// One layer of `rows` rows of bytes: `out` is `[rows, padded outputs]`.
-    fn layer_of(
+    /// Adds one layer of `rows` rows of bytes to `out`, `[rows, padded outputs]`.
+    fn add_layer(
         &self,
         part: Part<'_>,
-        start: Start<'_>,
         (outputs, rows, scales): (usize, usize, &[f32]),
         out: &mut [f32],
     ) {
         let layer = Affine {
             parts: &[part],
-            start,
+            start: Start::Out,
             rows: Rows {
                 count: rows,
                 stride: padded(outputs),
@@ -201,7 +200,8 @@ impl Model<'_> {
             zero: layer.zero_bias,
             quads: layer.quads,
         };
-        self.layer_of(part, Start::Bytes(&[]), (a.plan.dim, rows, &[]), out);
+        out.fill(0.0);
+        self.add_layer(part, (a.plan.dim, rows, &[]), out);
     }
 
     /// Keys of the request's lists, once for all of its candidates.
@@ -355,7 +355,8 @@ impl Model<'_> {
             quads: false,
         };
         let scales = query_scales.get(..rows).unwrap_or_default();
-        self.layer_of(keys, Start::Bytes(&[]), (len, rows, scales), values);
+        values.fill(0.0);
+        self.add_layer(keys, (len, rows, scales), values);
         // Lanes past the rows have logits of 0.
         logits.fill(0.0);
         let logits = logits.as_chunks_mut::<BLOCK>().0;
@@ -371,7 +372,7 @@ impl Model<'_> {
 
         // In digits of 7 bits a weight is an activation.
         let digit = BLOCK * stride(len);
-        for (j, weights) in weights.iter().enumerate() {
+        for (j, weights) in weights.iter().enumerate().take(len) {
             for (r, weight) in weights.iter().enumerate().take(rows) {
                 let (weight, at) = (*weight as u32, r * stride(len) + j);
                 put(digits, at, (weight & 127) as u8);
@@ -379,6 +380,7 @@ impl Model<'_> {
                 put(digits, 2 * digit + at, (weight >> 14) as u8);
             }
         }
+        values.fill(0.0);
         for (at, scale) in [1.0, 128.0, 16384.0].into_iter().enumerate() {
             let rows_of = Part {
                 bytes: digits.get(at * digit..).unwrap_or_default(),
@@ -388,13 +390,9 @@ impl Model<'_> {
                 zero: &[],
                 quads: false,
             };
-            let start = match at {
-                0 => Start::Bytes(&[]),
-                _ => Start::Out,
-            };
             let scales = [scale; BLOCK];
             let scales = scales.get(..rows).unwrap_or_default();
-            self.layer_of(rows_of, start, (plan.width, rows, scales), values);
+            self.add_layer(rows_of, (plan.width, rows, scales), values);
         }
         for (r, to) in to.chunks_mut(to_stride.max(1)).enumerate().take(rows) {
             let sums = row(values, r, padded(plan.width)).get(..plan.width);

@@ -351,7 +351,10 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         if let Encoding::Rows { table, max_len, .. } = feature.encoding {
             let places = (usize::from(max_len), 0);
             let mut each = |row, _| each(row);
-            self.list(of, feature, table, places, &mut each, &mut Tally::default());
+            let tally = &mut Tally::default();
+            self.seen_by(of, |inputs| {
+                inputs.list(of, feature, table, places, &mut each, tally);
+            });
         }
     }
 
@@ -361,15 +364,10 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         let feature = self.model.spec.features.get(i);
         match feature.map(|f| (f, f.encoding)) {
             Some((feature, Encoding::Row { table, default_row })) => {
-                let index = self.candidate(position);
-                self.row(
-                    i,
-                    feature,
-                    table,
-                    default_row,
-                    index,
-                    &mut Tally::default(),
-                )
+                let (index, tally) = (self.candidate(position), &mut Tally::default());
+                self.seen_by(i, |inputs| {
+                    inputs.row(i, feature, table, default_row, index, tally)
+                })
             }
             _ => 0,
         }

@@ -1,8 +1,8 @@
 //! Models of every kind of network, of usual numbers and of the largest and least.
 
 use pocketrank::spec::{
-    Calibration, Encoding, Fed, FedValue, Gate, IdType, Layer, Lookup, Network, NetworkKind, Side,
-    Source, Spec, TaskKind, Tensor,
+    Calibration, Encoding, Fed, FedValue, Gate, IdType, Layer, Lookup, Network, NetworkKind,
+    Pooling, Side, Source, Spec, TaskKind, Tensor,
 };
 
 use super::features::{feature, four_bits, list, number, table, task, term, with_every_feature};
@@ -120,6 +120,35 @@ pub fn extremes(seed: u64) -> Vec<(&'static str, Vec<u8>)> {
         (name, file_of(&spec, seed * 100 + i as u64, true, &[]))
     };
     networks().into_iter().enumerate().map(model).collect()
+}
+
+/// Small models that attend to a list, from two ids, with projections as large, as small and as often 0 as a file may hold.
+pub fn attending(seed: u64) -> (&'static str, Vec<u8>) {
+    let mut spec = with_two_features("attending");
+    let list_of = |max_len| Encoding::Rows {
+        table: 0,
+        max_len,
+        pooling: Pooling::Mean,
+        weighted: false,
+        divisor: 1,
+    };
+    let row = Encoding::Row {
+        table: 0,
+        default_row: 3,
+    };
+    let attention = |of, query, dim| Source::Attention { of, query, dim };
+    let more = [
+        feature("recent", Side::User, Source::Column, list_of(19)),
+        feature("seed", Side::Candidate, Source::Column, row),
+        feature("by item", Side::Cross, attention(2, 0, 8), list_of(19)),
+        feature("by seed", Side::Cross, attention(2, 3, 64), list_of(19)),
+    ];
+    for feature in more {
+        spec.features.push(feature).unwrap();
+    }
+    let (_, network) = networks().swap_remove(seed as usize % 8);
+    let spec = linked(spec, network);
+    ("attending", file_of(&spec, seed, seed % 2 == 1, &[]))
 }
 
 /// Attention whose dot products lose digits, and attention all of whose terms are too small to count: in even places
