@@ -321,9 +321,7 @@ impl Model<'_> {
         let (values, lanes) = floats
             .split_at_mut_checked(BLOCK * self::floats(plan, len))
             .unwrap_or_default();
-        let (logits, weights) = lanes
-            .split_at_mut_checked(BLOCK * len)
-            .unwrap_or_default();
+        let (logits, weights) = lanes.split_at_mut_checked(BLOCK * len).unwrap_or_default();
         for part in [&mut *of_rows, queries, digits] {
             part.fill(0);
         }

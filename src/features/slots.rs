@@ -214,9 +214,7 @@ pub(super) fn number(source: &Source, slot: &[u8], now: i64, key: Option<u64>) -
         | Source::Cross { .. }
         | Source::Combine { .. }
         | Source::Attention { .. }
-        | Source::LastIds { .. } => {
-            None
-        }
+        | Source::LastIds { .. } => None,
         Source::Count { .. } => Some(u32::from_le_bytes(read(slot, 0)) as f32),
         Source::Rate {
             decay,

@@ -13,7 +13,7 @@ mod requests;
 
 pub use attention::attending;
 pub use formula::{formula, with_formula};
-pub use reference::reference;
+pub use reference::{reference, reference_with_list};
 pub use requests::{request, request_for, varied};
 
 use crate::spec::{Calibration, Fed, FedValue, Gate, NetworkKind, Spec, Task, TaskKind, Term};

@@ -9,7 +9,7 @@ use std::prelude::v1::*;
 use core::ops::Range;
 
 use crate::spec::{
-    Encoding, Fed, Feature, Gate, NetworkKind, Pooling, Side, Source, Spec, TaskKind,
+    Encoding, Feature, Fed, Gate, NetworkKind, Pooling, Side, Source, Spec, TaskKind,
 };
 use crate::train::network::attention::AttentionPlan;
 use crate::train::network::bias::{Bias, BiasPlan};

@@ -33,9 +33,17 @@ enum Field {
     /// Of what is made of other features when it is read.
     Nothing,
     Row,
-    List { max_len: usize, weighted: bool },
-    Number { value: bool, bucket: bool },
-    Vector { dim: usize },
+    List {
+        max_len: usize,
+        weighted: bool,
+    },
+    Number {
+        value: bool,
+        bucket: bool,
+    },
+    Vector {
+        dim: usize,
+    },
 }
 
 impl Field {

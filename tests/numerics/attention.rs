@@ -17,11 +17,13 @@ fn row(spec: &Spec<'_>, t: &Tensors<'_>, table: u8, row: u32) -> Vec<i64> {
     let rows = t.bytes(Tensor::TableRows(table));
     let byte = |d: usize| match spec.tables[table].bits {
         8 => rows[row * dim + d],
-        _ => [
-            rows[row * dim.div_ceil(2) + d / 2] % 16,
-            rows[row * dim.div_ceil(2) + d / 2] / 16,
-        ][d % 2]
-            * 8,
+        _ => {
+            [
+                rows[row * dim.div_ceil(2) + d / 2] % 16,
+                rows[row * dim.div_ceil(2) + d / 2] / 16,
+            ][d % 2]
+                * 8
+        }
     };
     (0..dim).map(|d| byte(d).into()).collect()
 }

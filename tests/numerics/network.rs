@@ -63,10 +63,7 @@ impl<'a> Tensors<'a> {
 
     /// `[outputs][inputs]` of a layer; empty for a side without inputs.
     pub fn weights(&self, layer: Layer) -> Vec<Vec<i64>> {
-        self.matrix(
-            Tensor::Weight(layer),
-            matches!(layer, Layer::Head { .. }),
-        )
+        self.matrix(Tensor::Weight(layer), matches!(layer, Layer::Head { .. }))
     }
 
     /// The same of any tensor of weights, in panels or row by row.

@@ -185,7 +185,12 @@ pub fn file_of(
                     floats((0..cols).map(|_| random.float(0.0001, 0.003)).collect())
                 }
                 Tensor::ProjectionZeroBias(feature, _) => {
-                    let table = spec.attentions().find(|(i, _)| *i == feature).unwrap().1.table;
+                    let table = spec
+                        .attentions()
+                        .find(|(i, _)| *i == feature)
+                        .unwrap()
+                        .1
+                        .table;
                     zero_biases(&weights, &zero_points[usize::from(table)], cols)
                 }
                 Tensor::ZeroBias { group, side } => {

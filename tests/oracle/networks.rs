@@ -124,6 +124,12 @@ pub fn extremes(seed: u64) -> Vec<(&'static str, Vec<u8>)> {
 
 /// Small models that attend to a list, from two ids, with projections as large, as small and as often 0 as a file may hold.
 pub fn attending(seed: u64) -> (&'static str, Vec<u8>) {
+    let spec = attending_spec(seed as usize % 8);
+    ("attending", file_of(&spec, seed, seed % 2 == 1, &[]))
+}
+
+/// Features: item, age, recent, seed, by item, by seed; `network` is a place in [`networks`].
+pub fn attending_spec(network: usize) -> Spec<'static> {
     let mut spec = with_two_features("attending");
     let list_of = |max_len| Encoding::Rows {
         table: 0,
@@ -146,9 +152,8 @@ pub fn attending(seed: u64) -> (&'static str, Vec<u8>) {
     for feature in more {
         spec.features.push(feature).unwrap();
     }
-    let (_, network) = networks().swap_remove(seed as usize % 8);
-    let spec = linked(spec, network);
-    ("attending", file_of(&spec, seed, seed % 2 == 1, &[]))
+    let (_, network) = networks().swap_remove(network);
+    linked(spec, network)
 }
 
 /// Attention whose dot products lose digits, and attention all of whose terms are too small to count: in even places

@@ -82,11 +82,7 @@ pub(crate) struct AttendedGradients<R> {
 }
 
 /// The plans of `spec`'s features that attend, behind the flat vector's `next`.
-pub(super) fn plans(
-    spec: &Spec<'_>,
-    inputs: &[InputPlan],
-    next: &mut usize,
-) -> Vec<AttentionPlan> {
+pub(super) fn plans(spec: &Spec<'_>, inputs: &[InputPlan], next: &mut usize) -> Vec<AttentionPlan> {
     let mut matrix = |a: &Attention| {
         let weight = *next;
         *next += a.dim * a.width;
@@ -134,8 +130,12 @@ impl AttentionPlan {
         dropout: Option<&Dropout>,
         to: &mut Attended<R>,
     ) {
-        let (FeatureData::Lists { offsets, rows: all, .. }, FeatureData::Rows(ids)) =
-            (&data.features[self.of], &data.features[self.ids])
+        let (
+            FeatureData::Lists {
+                offsets, rows: all, ..
+            },
+            FeatureData::Rows(ids),
+        ) = (&data.features[self.of], &data.features[self.ids])
         else {
             unreachable!("the data set was read by the same spec")
         };
@@ -144,10 +144,12 @@ impl AttentionPlan {
         to.factor = R::from_f64(1.0 / (1.0 - rates.embedding));
         (to.offsets, to.rows, to.ids) = (vec![0], Vec::new(), Vec::new());
         for (i, row) in rows.iter().enumerate() {
-            let dropped = dropout.filter(|d| d.rates.embedding > 0.0).is_some_and(|d| {
-                d.row(Draw::Embedding, self.input, position + i)
-                    .chance(d.rates.embedding)
-            });
+            let dropped = dropout
+                .filter(|d| d.rates.embedding > 0.0)
+                .is_some_and(|d| {
+                    d.row(Draw::Embedding, self.input, position + i)
+                        .chance(d.rates.embedding)
+                });
             let draws = dropout
                 .filter(|d| d.rates.id > 0.0 && vocabulary)
                 .map(|d| (d.row(Draw::Id, self.input, position + i), d.rates.id));
@@ -178,7 +180,8 @@ impl Network {
         dropout: Option<&Dropout>,
         a: &mut Activations<R>,
     ) {
-        a.attended.resize_with(self.attention.len(), Attended::default);
+        a.attended
+            .resize_with(self.attention.len(), Attended::default);
         let (n, stride) = (rows.len(), self.x_stride());
         for (plan, of) in self.attention.iter().zip(&mut a.attended) {
             plan.read(self, data, rows, position, dropout, of);
@@ -186,7 +189,9 @@ impl Network {
             let table = &weights.tables[plan.table];
             let embedding = |row: usize| &table[row * width..(row + 1) * width];
             of.of_ids.clear();
-            of.ids.iter().for_each(|row| of.of_ids.extend(embedding(*row)));
+            of.ids
+                .iter()
+                .for_each(|row| of.of_ids.extend(embedding(*row)));
             of.queries.resize(n * dim, R::ZERO);
             of.directions.resize(n * width, R::ZERO);
             let [query, key] = [plan.query, plan.key]
@@ -226,7 +231,7 @@ impl Network {
     }
 
     /// From the columns of `g.x` that attend to the projections, and to what [`TableGradient::scatter_attended`] needs.
-    pub(super) fn attend_backward<R: Real>(
+    pub(crate) fn attend_backward<R: Real>(
         &self,
         weights: &Weights<R>,
         a: &Activations<R>,
@@ -325,4 +330,3 @@ impl<R: Real> TableGradient<R> {
         }
     }
 }
-

@@ -159,6 +159,10 @@ impl Network {
     ) {
         // Input by input: the cache misses of one column's rows do not wait for each other.
         for (index, input) in self.inputs.iter().enumerate().filter(|(_, i)| some(i)) {
+            // By the shard: `Network::attend`.
+            if input.kind == InputKind::Attention {
+                continue;
+            }
             let x = x.chunks_exact_mut(self.x_stride());
             for (i, (row, x)) in rows.iter().zip(x).enumerate() {
                 let InputPlan {
@@ -184,8 +188,6 @@ impl Network {
                             *o = R::from_f64((f64::from(*b) - zero_point) * step);
                         }
                     }
-                    // By the shard: `Network::attend`.
-                    (_, InputKind::Attention) => {}
                     _ => {
                         out.fill(R::ZERO);
                         let table = kind.table().map_or(&[][..], |t| &weights.tables[t][..]);

@@ -52,7 +52,10 @@ impl Quantized {
 
     /// That bias in the file.
     pub fn zero_bias_bytes(&self) -> Vec<u8> {
-        self.zero_bias.iter().flat_map(|b| b.to_le_bytes()).collect()
+        self.zero_bias
+            .iter()
+            .flat_map(|b| b.to_le_bytes())
+            .collect()
     }
 
     /// The first `inputs` columns of a layer.

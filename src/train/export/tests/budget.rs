@@ -112,6 +112,7 @@ fn subject(even_second: bool) -> Subject {
         gates: Vec::new(),
         towers: vec![Vec::new()],
         heads: vec![dense(1, 4, 1.0)],
+        attention: Vec::new(),
         bias: Vec::new(),
     };
     Subject {
