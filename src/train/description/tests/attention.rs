@@ -2,7 +2,8 @@
 use super::*;
 
 /// One of them, in place of the network's line.
-fn attending(lines: &str) -> Result<Description> {
+#[allow(unused_qualifications)] // Two globs have a `Result`.
+fn attending(lines: &str) -> core::result::Result<Description, Error> {
     let feature = format!("[[feature]]\nname = \"x\"\nkind = \"attention\"\n{lines}\n[network]");
     Description::parse(Path::new("m.toml"), MODEL.replace("[network]", &feature))
 }
