@@ -264,6 +264,7 @@ pub struct Input {
 }
 
 /// What a feature of [`Source::Attention`] is made of.
+#[cfg(feature = "attention")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attention {
     /// Feature index of the list.
@@ -328,22 +329,31 @@ impl<'a> Spec<'a> {
     }
 
     /// Features that attend to lists, with their index, in order.
+    #[cfg(feature = "attention")]
     pub fn attentions(&self) -> impl Iterator<Item = (usize, Attention)> + '_ {
-        let attention = |(feature, f): (usize, &Feature<'_>)| match (f.source, f.encoding) {
+        let all = 0..self.features.len();
+        all.filter_map(|feature| Some((feature, self.attention(feature)?)))
+    }
+
+    /// Feature number `feature` if it attends to a list.
+    // One copy of it: each of the walks above would have its own.
+    #[cfg(feature = "attention")]
+    #[inline(never)]
+    pub fn attention(&self, feature: usize) -> Option<Attention> {
+        let f = self.features.get(feature)?;
+        match (f.source, f.encoding) {
             (Source::Attention { of, query, dim }, Encoding::Rows { table, max_len, .. }) => {
-                let attention = Attention {
+                Some(Attention {
                     of: usize::from(of),
                     query: usize::from(query),
                     dim: usize::from(dim),
                     table,
                     width: self.tables.get(usize::from(table))?.embedding_dim.into(),
                     max_len: usize::from(max_len),
-                };
-                Some((feature, attention))
+                })
             }
             _ => None,
-        };
-        self.features.iter().enumerate().filter_map(attention)
+        }
     }
 
     /// Copies of the embeddings and inputs: one, or one a task in [`NetworkKind::Single`].

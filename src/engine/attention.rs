@@ -23,15 +23,22 @@ use crate::spec::{Attention, GROUP, PANEL, Projection, Side, Spec, limits, padde
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attending<'a> {
     feature: usize,
+    /// Its first byte on the cross side.
+    offset: usize,
     plan: Attention,
     /// By [`Projection`].
     pub projections: [First<'a>; 2],
 }
 
 impl Attending<'_> {
-    pub fn new(feature: usize, plan: Attention) -> Self {
+    pub fn new(spec: &Spec<'_>, feature: usize, plan: Attention) -> Self {
+        let mut inputs = spec.inputs(Side::Cross);
+        let offset = inputs
+            .find(|i| i.feature == feature)
+            .map_or(0, |i| i.offset);
         Self {
             feature,
+            offset,
             plan,
             projections: Default::default(),
         }
@@ -110,19 +117,41 @@ impl<'b> Buffers<'b> {
     }
 }
 
-/// Cuts the next parts off.
-fn cut<'b, const N: usize>(rest: &mut &'b mut [u8], lens: [usize; N]) -> [&'b mut [u8]; N] {
-    lens.map(|len| {
-        let (part, more) = core::mem::take(rest)
-            .split_at_mut_checked(len)
-            .unwrap_or_default();
-        *rest = more;
-        part
-    })
+/// Cuts the next part off.
+#[inline(never)]
+fn cut<'b>(rest: &mut &'b mut [u8], len: usize) -> &'b mut [u8] {
+    let all = core::mem::take(rest);
+    let (part, more) = all.split_at_mut_checked(len).unwrap_or_default();
+    *rest = more;
+    part
+}
+
+/// What a feature keeps through a request.
+struct Kept<'b> {
+    keys: &'b mut [u8],
+    scales: &'b mut [u8],
+    zeros: &'b mut [u8],
+    columns: &'b mut [u8],
+    ones: &'b mut [u8],
+}
+
+impl<'b> Kept<'b> {
+    #[inline(never)]
+    fn cut(rest: &mut &'b mut [u8], plan: &Attention, len: usize) -> Self {
+        let [keys, scales, zeros, columns, ones] = kept_bytes(plan, len);
+        Self {
+            keys: cut(rest, keys),
+            scales: cut(rest, scales),
+            zeros: cut(rest, zeros),
+            columns: cut(rest, columns),
+            ones: cut(rest, ones),
+        }
+    }
 }
 
 /// The greatest magnitude of `values` makes them steps in [-most, most]: what to multiply with, and the scale of a step. 0 and
 /// 0 if all are below 2^-40: no scale can become subnormal.
+#[inline(never)]
 fn signed_grid(values: &[f32], most: f32) -> (f32, f32) {
     let mut max = 0.0;
     for x in values {
@@ -158,6 +187,7 @@ fn put_word(words: &mut [u8], at: usize, word: [u8; 4]) {
 
 impl Model<'_> {
     /// Adds one layer of `rows` rows of bytes to `out`, `[rows, padded outputs]`.
+    #[inline(never)]
     fn add_layer(
         &self,
         part: Part<'_>,
@@ -180,6 +210,7 @@ impl Model<'_> {
     }
 
     /// Projections of `rows` rows of a table, `[rows, stride]`, to `[rows, padded dim]`.
+    #[inline(never)]
     fn project(
         &self,
         a: &Attending<'_>,
@@ -213,6 +244,7 @@ impl Model<'_> {
             lens,
         } = &mut b.attention;
         let mut kept = &mut **kept;
+        kept.fill(0);
         for (a, to) in self.attention.iter().zip(lens) {
             let plan = &a.plan;
             let mut rows = [0; limits::IDS];
@@ -225,16 +257,18 @@ impl Model<'_> {
             });
             let rows = rows.get(..len).unwrap_or_default();
             *to = len as u16;
-            let [keys, scales, zeros, columns, ones] = cut(&mut kept, kept_bytes(plan, len));
-            for part in [&mut *keys, scales, zeros, columns] {
-                part.fill(0);
-            }
+            let Kept {
+                keys,
+                scales,
+                zeros,
+                columns,
+                ones,
+            } = Kept::cut(&mut kept, plan, len);
             for one in ones.as_chunks_mut().0 {
                 *one = 1.0f32.to_le_bytes();
             }
-            let mut free = &mut **block;
             let (width, dim) = (stride(plan.width), padded(plan.dim));
-            let [of_rows] = cut(&mut free, [BLOCK * width]);
+            let of_rows = block.get_mut(..BLOCK * width).unwrap_or_default();
             of_rows.fill(0);
             for (block, rows) in rows.chunks(BLOCK).enumerate() {
                 for (r, id) in rows.iter().enumerate() {
@@ -282,17 +316,15 @@ impl Model<'_> {
         let mut kept = &mut *attention.kept;
         for (a, len) in self.attention.iter().zip(attention.lens) {
             let len = usize::from(len);
-            let kept = cut(&mut kept, kept_bytes(&a.plan, len));
-            let mut free = &mut *attention.block;
-            let free = cut(&mut free, block_bytes(&a.plan, len));
-            let at = self.spec.inputs(Side::Cross);
-            let mut at = at.filter(|i| i.feature == a.feature).map(|i| i.offset);
-            let Some(to) = at.next().and_then(|at| to.get_mut(at..)) else {
-                continue;
-            };
-            let ids = |r: usize| inputs.row_at(a.plan.query, position + r);
-            let to = (to, to_stride, rows);
-            self.attend_one(a, (kept, len), free, attention.floats, &ids, to);
+            let kept = Kept::cut(&mut kept, &a.plan, len);
+            let to = to.get_mut(a.offset..).unwrap_or_default();
+            let mut ids = [0; BLOCK];
+            for (r, id) in ids.iter_mut().enumerate().take(rows) {
+                *id = inputs.row_at(a.plan.query, position + r);
+            }
+            let ids = ids.get(..rows).unwrap_or_default();
+            let (block, floats) = (&mut *attention.block, &mut *attention.floats);
+            self.attend_one(a, (kept, len), (block, floats), ids, (to, to_stride));
         }
     }
 
@@ -300,13 +332,12 @@ impl Model<'_> {
     fn attend_one(
         &self,
         a: &Attending<'_>,
-        ([keys, scales, zeros, columns, ones], len): ([&mut [u8]; 5], usize),
-        [of_rows, queries, digits]: [&mut [u8]; 3],
-        floats: &mut [f32],
-        ids: &dyn Fn(usize) -> u32,
-        (to, to_stride, rows): (&mut [u8], usize, usize),
+        (kept, len): (Kept<'_>, usize),
+        (mut block, floats): (&mut [u8], &mut [f32]),
+        ids: &[u32],
+        (to, to_stride): (&mut [u8], usize),
     ) {
-        let plan = &a.plan;
+        let (plan, rows) = (&a.plan, ids.len());
         if len == 0 {
             // As a mean of nothing.
             let table = self.tables.get(usize::from(plan.table));
@@ -322,14 +353,16 @@ impl Model<'_> {
             .split_at_mut_checked(BLOCK * self::floats(plan, len))
             .unwrap_or_default();
         let (logits, weights) = lanes.split_at_mut_checked(BLOCK * len).unwrap_or_default();
-        for part in [&mut *of_rows, queries, digits] {
-            part.fill(0);
-        }
+        block.fill(0);
+        let [of_rows, queries, digits] = block_bytes(plan, len);
+        let of_rows = cut(&mut block, of_rows);
+        let queries = cut(&mut block, queries);
+        let digits = cut(&mut block, digits);
 
         let width = stride(plan.width);
-        for (r, of_row) in of_rows.chunks_mut(width.max(1)).enumerate().take(rows) {
+        for (id, of_row) in ids.iter().zip(of_rows.chunks_mut(width.max(1))) {
             let bytes = of_row.get_mut(..plan.width).unwrap_or_default();
-            self.table_row(plan.table, ids(r), 0).write(bytes);
+            self.table_row(plan.table, *id, 0).write(bytes);
         }
         self.project(a, Projection::Query, (of_rows, rows), values);
         let mut query_scales = [0.0; BLOCK];
@@ -347,9 +380,9 @@ impl Model<'_> {
         let keys = Part {
             bytes: queries,
             stride: stride(plan.dim),
-            weight: keys,
-            scale: scales,
-            zero: zeros,
+            weight: kept.keys,
+            scale: kept.scales,
+            zero: kept.zeros,
             quads: false,
         };
         let scales = query_scales.get(..rows).unwrap_or_default();
@@ -383,8 +416,8 @@ impl Model<'_> {
             let rows_of = Part {
                 bytes: digits.get(at * digit..).unwrap_or_default(),
                 stride: stride(len),
-                weight: columns,
-                scale: ones,
+                weight: kept.columns,
+                scale: kept.ones,
                 zero: &[],
                 quads: false,
             };

@@ -220,10 +220,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             return;
         };
         let (table, row) = match feature.encoding {
-            Encoding::Row { table, default_row } => {
-                let row = self.row(i, feature, table, default_row, index, tally);
-                (table, row)
-            }
+            Encoding::Row { table, .. } => (table, self.row_of(i, feature, index, tally)),
             Encoding::Number {
                 buckets: Some(table),
                 ..
@@ -234,6 +231,18 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             _ => return self.fill_feature(i, feature, index, 0, to, tally),
         };
         self.model.table_row(table, row, 0).write(to);
+    }
+
+    /// The row of an `id` or `cross` feature, where it is not one of a block's.
+    #[cfg(any(feature = "rerank", feature = "attention"))]
+    #[inline(never)]
+    fn row_of(&self, i: usize, f: &Feature<'_>, index: usize, tally: &mut Tally) -> u32 {
+        match f.encoding {
+            Encoding::Row { table, default_row } => {
+                self.row(i, f, table, default_row, index, tally)
+            }
+            _ => 0,
+        }
     }
 
     /// The row of an `id` or `cross` feature.
@@ -361,16 +370,11 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
     /// The row of the id feature `i` that the candidate at a position has.
     #[cfg(feature = "attention")]
     pub fn row_at(&self, i: usize, position: usize) -> u32 {
-        let feature = self.model.spec.features.get(i);
-        match feature.map(|f| (f, f.encoding)) {
-            Some((feature, Encoding::Row { table, default_row })) => {
-                let (index, tally) = (self.candidate(position), &mut Tally::default());
-                self.seen_by(i, |inputs| {
-                    inputs.row(i, feature, table, default_row, index, tally)
-                })
-            }
-            _ => 0,
-        }
+        let Some(feature) = self.model.spec.features.get(i) else {
+            return 0;
+        };
+        let (index, tally) = (self.candidate(position), &mut Tally::default());
+        self.seen_by(i, |inputs| inputs.row_of(i, feature, index, tally))
     }
 
     /// Id number `at` of an app column.

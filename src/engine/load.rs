@@ -43,19 +43,11 @@ impl<'a> Model<'a> {
         self.read_lookups(file.section(SectionKind::Lookups))?;
         self.read_embeddings(file.section(SectionKind::Embeddings))?;
         self.read_layers(file.section(SectionKind::Layers))?;
+        #[cfg(feature = "attention")]
         self.read_attention(file)?;
         #[cfg(feature = "formula")]
         self.read_formula(file)?;
         Ok(())
-    }
-
-    /// A library without attention knows no section of projections, and refuses what would need one.
-    #[cfg(not(feature = "attention"))]
-    fn read_attention(&mut self, _: &File<'a>) -> Result<()> {
-        match self.spec.attentions().next() {
-            None => Ok(()),
-            Some((feature, _)) => Err(Error::feature(Status::Inconsistent, feature)),
-        }
     }
 
     /// Projections of features that attend: their section is there if such features are.
@@ -65,7 +57,7 @@ impl<'a> Model<'a> {
             spec, attention, ..
         } = self;
         for (feature, plan) in spec.attentions() {
-            let attending = Attending::new(feature, plan);
+            let attending = Attending::new(spec, feature, plan);
             attention.push(attending).map_err(|_| over())?;
         }
         let mut reader = match (file.optional(SectionKind::Attention), attention.is_empty()) {
@@ -82,7 +74,8 @@ impl<'a> Model<'a> {
                 let data = next(&mut reader, dtype, rows, cols)?;
                 // Six tensors a feature, the query's first.
                 let attending = attention.get_mut(at / 6).ok_or(over())?;
-                let side = &mut attending.projections[at / 3 % 2];
+                let [query, key] = &mut attending.projections;
+                let side = if at / 3 % 2 == 0 { query } else { key };
                 at += 1;
                 match tensor {
                     Tensor::ProjectionWeight(..) => {

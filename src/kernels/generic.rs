@@ -3,7 +3,7 @@
 
 use super::BLOCK;
 use crate::math::{ACTIVATION_MIN, exp_inline, relu, round};
-use crate::spec::{GROUP, PANEL, limits};
+use crate::spec::{GROUP, PANEL};
 
 /// A dense layer and its inputs; see [`affine`](super::affine).
 #[derive(Clone, Copy)]
@@ -358,20 +358,6 @@ pub(super) fn softmax_lanes(logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]
     for (lane, (best, left)) in best.into_iter().zip(left).enumerate() {
         if let Some(weight) = weights.get_mut(best as usize).and_then(|w| w.get_mut(lane)) {
             *weight += left as f32;
-        }
-    }
-}
-
-/// See [`softmax`](super::softmax).
-#[inline(always)]
-pub(super) fn softmax(logits: &[[f32; BLOCK]], weights: &mut [[u16; limits::EXPERTS]; BLOCK]) {
-    let mut lanes = [[0.0f32; BLOCK]; limits::EXPERTS];
-    softmax_lanes(logits, &mut lanes);
-    for (expert, lanes) in lanes.iter().enumerate().take(logits.len()) {
-        for (lane, weights) in lanes.iter().zip(&mut *weights) {
-            if let Some(to) = weights.get_mut(expert) {
-                *to = *lane as i32 as u16;
-            }
         }
     }
 }

@@ -26,10 +26,13 @@ impl Spec<'_> {
             self.check_source(i, feature).map_err(here)?;
             self.check_encoding(feature).map_err(here)?;
         }
-        let attends = self.attentions().count();
-        within(attends + 1, limits::ATTENTIONS + 1)?;
-        // Projections are of one group of embeddings.
-        holds(attends == 0 || self.groups() == 1)?;
+        #[cfg(feature = "attention")]
+        {
+            let attends = self.attentions().count();
+            within(attends + 1, limits::ATTENTIONS + 1)?;
+            // Projections are of one group of embeddings.
+            holds(attends == 0 || self.groups() == 1)?;
+        }
         let mut inputs = 0;
         for side in Side::ALL {
             let n = self.side_inputs(side);
@@ -128,6 +131,10 @@ impl Spec<'_> {
                     matches!(feature.encoding, Encoding::Rows { table, weighted: false, .. } if table == of),
                 )
             }
+            // A library without attention knows no section of projections, and refuses what would need one.
+            #[cfg(not(feature = "attention"))]
+            Source::Attention { .. } => holds(false),
+            #[cfg(feature = "attention")]
             Source::Attention { of, query, dim } => {
                 within(usize::from(dim), limits::ATTENTION_DIM)?;
                 let (list, id) = (self.feature_at(of)?, self.feature_at(query)?);

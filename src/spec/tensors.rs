@@ -138,6 +138,7 @@ pub enum TensorSection {
     /// Dense layers.
     Layers,
     /// Projections of features that attend.
+    #[cfg(feature = "attention")]
     Attention,
 }
 
@@ -156,10 +157,12 @@ impl Spec<'_> {
             TensorSection::Lookups => self.lookups(visit),
             TensorSection::Embeddings => self.embeddings(visit),
             TensorSection::Layers => self.layers(visit),
+            #[cfg(feature = "attention")]
             TensorSection::Attention => self.projections(visit),
         }
     }
 
+    #[cfg(feature = "attention")]
     fn projections<E>(
         &self,
         visit: &mut dyn FnMut(Tensor, Dtype, usize, usize) -> Result<(), E>,
