@@ -405,10 +405,12 @@ impl Model<'_> {
         let digit = BLOCK * stride(len);
         for (j, weights) in weights.iter().enumerate().take(len) {
             for (r, weight) in weights.iter().enumerate().take(rows) {
-                let (weight, at) = (*weight as u32, r * stride(len) + j);
-                put(digits, at, (weight & 127) as u8);
-                put(digits, digit + at, (weight >> 7 & 127) as u8);
-                put(digits, 2 * digit + at, (weight >> 14) as u8);
+                let (mut weight, mut at) = (*weight as u32, r * stride(len) + j);
+                for _ in 0..3 {
+                    put(digits, at, (weight & 127) as u8);
+                    weight >>= 7;
+                    at += digit;
+                }
             }
         }
         values.fill(0.0);

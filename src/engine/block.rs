@@ -23,8 +23,6 @@ pub(super) trait See {
     fn affine(&mut self, isa: Isa, layer: &Affine<'_>, names: &[Layer], out: &mut [f32]);
     /// The sum of a head for row `row` of the block.
     fn head(&mut self, task: usize, row: usize, acc: i32);
-    /// The weights of a task's experts for row `row` of the block, 2^15 in all.
-    fn gate(&mut self, _task: usize, _row: usize, _weights: &[u16]) {}
     /// What has just been done.
     fn done(&mut self, _: Stage) {}
 }
@@ -350,6 +348,30 @@ impl Model<'_> {
     /// A task's mixture: the output of its own or the only expert, or the sum over experts of gate x output, in the
     /// order of the experts.
     fn mix(&self, b: &mut Buffers<'_>, s: &Sizes, rows: usize, task: usize, see: &mut impl See) {
+        let weights = self.shares(b, s, rows, task, see);
+        let stride = BLOCK * s.mixture;
+        for (r, weights) in weights.iter().enumerate().take(rows) {
+            let weights = weights.get(..s.experts).unwrap_or_default();
+            let experts = b.experts.get(r * s.mixture..).unwrap_or_default();
+            kernels::mix(
+                self.isa,
+                weights,
+                experts,
+                stride,
+                row_mut(b.mixture, r, s.mixture),
+            );
+        }
+    }
+
+    /// Weights of the experts in a task's mixture by row, 2^15 in all.
+    fn shares(
+        &self,
+        b: &mut Buffers<'_>,
+        s: &Sizes,
+        rows: usize,
+        task: usize,
+        see: &mut impl See,
+    ) -> [[u16; limits::EXPERTS]; BLOCK] {
         let mut weights = [[0u16; limits::EXPERTS]; BLOCK];
         if self.spec.has_gates() {
             self.gate(b, s, rows, task, see, &mut weights);
@@ -361,18 +383,18 @@ impl Model<'_> {
                 }
             }
         }
-        let stride = BLOCK * s.mixture;
-        for (r, weights) in weights.iter().enumerate().take(rows) {
-            let weights = weights.get(..s.experts).unwrap_or_default();
-            see.gate(task, r, weights);
-            let experts = b.experts.get(r * s.mixture..).unwrap_or_default();
-            kernels::mix(
-                self.isa,
-                weights,
-                experts,
-                stride,
-                row_mut(b.mixture, r, s.mixture),
-            );
+        weights
+    }
+
+    /// The same of the only row of a block, task by task: by what scores it, which is there once.
+    #[cfg(feature = "formula")]
+    pub(super) fn shares_of_one(&self, b: &mut Buffers<'_>, see: &mut dyn FnMut(usize, &[u16])) {
+        let s = &self.sizes;
+        self.first_of_rows(b, (1, &Kept::default()), &mut ());
+        self.experts(b, s, 1, &mut ());
+        for task in 0..self.spec.tasks.len() {
+            let [weights, ..] = self.shares(b, s, 1, task, &mut ());
+            see(task, weights.get(..s.experts).unwrap_or_default());
         }
     }
 

@@ -57,16 +57,24 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         self.request.strict
     }
 
+    /// Whether the request leaves feature `i` out.
+    #[cfg(any(feature = "formula", feature = "attention"))]
+    #[inline(never)]
+    fn is_left_out(&self, i: usize) -> bool {
+        #[cfg(feature = "formula")]
+        return self.request.without.iter().any(|f| *f as usize == i);
+        #[cfg(not(feature = "formula"))]
+        {
+            let _ = i;
+            false
+        }
+    }
+
     /// Runs `read` on the inputs that feature `i` sees: without columns and the user's past if it is left out. Asked once a
     /// block, so that values cost nothing.
     fn seen_by<R>(&self, i: usize, read: impl FnOnce(&Inputs<'_, 'm, 'a>) -> R) -> R {
         #[cfg(feature = "formula")]
-        if self
-            .request
-            .without
-            .iter()
-            .any(|without| *without as usize == i)
-        {
+        if self.is_left_out(i) {
             // What is made of the user's past is that of a user without one, who has keys like any other.
             let source = self.model.spec.features.get(i).map(|f| f.source);
             let columns = match source {
@@ -352,18 +360,11 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         let Some(feature) = self.model.spec.features.get(of) else {
             return;
         };
-        #[cfg(feature = "formula")]
-        if self.request.without.iter().any(|f| *f as usize == i) {
-            return;
-        }
-        let _ = i;
-        if let Encoding::Rows { table, max_len, .. } = feature.encoding {
+        let is_left_out = self.is_left_out(i) || self.is_left_out(of);
+        if let (Encoding::Rows { table, max_len, .. }, false) = (feature.encoding, is_left_out) {
             let places = (usize::from(max_len), 0);
             let mut each = |row, _| each(row);
-            let tally = &mut Tally::default();
-            self.seen_by(of, |inputs| {
-                inputs.list(of, feature, table, places, &mut each, tally);
-            });
+            self.list(of, feature, table, places, &mut each, &mut Tally::default());
         }
     }
 
@@ -373,8 +374,11 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         let Some(feature) = self.model.spec.features.get(i) else {
             return 0;
         };
-        let (index, tally) = (self.candidate(position), &mut Tally::default());
-        self.seen_by(i, |inputs| inputs.row_of(i, feature, index, tally))
+        match feature.encoding {
+            // As if it were missing.
+            Encoding::Row { default_row, .. } if self.is_left_out(i) => default_row,
+            _ => self.row_of(i, feature, self.candidate(position), &mut Tally::default()),
+        }
     }
 
     /// Id number `at` of an app column.

@@ -131,9 +131,6 @@ pub fn checked(seed: u64) -> Vec<(String, &'static str, Vec<u8>)> {
         ("a row of its own", "Inconsistent", |s| {
             s.features[5].encoding = s.features[3].encoding
         }),
-        ("a table past the last", "Inconsistent", |s| {
-            *rows(s, 5).3 = 9
-        }),
         ("eight that attend", "Ok", |s| more(s, 6)),
         ("nine that attend", "OverLimit", |s| more(s, 7)),
     ];

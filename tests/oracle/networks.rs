@@ -124,8 +124,15 @@ pub fn extremes(seed: u64) -> Vec<(&'static str, Vec<u8>)> {
 
 /// Small models that attend to a list, from two ids, with projections as large, as small and as often 0 as a file may hold.
 pub fn attending(seed: u64) -> (&'static str, Vec<u8>) {
+    use pocketrank::spec::Projection::{Key, Query};
     let spec = attending_spec(seed as usize % 8);
-    ("attending", file_of(&spec, seed, seed % 2 == 1, &[]))
+    let zero = |feature, of| (Tensor::ProjectionScale(feature, of), vec![0.0; 64]);
+    let given = match seed {
+        // Projections of zeros; the first has 8 values, so 16 scales.
+        4 => vec![(zero(4, Query).0, vec![0.0; 16]), zero(5, Key)],
+        _ => Vec::new(),
+    };
+    ("attending", file_of(&spec, seed, seed % 2 == 1, &given))
 }
 
 /// Features: item, age, recent, seed, by item, by seed; `network` is a place in [`networks`].
