@@ -115,9 +115,9 @@ fn column(
             max_len,
             ..
         } => {
-            // Long lists are those of models that attend to them.
+            // Models that attend to lists have long ones.
             let most = match usize::from(max_len) {
-                long @ 17.. => long + 2,
+                long @ 17.. if spec.attentions().next().is_some() => long + 2,
                 _ => 6,
             };
             let mut offsets = vec![0];
