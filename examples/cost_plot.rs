@@ -88,6 +88,7 @@ fn file(spec: &Spec<'_>) -> Result<Vec<u8>> {
         heads: towers()
             .map(|widths| dense(1, widths.last().map_or(mixture, usize::from)))
             .collect(),
+        attention: Vec::new(),
         bias: Vec::new(),
     };
     let lookups = Lookups {

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! All four products are layers of [`kernels::affine`], so every instruction set has them. The pooled byte is
-//! round(sum of weight x byte / 2^15), exact until it is rounded: what pooling the list with those weights gives, on the
+//! round(sum of weight x byte / 2^15), exact until it is rounded (127 x 2^15 is below 2^24, so f32 holds each sum): what pooling the list with those weights gives, on the
 //! table's own grid.
 
 use super::block::{self, BLOCK};
