@@ -29,10 +29,14 @@ fn isas() -> Vec<&'static str> {
 }
 
 fn open(name: &str) -> Box<Model<'static>> {
+    open_file(name, &MODEL.bytes)
+}
+
+fn open_file<'a>(name: &str, bytes: &'a [u8]) -> Box<Model<'a>> {
     let isa = Isa::available().into_iter().find(|isa| isa.name() == name);
     let mut model = Box::new(Model::new());
     model
-        .open(&MODEL.bytes, &OpenOptions { isa })
+        .open(bytes, &OpenOptions { isa })
         .expect("a valid file");
     model
 }
@@ -98,6 +102,40 @@ fn request<const N: usize>(bencher: Bencher<'_, '_>, name: &str) {
     bencher
         .counter(ItemsCount::new(N))
         .bench_local(|| buffers.rank(&model, &request));
+}
+
+/// Rows of a user's list.
+const ROWS: [usize; 4] = [10, 50, 100, 256];
+
+/// 200 candidates, of a model that has a list of so many items more.
+fn with_list(bencher: Bencher<'_, '_>, name: &str, rows: usize, attends: bool) {
+    const N: usize = 200;
+    let golden = golden::reference_with_list(rows, attends);
+    let model = open_file(name, &golden.bytes);
+    let mut owned = golden::request(&golden, 1, N);
+    let of = golden.spec.feature("recent").expect("it has the list");
+    owned.columns[of] = OwnedColumn::Ids {
+        ids: (0..rows as u64).collect(),
+        lists: None,
+    };
+    let columns = owned.columns();
+    let request = owned.as_request(&columns);
+    let mut buffers = Buffers::new(&model, N);
+    bencher
+        .counter(ItemsCount::new(N))
+        .bench_local(|| buffers.rank(&model, &request));
+}
+
+/// By rows of the list.
+#[divan::bench(args = isas(), consts = ROWS)]
+fn mean_of_rows<const ROWS: usize>(bencher: Bencher<'_, '_>, name: &str) {
+    with_list(bencher, name, ROWS, false);
+}
+
+/// The same with attention to the list.
+#[divan::bench(args = isas(), consts = ROWS)]
+fn attention_to_rows<const ROWS: usize>(bencher: Bencher<'_, '_>, name: &str) {
+    with_list(bencher, name, ROWS, true);
 }
 
 /// Item sums of a request's candidates.

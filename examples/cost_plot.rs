@@ -89,6 +89,7 @@ fn file(spec: &Spec<'_>) -> Result<Vec<u8>> {
             .map(|widths| dense(1, widths.last().map_or(mixture, usize::from)))
             .collect(),
         steps: towers().map(|_| Dense::default()).collect(),
+        attention: Vec::new(),
         bias: Vec::new(),
     };
     let lookups = Lookups {

@@ -9,6 +9,8 @@
 //! Invariant: the scores of a candidate depend on the model, the user, the time and that candidate alone, not on the
 //! other candidates, the block it is in, or what scratch held.
 
+#[cfg(feature = "attention")]
+mod attention;
 mod block;
 mod dense;
 #[cfg(feature = "formula")]
@@ -115,6 +117,9 @@ pub struct Model<'a> {
     knots: Vec<&'a [u8], { limits::TASKS }>,
     /// Tasks in the order in which they are computed.
     order: Vec<u8, { limits::TASKS }>,
+    /// Features that attend to lists.
+    #[cfg(feature = "attention")]
+    attention: Vec<attention::Attending<'a>, { limits::ATTENTIONS }>,
     /// Distributions of scores, for formulas.
     #[cfg(feature = "formula")]
     quantiles: Vec<Quantiles<'a>, { 2 * limits::TASKS }>,
@@ -180,6 +185,8 @@ impl<'a> Model<'a> {
         self.layers.clear();
         self.knots.clear();
         self.order.clear();
+        #[cfg(feature = "attention")]
+        self.attention.clear();
         #[cfg(feature = "formula")]
         {
             self.quantiles.clear();

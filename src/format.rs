@@ -42,7 +42,7 @@ pub const SECTIONS: usize = 32;
 /// Directory flag: a reader that does not know the section must refuse the file.
 pub const REQUIRED: u32 = 1;
 
-/// What a section holds. Numbers 18 and up are reserved, in this order, for: calibration, golden requests, training
+/// What a section holds. Numbers 18 to 22 are reserved, in this order, for: calibration, golden requests, training
 /// ranges, signature, delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
@@ -61,6 +61,10 @@ pub enum SectionKind {
     /// Distributions of scores, for formulas. Optional.
     #[cfg(feature = "formula")]
     Quantiles = 17,
+    /// Projections of features that attend ([`Source::Attention`](crate::spec::Source::Attention)), in every file that has
+    /// such features. Required: readers that know no attention refuse the file by its directory.
+    #[cfg(feature = "attention")]
+    Attention = 23,
 }
 
 impl SectionKind {
@@ -77,6 +81,8 @@ impl SectionKind {
         SectionKind::Formula,
         #[cfg(feature = "formula")]
         SectionKind::Quantiles,
+        #[cfg(feature = "attention")]
+        SectionKind::Attention,
     ];
 }
 
@@ -144,7 +150,7 @@ impl<'a> File<'a> {
     }
 
     /// A reader at the start of a section that the file may lack.
-    #[cfg(feature = "formula")]
+    #[cfg(any(feature = "formula", feature = "attention"))]
     pub fn optional(&self, kind: SectionKind) -> Option<Reader<'a>> {
         let reader = self.section(kind);
         // No section begins where the envelope is.
@@ -157,6 +163,8 @@ fn place(kind: SectionKind) -> usize {
     match kind {
         #[cfg(feature = "formula")]
         SectionKind::Formula | SectionKind::Quantiles => kind as usize - 16 + SectionKind::NEEDED,
+        #[cfg(feature = "attention")]
+        SectionKind::Attention => SectionKind::ALL.len() - 1,
         kind => kind as usize - 1,
     }
 }

@@ -255,9 +255,22 @@ pub fn mix(isa: Isa, weights: &[u16], experts: &[f32], stride: usize, mixture: &
 }
 
 /// [`math::softmax_q15`](crate::math::softmax_q15) of a block: `logits` by expert and row.
-#[inline(never)]
 pub fn softmax(isa: Isa, logits: &[[f32; BLOCK]], weights: &mut [[u16; limits::EXPERTS]; BLOCK]) {
-    generic_or_avx2!(isa, softmax(logits, weights));
+    let mut lanes = [[0.0f32; BLOCK]; limits::EXPERTS];
+    softmax_lanes(isa, logits, &mut lanes);
+    for (expert, lanes) in lanes.iter().enumerate().take(logits.len()) {
+        for (lane, weights) in lanes.iter().zip(&mut *weights) {
+            if let Some(to) = weights.get_mut(expert) {
+                *to = *lane as u16;
+            }
+        }
+    }
+}
+
+/// The same weights of rows in lanes, of as many logits as there are: by logit and lane, as f32 integers in `weights`.
+#[inline(never)]
+pub fn softmax_lanes(isa: Isa, logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]]) {
+    generic_or_avx2!(isa, softmax_lanes(logits, weights));
 }
 
 /// `Σ input[i] x weight[i]` over the shorter of the two.

@@ -19,7 +19,7 @@ pub use feature::{
     Decay, Encoding, Feature, Grid, IdType, Lookup, NumberGrid, Operation, Part, Pooling, Side,
     Source, Table, Transform,
 };
-pub use tensors::{Dtype, GROUP, Layer, PANEL, Tensor, TensorSection, padded};
+pub use tensors::{Dtype, GROUP, Layer, PANEL, Projection, Tensor, TensorSection, padded};
 
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,10 @@ pub mod limits {
     pub const NUM_EMBEDDINGS: usize = 1 << 24;
     /// Ids of one list, history included.
     pub const IDS: usize = 256;
+    /// Features that attend to lists.
+    pub const ATTENTIONS: usize = 8;
+    /// Values of a key and of a query of such a feature.
+    pub const ATTENTION_DIM: usize = 64;
     /// Buckets of one number.
     pub const BUCKETS: usize = 255;
     /// Buckets of a rate by key.
@@ -294,6 +298,24 @@ pub struct Input {
     pub table: Option<usize>,
 }
 
+/// What a feature of [`Source::Attention`] is made of.
+#[cfg(feature = "attention")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attention {
+    /// Feature index of the list.
+    pub of: usize,
+    /// Feature index of the candidate's id.
+    pub query: usize,
+    /// Values of a key and of a query.
+    pub dim: usize,
+    /// The table of both.
+    pub table: u8,
+    /// Values of its rows.
+    pub width: usize,
+    /// Rows of the list at most.
+    pub max_len: usize,
+}
+
 impl<'a> Spec<'a> {
     /// Walks the inputs of one side in the order of their bytes.
     pub fn inputs(&self, side: Side) -> impl Iterator<Item = Input> + '_ {
@@ -339,6 +361,34 @@ impl<'a> Spec<'a> {
     /// Inputs of the f32 network on one side.
     pub fn side_values(&self, side: Side) -> usize {
         self.inputs(side).map(|i| i.values).sum()
+    }
+
+    /// Features that attend to lists, with their index, in order.
+    #[cfg(feature = "attention")]
+    pub fn attentions(&self) -> impl Iterator<Item = (usize, Attention)> + '_ {
+        let all = 0..self.features.len();
+        all.filter_map(|feature| Some((feature, self.attention(feature)?)))
+    }
+
+    /// Feature number `feature` if it attends to a list.
+    // One copy of it: each of the walks above would have its own.
+    #[cfg(feature = "attention")]
+    #[inline(never)]
+    pub fn attention(&self, feature: usize) -> Option<Attention> {
+        let f = self.features.get(feature)?;
+        match (f.source, f.encoding) {
+            (Source::Attention { of, query, dim }, Encoding::Rows { table, max_len, .. }) => {
+                Some(Attention {
+                    of: usize::from(of),
+                    query: usize::from(query),
+                    dim: usize::from(dim),
+                    table,
+                    width: self.tables.get(usize::from(table))?.embedding_dim.into(),
+                    max_len: usize::from(max_len),
+                })
+            }
+            _ => None,
+        }
     }
 
     /// Copies of the embeddings and inputs: one, or one a task in [`NetworkKind::Single`].

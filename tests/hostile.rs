@@ -7,8 +7,10 @@ use pocketrank::error::{Error, Status};
 use pocketrank::format::{digest, seal};
 use pocketrank::train::golden::{self, request_for};
 
-/// A model with every kind of feature, and a small one.
-const SEEDS: [u64; 2] = [0, 5];
+/// A model with every kind of feature, a small one, and one that attends to lists.
+fn files() -> [Vec<u8>; 3] {
+    [golden::model(0), golden::model(5), golden::attending(1)].map(|model| model.bytes)
+}
 
 fn masks() -> Vec<u8> {
     if std::env::var_os("LONG").is_some() {
@@ -60,8 +62,7 @@ fn ranks_finite(model: &Model<'_>, requests: u64) {
 
 #[test]
 fn every_truncation_is_refused() {
-    for seed in SEEDS {
-        let bytes = golden::model(seed).bytes;
+    for bytes in files() {
         for len in 0..bytes.len() {
             assert_eq!(refusal(&bytes[..len]), Status::Truncated, "{len}");
         }
@@ -70,8 +71,7 @@ fn every_truncation_is_refused() {
 
 #[test]
 fn every_changed_byte_is_refused() {
-    for seed in SEEDS {
-        let mut bytes = golden::model(seed).bytes;
+    for mut bytes in files() {
         for at in 0..bytes.len() {
             for mask in masks() {
                 bytes[at] ^= mask;
@@ -92,8 +92,7 @@ fn every_changed_byte_is_refused() {
 
 #[test]
 fn every_byte_left_out_or_put_in_is_refused() {
-    for seed in SEEDS {
-        let golden = golden::model(seed).bytes;
+    for golden in files() {
         for at in 0..golden.len() {
             let mut bytes = golden.clone();
             let byte = bytes.remove(at);
@@ -110,8 +109,7 @@ fn every_byte_left_out_or_put_in_is_refused() {
 #[test]
 fn a_changed_byte_under_a_right_digest_is_refused_by_name_or_ranks_finite() {
     let (mut refused, mut ranked) = (0, 0);
-    for seed in SEEDS {
-        let golden = golden::model(seed).bytes;
+    for golden in files() {
         for at in 16..golden.len() {
             for mask in masks() {
                 let mut bytes = golden.clone();
@@ -138,7 +136,7 @@ fn a_changed_byte_under_a_right_digest_is_refused_by_name_or_ranks_finite() {
 
 #[test]
 fn many_changed_bytes_under_right_digests_are_refused_by_name_or_rank_finite() {
-    let golden = golden::model(0).bytes;
+    let [golden, _, attending] = files();
     let mut state = 1u64;
     let mut next = |below: usize| {
         state = state
@@ -151,7 +149,7 @@ fn many_changed_bytes_under_right_digests_are_refused_by_name_or_rank_finite() {
     } else {
         1_000
     } {
-        let mut bytes = golden.clone();
+        let mut bytes = if next(2) == 0 { &golden } else { &attending }.clone();
         for _ in 0..1 + next(8) {
             let at = 56 + next(bytes.len() - 56);
             bytes[at] = match next(4) {
@@ -171,8 +169,7 @@ fn many_changed_bytes_under_right_digests_are_refused_by_name_or_rank_finite() {
 #[test]
 fn every_sealed_truncation_is_refused() {
     // The length in the envelope and the digests are right; sections still end too early.
-    for seed in SEEDS {
-        let golden = golden::model(seed).bytes;
+    for golden in files() {
         for len in 64..golden.len() {
             let mut bytes = golden[..len].to_vec();
             bytes[20..24].copy_from_slice(&(len as u32).to_le_bytes());

@@ -2,6 +2,8 @@
 #![cfg(feature = "train")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "numerics/attention.rs"]
+mod attention;
 #[path = "numerics/explain.rs"]
 mod explain;
 #[path = "numerics/formula.rs"]

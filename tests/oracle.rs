@@ -124,6 +124,18 @@ fn every_kind_of_head_equals_the_oracle() {
 }
 
 #[test]
+fn attention_equals_the_oracle() {
+    for seed in 0..16 {
+        let golden = pocketrank::train::golden::attending(seed);
+        engine_and_oracle_agree(&format!("attending {seed}"), &golden.bytes, 20, 11);
+    }
+    for seed in 0..6 {
+        let (name, file) = networks::attending(seed);
+        engine_and_oracle_agree(&format!("{name} {seed}"), &file, 20, 11);
+    }
+}
+
+#[test]
 fn formulas_equal_the_oracle() {
     for seed in 0..24 {
         let golden = pocketrank::train::golden::model(seed);
@@ -157,6 +169,7 @@ fn engine_and_oracle_refuse_the_same_files() {
     for (_, file) in networks::extremes(1) {
         refuse_the_same_files(&file, 150);
     }
+    refuse_the_same_files(&networks::attending(1).1, 600);
 }
 
 /// Changes `files` copies of a file at random.

@@ -159,6 +159,54 @@ fn every_network_gate_and_relation_goes_from_a_log_to_a_file() {
     }
 }
 
+/// The simulated feed with attention to the clicked topics, under every kind of dropout.
+fn attending(feed: &Feed) -> String {
+    let feature = "[[feature]]\nname = \"attended\"\nkind = \"attention\"\nof = \"clicked_topics\"\nquery = \"topic\"\n\n[network]\nembedding_dropout = 0.05";
+    let text = feed.text.replacen("[network]", feature, 1);
+    text.replacen("[train]", "[train]\nid_dropout = 0.02", 1)
+}
+
+#[test]
+fn attention_goes_from_a_log_to_a_file_with_terms_and_with_a_formula() {
+    let feed = Feed::new();
+    let text = attending(&feed);
+    let start = text.find("[[fusion.term]]").unwrap();
+    let end = text[start..]
+        .find("[export]")
+        .map_or(text.len(), |n| start + n);
+    let formula = format!(
+        "{}[fusion]\nformula = \"click + 0.1 * rank(like)\"\n\n{}",
+        &text[..start],
+        &text[end..]
+    );
+    for (name, text) in [("attending", text.clone()), ("formula", formula)] {
+        let (run, _) = feed.train(name, &text);
+        let (file, exported) = export(&run);
+        check(name, &file, &exported);
+        let seen = pocketrank::train::inspect::inspect(&file).unwrap();
+        let attention = &seen.attention[0];
+        assert_eq!(
+            (attention.dim, attention.max_len, attention.per_row),
+            (16, 50, 16 * 8)
+        );
+        assert!(
+            seen.to_string()
+                .contains("attended                 clicked_topics   topic")
+        );
+    }
+    let of = |name: &str| fs::read(feed.folder.path().join(name).join("parameters.bin"));
+    let streamed = text.replacen("[train]", "[train]\nstream = \"always\"", 1);
+    let (run, _) = feed.train("streamed", &streamed);
+    let names: Vec<_> = fs::read_dir(&run)
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert_eq!(
+        of("streamed").unwrap_or_else(|e| panic!("{e} {names:?}")),
+        of("attending").unwrap()
+    );
+}
+
 #[test]
 fn sampled_calibrated_and_biased_tasks_are_put_right_in_the_file() {
     let feed = Feed::new();
@@ -224,8 +272,14 @@ fn sampled_calibrated_and_biased_tasks_are_put_right_in_the_file() {
 
 #[test]
 fn descriptions_of_the_simulated_feed_are_valid() {
-    for file in ["topics.toml", "crosses.toml", "position.toml"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/simulator");
+    for file in [
+        "simulator/topics.toml",
+        "simulator/crosses.toml",
+        "simulator/position.toml",
+        "attention/interests.toml",
+        "attention/feed.toml",
+    ] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
         Description::read(&folder.join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
     }
 }

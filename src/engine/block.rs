@@ -23,8 +23,6 @@ pub(super) trait See {
     fn affine(&mut self, isa: Isa, layer: &Affine<'_>, names: &[Layer], out: &mut [f32]);
     /// The sum of a head for row `row` of the block.
     fn head(&mut self, task: usize, logit: usize, acc: i32);
-    /// The weights of a task's experts for row `row` of the block, 2^15 in all.
-    fn gate(&mut self, _task: usize, _row: usize, _weights: &[u16]) {}
     /// What has just been done.
     fn done(&mut self, _: Stage) {}
 }
@@ -76,6 +74,9 @@ pub(super) struct Buffers<'b> {
     pub inputs: [&'b mut [u8]; 4],
     /// Quantized activations, `[BLOCK, stride]`.
     bytes: &'b mut [u8],
+    /// Of features that attend to lists.
+    #[cfg(feature = "attention")]
+    pub attention: super::attention::Buffers<'b>,
 }
 
 impl<'b> Buffers<'b> {
@@ -87,6 +88,8 @@ impl<'b> Buffers<'b> {
         let (experts, floats) = floats.split_at_mut_checked(BLOCK * s.experts * s.mixture)?;
         let (hidden, floats) = floats.split_at_mut_checked(BLOCK * s.widest)?;
         let (mixture, floats) = floats.split_at_mut_checked(BLOCK * s.mixture)?;
+        #[cfg(feature = "attention")]
+        let (attention_floats, floats) = floats.split_at_mut_checked(s.attention.floats)?;
         let (fused, columns) = floats.split_at_mut_checked(candidates)?;
         #[cfg(not(feature = "formula"))]
         let _ = columns;
@@ -99,6 +102,8 @@ impl<'b> Buffers<'b> {
             *slot = bytes;
             rest = more;
         }
+        #[cfg(feature = "attention")]
+        let attention = super::attention::Buffers::new(&s.attention, attention_floats, rest)?;
         Some(Self {
             base,
             sums,
@@ -110,6 +115,8 @@ impl<'b> Buffers<'b> {
             columns,
             inputs,
             bytes,
+            #[cfg(feature = "attention")]
+            attention,
         })
     }
 
@@ -341,6 +348,30 @@ impl Model<'_> {
     /// A task's mixture: the output of its own or the only expert, or the sum over experts of gate x output, in the
     /// order of the experts.
     fn mix(&self, b: &mut Buffers<'_>, s: &Sizes, rows: usize, task: usize, see: &mut impl See) {
+        let weights = self.shares(b, s, rows, task, see);
+        let stride = BLOCK * s.mixture;
+        for (r, weights) in weights.iter().enumerate().take(rows) {
+            let weights = weights.get(..s.experts).unwrap_or_default();
+            let experts = b.experts.get(r * s.mixture..).unwrap_or_default();
+            kernels::mix(
+                self.isa,
+                weights,
+                experts,
+                stride,
+                row_mut(b.mixture, r, s.mixture),
+            );
+        }
+    }
+
+    /// Weights of the experts in a task's mixture by row, 2^15 in all.
+    fn shares(
+        &self,
+        b: &mut Buffers<'_>,
+        s: &Sizes,
+        rows: usize,
+        task: usize,
+        see: &mut impl See,
+    ) -> [[u16; limits::EXPERTS]; BLOCK] {
         let mut weights = [[0u16; limits::EXPERTS]; BLOCK];
         if self.spec.has_gates() {
             self.gate(b, s, rows, task, see, &mut weights);
@@ -352,18 +383,18 @@ impl Model<'_> {
                 }
             }
         }
-        let stride = BLOCK * s.mixture;
-        for (r, weights) in weights.iter().enumerate().take(rows) {
-            let weights = weights.get(..s.experts).unwrap_or_default();
-            see.gate(task, r, weights);
-            let experts = b.experts.get(r * s.mixture..).unwrap_or_default();
-            kernels::mix(
-                self.isa,
-                weights,
-                experts,
-                stride,
-                row_mut(b.mixture, r, s.mixture),
-            );
+        weights
+    }
+
+    /// The same of the only row of a block, task by task: by what scores it, which is there once.
+    #[cfg(feature = "formula")]
+    pub(super) fn shares_of_one(&self, b: &mut Buffers<'_>, see: &mut dyn FnMut(usize, &[u16])) {
+        let s = &self.sizes;
+        self.first_of_rows(b, (1, &Kept::default()), &mut ());
+        self.experts(b, s, 1, &mut ());
+        for task in 0..self.spec.tasks.len() {
+            let [weights, ..] = self.shares(b, s, 1, task, &mut ());
+            see(task, weights.get(..s.experts).unwrap_or_default());
         }
     }
 

@@ -57,16 +57,24 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         self.request.strict
     }
 
+    /// Whether the request leaves feature `i` out.
+    #[cfg(any(feature = "formula", feature = "attention"))]
+    #[inline(never)]
+    fn is_left_out(&self, i: usize) -> bool {
+        #[cfg(feature = "formula")]
+        return self.request.without.iter().any(|f| *f as usize == i);
+        #[cfg(not(feature = "formula"))]
+        {
+            let _ = i;
+            false
+        }
+    }
+
     /// Runs `read` on the inputs that feature `i` sees: without columns and the user's past if it is left out. Asked once a
     /// block, so that values cost nothing.
     fn seen_by<R>(&self, i: usize, read: impl FnOnce(&Inputs<'_, 'm, 'a>) -> R) -> R {
         #[cfg(feature = "formula")]
-        if self
-            .request
-            .without
-            .iter()
-            .any(|without| *without as usize == i)
-        {
+        if self.is_left_out(i) {
             // What is made of the user's past is that of a user without one, who has keys like any other.
             let source = self.model.spec.features.get(i).map(|f| f.source);
             let columns = match source {
@@ -124,6 +132,11 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             }
             let parts = feature.encoding.parts(&spec.tables);
             let len: usize = parts.iter().flatten().map(|part| part.dim).sum();
+            // Written when the block's candidates are known: `Model::attend`.
+            if let Source::Attention { .. } = feature.source {
+                at += len;
+                continue;
+            }
             let to = bytes.get_mut(at..).unwrap_or_default();
             let block = rows::Block {
                 i,
@@ -184,16 +197,10 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
                 let zero_points = super::dense::row(zero_points, group, to.len());
                 let mut pool = Pool::new(pooling, divisor);
                 let most = usize::from(max_len);
-                if let Source::LastIds { .. } = feature.source {
-                    for key in
-                        features::last_ids(&self.model.spec, self.request.state, i).take(most)
-                    {
-                        let (row, _) = self.model.lookup(table, Some(key), 0);
-                        pool.add(self.model.table_row(table, row, group), None);
-                    }
-                } else {
-                    self.pool_column(i, table, most, (index, group), &mut pool, tally);
-                }
+                let mut add = |row: u32, weight: Option<u16>| {
+                    pool.add(self.model.table_row(table, row, group), weight);
+                };
+                self.list(i, feature, table, (most, index), &mut add, tally);
                 pool.finish(zero_points, to);
             }
             // By the block: `fill_rows`.
@@ -221,10 +228,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             return;
         };
         let (table, row) = match feature.encoding {
-            Encoding::Row { table, default_row } => {
-                let row = self.row(i, feature, table, default_row, index, tally);
-                (table, row)
-            }
+            Encoding::Row { table, .. } => (table, self.row_of(i, feature, index, tally)),
             Encoding::Number {
                 buckets: Some(table),
                 ..
@@ -235,6 +239,18 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             _ => return self.fill_feature(i, feature, index, 0, to, tally),
         };
         self.model.table_row(table, row, 0).write(to);
+    }
+
+    /// The row of an `id` or `cross` feature, where it is not one of a block's.
+    #[cfg(any(feature = "rerank", feature = "attention"))]
+    #[inline(never)]
+    fn row_of(&self, i: usize, f: &Feature<'_>, index: usize, tally: &mut Tally) -> u32 {
+        match f.encoding {
+            Encoding::Row { table, default_row } => {
+                self.row(i, f, table, default_row, index, tally)
+            }
+            _ => 0,
+        }
     }
 
     /// The row of an `id` or `cross` feature.
@@ -298,16 +314,22 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         row
     }
 
-    /// Pools the list of an `ids` column.
-    fn pool_column(
+    /// Calls `each` with the rows of a list, at most `most`, and their Q15 weights, if there are weights.
+    fn list(
         &self,
         i: usize,
+        feature: &Feature<'_>,
         table: u8,
-        most: usize,
-        (index, group): (usize, usize),
-        pool: &mut Pool,
+        (most, index): (usize, usize),
+        each: &mut dyn FnMut(u32, Option<u16>),
         tally: &mut Tally,
     ) {
+        if let Source::LastIds { .. } = feature.source {
+            for key in features::last_ids(&self.model.spec, self.request.state, i).take(most) {
+                each(self.model.lookup(table, Some(key), 0).0, None);
+            }
+            return;
+        }
         let Some(column) = self.request.columns.get(i) else {
             return tally.count(Status::MissingValue, i, index);
         };
@@ -327,10 +349,35 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         for at in (start..end).take(most) {
             let row = self.resolve(i, table, 0, index, self.id(i, table, at), true, tally);
             let weight = lists.and_then(|l| l.weights).and_then(|w| w.get(at));
-            pool.add(
-                self.model.table_row(table, row, group),
-                weight.map(|w| features::weight_q15(*w)),
-            );
+            each(row, weight.map(|w| features::weight_q15(*w)));
+        }
+    }
+
+    /// The rows of a list of the user that feature `i` attends to; none if that is left out. Nothing is counted: the list
+    /// itself is.
+    #[cfg(feature = "attention")]
+    pub fn attended(&self, i: usize, of: usize, each: &mut dyn FnMut(u32)) {
+        let Some(feature) = self.model.spec.features.get(of) else {
+            return;
+        };
+        let is_left_out = self.is_left_out(i) || self.is_left_out(of);
+        if let (Encoding::Rows { table, max_len, .. }, false) = (feature.encoding, is_left_out) {
+            let places = (usize::from(max_len), 0);
+            let mut each = |row, _| each(row);
+            self.list(of, feature, table, places, &mut each, &mut Tally::default());
+        }
+    }
+
+    /// The row of the id feature `i` that the candidate at a position has.
+    #[cfg(feature = "attention")]
+    pub fn row_at(&self, i: usize, position: usize) -> u32 {
+        let Some(feature) = self.model.spec.features.get(i) else {
+            return 0;
+        };
+        match feature.encoding {
+            // As if it were missing.
+            Encoding::Row { default_row, .. } if self.is_left_out(i) => default_row,
+            _ => self.row_of(i, feature, self.candidate(position), &mut Tally::default()),
         }
     }
 

@@ -3,6 +3,8 @@
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "attention")]
+use super::attention::Attending;
 use super::{Dense, First, Model, TableData, later_layer};
 use crate::error::{Error, Result, Status};
 use crate::features::{self, Vocabulary};
@@ -41,9 +43,55 @@ impl<'a> Model<'a> {
         self.read_lookups(file.section(SectionKind::Lookups))?;
         self.read_embeddings(file.section(SectionKind::Embeddings))?;
         self.read_layers(file.section(SectionKind::Layers))?;
+        #[cfg(feature = "attention")]
+        self.read_attention(file)?;
         #[cfg(feature = "formula")]
         self.read_formula(file)?;
         Ok(())
+    }
+
+    /// Projections of features that attend: their section is there if such features are.
+    #[cfg(feature = "attention")]
+    fn read_attention(&mut self, file: &File<'a>) -> Result<()> {
+        let Model {
+            spec, attention, ..
+        } = self;
+        for (feature, plan) in spec.attentions() {
+            let attending = Attending::new(spec, feature, plan);
+            attention.push(attending).map_err(|_| over())?;
+        }
+        let mut reader = match (file.optional(SectionKind::Attention), attention.is_empty()) {
+            (Some(reader), false) => reader,
+            (None, true) => return Ok(()),
+            (None, false) => return Err(Error::at(Status::MissingSection, 56)),
+            (Some(reader), true) => return Err(Error::at(Status::Inconsistent, reader.offset())),
+        };
+        let mut at = 0;
+        spec.tensors(
+            TensorSection::Attention,
+            &mut |tensor, dtype, rows, cols| {
+                let start = reader.offset();
+                let data = next(&mut reader, dtype, rows, cols)?;
+                // Six tensors a feature, the query's first.
+                let attending = attention.get_mut(at / 6).ok_or(over())?;
+                let [query, key] = &mut attending.projections;
+                let side = if at / 3 % 2 == 0 { query } else { key };
+                at += 1;
+                match tensor {
+                    Tensor::ProjectionWeight(..) => {
+                        side.weight = data;
+                        side.quads = quads_fit(data, cols);
+                    }
+                    Tensor::ProjectionScale(..) if !scales_are_valid(data) => {
+                        return Err(Error::at(Status::BadScale, start));
+                    }
+                    Tensor::ProjectionScale(..) => side.scale = data,
+                    _ => side.zero_bias = data,
+                }
+                Ok(())
+            },
+        )?;
+        reader.finish()
     }
 
     /// Quantiles, then the formula that may read them.

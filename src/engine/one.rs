@@ -36,6 +36,11 @@ impl Model<'_> {
                 inputs.fill(side, (index, 1), group, to, &mut Tally::default());
             }
         }
+        #[cfg(feature = "attention")]
+        {
+            self.keys(&inputs, &mut b);
+            self.attend(&inputs, &mut b, (candidate, 1));
+        }
         Ok(b)
     }
 }

@@ -169,11 +169,15 @@ impl<'a> Model<'a> {
         done: Done<'_>,
     ) {
         self.user_sums(b, see);
+        #[cfg(feature = "attention")]
+        self.keys(inputs, b);
         see.done(Stage::User);
         let scored = inputs.scored();
         for start in (0..scored).step_by(BLOCK) {
             let rows = BLOCK.min(scored - start);
             self.fill_rows(inputs, b, &ROW_SIDES, (start, rows), tally);
+            #[cfg(feature = "attention")]
+            self.attend(inputs, b, (start, rows));
             see.done(Stage::Inputs);
             let kept = inputs.kept(start, rows);
             self.score_block(b, (rows, &kept), live, see, |r, scores, logits| {

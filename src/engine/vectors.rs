@@ -60,6 +60,9 @@ impl Model<'_> {
             Encoding::Number { buckets, .. } => buckets.and_then(table).map(|t| t.embedding_dim),
             Encoding::Vector { dim, .. } => Some(dim),
         };
+        if let crate::spec::Source::Attention { .. } = found.source {
+            return Err(error(Status::WrongForm));
+        }
         match (found.side, dim) {
             (Side::Item | Side::Candidate | Side::Cross, Some(dim)) => Ok(dim.into()),
             _ => Err(error(Status::WrongForm)),

@@ -67,7 +67,10 @@ fn write<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) {
 /// Label that feeds a derived feature; `None` for what needs no state.
 pub(super) fn label(source: &Source) -> Option<u8> {
     match *source {
-        Source::Column | Source::Cross { .. } | Source::Combine { .. } => None,
+        Source::Column
+        | Source::Cross { .. }
+        | Source::Combine { .. }
+        | Source::Attention { .. } => None,
         Source::LastIds { label, .. }
         | Source::Count { label }
         | Source::Rate { label, .. }
@@ -95,7 +98,10 @@ fn rate_bytes(decay: Decay) -> usize {
 /// Bytes of a derived feature's slot; 0 for what needs none.
 pub(super) fn bytes(source: &Source) -> usize {
     match *source {
-        Source::Column | Source::Cross { .. } | Source::Combine { .. } => 0,
+        Source::Column
+        | Source::Cross { .. }
+        | Source::Combine { .. }
+        | Source::Attention { .. } => 0,
         Source::LastIds { len, .. } => 8 + 8 * usize::from(len),
         Source::Count { .. } => 4,
         Source::Rate { decay, .. } => rate_bytes(decay),
@@ -116,7 +122,10 @@ fn bucket(key: u64, buckets: u16, decay: Decay) -> core::ops::Range<usize> {
 pub(super) fn update(source: &Source, slot: &mut [u8], outcome: Outcome, event: &Event<'_>) {
     let key = key(source).and_then(|f| event.keys.iter().find(|k| k.feature == f));
     match *source {
-        Source::Column | Source::Cross { .. } | Source::Combine { .. } => {}
+        Source::Column
+        | Source::Cross { .. }
+        | Source::Combine { .. }
+        | Source::Attention { .. } => {}
         Source::LastIds { len, .. } => {
             if let (Some(key), true) = (key, outcome.positive) {
                 let (kept, next) = ring(slot, len);
@@ -201,9 +210,11 @@ fn elapsed(earlier: i64, later: i64) -> u64 {
 /// The raw value of a derived number at time `now`; `None` is missing. `key` is the id that a `KeyRate` is read at.
 pub(super) fn number(source: &Source, slot: &[u8], now: i64, key: Option<u64>) -> Option<f32> {
     match *source {
-        Source::Column | Source::Cross { .. } | Source::Combine { .. } | Source::LastIds { .. } => {
-            None
-        }
+        Source::Column
+        | Source::Cross { .. }
+        | Source::Combine { .. }
+        | Source::Attention { .. }
+        | Source::LastIds { .. } => None,
         Source::Count { .. } => Some(u32::from_le_bytes(read(slot, 0)) as f32),
         Source::Rate {
             decay,

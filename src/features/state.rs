@@ -113,7 +113,10 @@ fn layout_digest(spec: &Spec<'_>) -> u64 {
     let mut digest = hash_int(u64::from(STATE_VERSION));
     for (_, source, _) in derived(spec) {
         let (kind, len) = match *source {
-            Source::Column | Source::Cross { .. } | Source::Combine { .. } => (0, 0),
+            Source::Column
+            | Source::Cross { .. }
+            | Source::Combine { .. }
+            | Source::Attention { .. } => (0, 0),
             Source::LastIds { len, .. } => (1, len),
             Source::Count { .. } => (2, 0),
             Source::Rate { .. } => (3, 0),

@@ -10,7 +10,7 @@ use super::generic::{self, Affine, Part, Start};
 use super::vnni::Vnni;
 use super::{BLOCK, unroll};
 use crate::math::ACTIVATION_MAX;
-use crate::spec::{GROUP, PANEL, limits};
+use crate::spec::{GROUP, PANEL};
 use activations::{mix, quantize};
 
 mod activations;
@@ -95,9 +95,9 @@ impl Avx2 {
         unsafe { mix(weights, experts, stride, mixture) }
     }
 
-    pub fn softmax(self, logits: &[[f32; BLOCK]], weights: &mut [[u16; limits::EXPERTS]; BLOCK]) {
+    pub fn softmax_lanes(self, logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]]) {
         // SAFETY: an `Avx2` exists, so the CPU has it.
-        unsafe { softmax(logits, weights) }
+        unsafe { softmax_lanes(logits, weights) }
     }
 
     pub fn dot(self, input: &[u8], weight: &[u8]) -> i32 {
@@ -364,8 +364,8 @@ fn add_products(tile: &Tile<'_>, sums: &mut Sums) {
 }
 
 #[target_feature(enable = "avx2")]
-fn softmax(logits: &[[f32; BLOCK]], weights: &mut [[u16; limits::EXPERTS]; BLOCK]) {
-    generic::softmax(logits, weights);
+fn softmax_lanes(logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]]) {
+    generic::softmax_lanes(logits, weights);
 }
 
 #[target_feature(enable = "avx2")]

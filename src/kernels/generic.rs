@@ -3,7 +3,7 @@
 
 use super::BLOCK;
 use crate::math::{ACTIVATION_MIN, exp_inline, relu, round};
-use crate::spec::{GROUP, PANEL, limits};
+use crate::spec::{GROUP, PANEL};
 
 /// A dense layer and its inputs; see [`affine`](super::affine).
 #[derive(Clone, Copy)]
@@ -326,22 +326,21 @@ pub(super) fn mix(weights: &[u16], experts: &[f32], stride: usize, mixture: &mut
     }
 }
 
-/// See [`softmax`](super::softmax).
+/// See [`softmax_lanes`](super::softmax_lanes).
 #[inline(always)]
-pub(super) fn softmax(logits: &[[f32; BLOCK]], weights: &mut [[u16; limits::EXPERTS]; BLOCK]) {
+pub(super) fn softmax_lanes(logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]]) {
     let (mut max, mut best) = ([f32::MIN; BLOCK], [0u32; BLOCK]);
-    for (expert, logits) in logits.iter().enumerate() {
+    for (at, logits) in logits.iter().enumerate() {
         for ((max, best), x) in max.iter_mut().zip(&mut best).zip(logits) {
             (*max, *best) = if *x > *max {
-                (*x, expert as u32)
+                (*x, at as u32)
             } else {
                 (*max, *best)
             };
         }
     }
-    let mut exps = [[0.0f32; BLOCK]; limits::EXPERTS];
     let mut sum = [0.0f32; BLOCK];
-    for (exps, logits) in exps.iter_mut().zip(logits) {
+    for (exps, logits) in weights.iter_mut().zip(logits) {
         for (((e, x), max), sum) in exps.iter_mut().zip(logits).zip(&max).zip(&mut sum) {
             // Below -20 a weight rounds to 0 (e^-20 x 2^15 is 7e-5): the clamp changes nothing but keeps exp cheap.
             *e = exp_inline(crate::math::clamp(*x - *max, -20.0, 0.0));
@@ -349,18 +348,16 @@ pub(super) fn softmax(logits: &[[f32; BLOCK]], weights: &mut [[u16; limits::EXPE
         }
     }
     let mut left = [1i32 << 15; BLOCK];
-    for (expert, exps) in exps.iter().enumerate().take(logits.len()) {
-        for (((e, sum), left), weights) in exps.iter().zip(&sum).zip(&mut left).zip(&mut *weights) {
+    for (weights, _) in weights.iter_mut().zip(logits) {
+        for ((e, sum), left) in weights.iter_mut().zip(&sum).zip(&mut left) {
             let weight = round(*e / *sum * 32768.0);
             *left -= weight;
-            if let Some(to) = weights.get_mut(expert) {
-                *to = weight as u16;
-            }
+            *e = weight as f32;
         }
     }
-    for ((weights, best), left) in weights.iter_mut().zip(best).zip(left) {
-        if let Some(weight) = weights.get_mut(best as usize) {
-            *weight = (i32::from(*weight) + left) as u16;
+    for (lane, (best, left)) in best.into_iter().zip(left).enumerate() {
+        if let Some(weight) = weights.get_mut(best as usize).and_then(|w| w.get_mut(lane)) {
+            *weight += left as f32;
         }
     }
 }

@@ -26,6 +26,13 @@ impl Spec<'_> {
             self.check_source(i, feature).map_err(here)?;
             self.check_encoding(feature).map_err(here)?;
         }
+        #[cfg(feature = "attention")]
+        {
+            let attends = self.attentions().count();
+            within(attends + 1, limits::ATTENTIONS + 1)?;
+            // Projections are of one group of embeddings.
+            holds(attends == 0 || self.groups() == 1)?;
+        }
         let mut inputs = 0;
         for side in Side::ALL {
             let n = self.side_inputs(side);
@@ -123,6 +130,33 @@ impl Spec<'_> {
                 holds(
                     matches!(feature.encoding, Encoding::Rows { table, weighted: false, .. } if table == of),
                 )
+            }
+            // A library without attention knows no section of projections, and refuses what would need one.
+            #[cfg(not(feature = "attention"))]
+            Source::Attention { .. } => holds(false),
+            #[cfg(feature = "attention")]
+            Source::Attention { of, query, dim } => {
+                within(usize::from(dim), limits::ATTENTION_DIM)?;
+                let (list, id) = (self.feature_at(of)?, self.feature_at(query)?);
+                let Encoding::Rows {
+                    table,
+                    max_len,
+                    pooling: Pooling::Mean,
+                    weighted: false,
+                    ..
+                } = feature.encoding
+                else {
+                    return Err(Error::new(Status::Inconsistent));
+                };
+                // What attends has no list of its own.
+                let is_list = matches!(
+                    list.encoding,
+                    Encoding::Rows { table: t, max_len: n, weighted: false, .. } if (t, n) == (table, max_len)
+                ) && list.side == Side::User;
+                let is_id = matches!(id.encoding, Encoding::Row { table: t, .. } if t == table)
+                    && id.source == Source::Column
+                    && id.side != Side::User;
+                holds(is_list && is_id && feature.side == Side::Cross)
             }
             Source::Count { label: l }
             | Source::Since { label: l }

@@ -136,10 +136,22 @@ pub enum Source {
         /// Operation.
         operation: Operation,
     },
+    /// The rows of list `of`, pooled with weights that the candidate decides: softmax over the list of the dot products of
+    /// projections of its rows (keys) and of the row of `query`, which is one of the same table (target attention: Zhou et
+    /// al., "Deep Interest Network for Click-Through Rate Prediction", KDD 2018, with the scaled dot product of Vaswani et
+    /// al., 2017, as activation unit). Needs the section of projections, and feature `attention` of the library.
+    Attention {
+        /// Feature index of a list of the user.
+        of: u8,
+        /// Feature index of an id of the candidate.
+        query: u8,
+        /// Values of a key and of a query, 1..=[`limits::ATTENTION_DIM`].
+        dim: u16,
+    },
 }
 
 impl Source {
-    /// Features whose values it is made of.
+    /// Features whose values it is made of, by their ids or numbers. Attention takes rows.
     pub fn parts(&self) -> [Option<u8>; 2] {
         match *self {
             Source::Cross { left, right } | Source::Combine { left, right, .. } => {

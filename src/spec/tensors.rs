@@ -113,6 +113,21 @@ pub enum Tensor {
     Knots(usize),
     /// What being above each threshold of a task is worth.
     Steps(usize),
+    /// Weights of a projection of a feature that attends.
+    ProjectionWeight(usize, Projection),
+    /// Scale of each of its outputs.
+    ProjectionScale(usize, Projection),
+    /// -(sum of weight x zero point) of each of its outputs.
+    ProjectionZeroBias(usize, Projection),
+}
+
+/// What a feature that attends makes of embeddings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Projection {
+    /// The query, of the candidate's row. The file's is scaled by 1 / sqrt(dim) already.
+    Query,
+    /// A key, of a row of the list.
+    Key,
 }
 
 /// The sections that hold tensors.
@@ -124,6 +139,9 @@ pub enum TensorSection {
     Embeddings,
     /// Dense layers.
     Layers,
+    /// Projections of features that attend.
+    #[cfg(feature = "attention")]
+    Attention,
 }
 
 impl Spec<'_> {
@@ -141,7 +159,27 @@ impl Spec<'_> {
             TensorSection::Lookups => self.lookups(visit),
             TensorSection::Embeddings => self.embeddings(visit),
             TensorSection::Layers => self.layers(visit),
+            #[cfg(feature = "attention")]
+            TensorSection::Attention => self.projections(visit),
         }
+    }
+
+    #[cfg(feature = "attention")]
+    fn projections<E>(
+        &self,
+        visit: &mut dyn FnMut(Tensor, Dtype, usize, usize) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (feature, a) in self.attentions() {
+            for of in [Projection::Query, Projection::Key] {
+                let weight = Tensor::ProjectionWeight(feature, of);
+                visit(weight, Dtype::I8Panel, a.dim, a.width)?;
+                let scale = Tensor::ProjectionScale(feature, of);
+                visit(scale, Dtype::F32, 1, padded(a.dim))?;
+                let zero_bias = Tensor::ProjectionZeroBias(feature, of);
+                visit(zero_bias, Dtype::I32, 1, padded(a.dim))?;
+            }
+        }
+        Ok(())
     }
 
     fn lookups<E>(

@@ -5,19 +5,21 @@
 //! every feature. Draws come from integers and exact scaling wherever they decide a byte of a request.
 use std::prelude::v1::*;
 
+mod attention;
 mod features;
 mod formula;
 mod heads;
 mod reference;
 mod requests;
 
+pub use attention::attending;
 pub use formula::{formula, with_formula};
 pub use heads::with_heads;
-pub use reference::reference;
+pub use reference::{reference, reference_with_list};
 pub use requests::{request, request_for, varied};
 
 use crate::spec::{Calibration, Fed, FedValue, Gate, NetworkKind, Spec, Task, TaskKind, Term};
-use crate::train::parameters::{Dense, Parameters, num_inputs};
+use crate::train::parameters::{Dense, Parameters, Projections, num_inputs};
 use crate::train::quantize::{Lookups, quantize};
 use crate::train::random::Key;
 
@@ -72,11 +74,16 @@ pub fn model(seed: u64) -> GoldenModel {
 }
 
 fn build(draw: Draw, all_features: bool) -> GoldenModel {
+    let (spec, lookups) = build_spec(draw, all_features);
+    finish(spec, lookups, draw)
+}
+
+fn build_spec(draw: Draw, all_features: bool) -> (Spec<'static>, Lookups) {
     let (mut spec, mut lookups) = features::spec(draw.at(0), all_features);
     network(&mut spec, draw.at(1));
     feed(&mut spec, draw.at(3));
     lookups.knots = knots(&spec, draw.at(4));
-    finish(spec, lookups, draw)
+    (spec, lookups)
 }
 
 /// Parameters for a spec, and the file of both.
@@ -288,6 +295,20 @@ fn parameters(spec: &Spec<'_>, draw: Draw) -> Parameters<f32> {
         steps: tasks()
             .map(|(t, task)| heads::steps(task.kind, draw.at(500 + t)))
             .collect(),
+        attention: spec
+            .attentions()
+            .map(|(feature, a)| {
+                let draw = draw.at(500 + feature);
+                let matrix = |draw: Draw| Dense {
+                    bias: Vec::new(),
+                    ..dense(draw, a.dim, a.width)
+                };
+                Projections {
+                    query: matrix(draw.at(0)),
+                    key: matrix(draw.at(1)),
+                }
+            })
+            .collect(),
         bias: Vec::new(),
     }
 }
@@ -377,6 +398,7 @@ mod tests {
                     Source::Since { .. } => "since",
                     Source::Previous { .. } => "previous",
                     Source::Combine { .. } => "combine",
+                    Source::Attention { .. } => "attention",
                 };
                 let encoding = match f.encoding {
                     Encoding::Row { .. } => "row",

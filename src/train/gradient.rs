@@ -394,6 +394,8 @@ impl<R: Real> Gradients<R> {
                             .take(s.activations.rows)
                     });
                     table.scatter(network, t, data, rows, dropout, dx);
+                    let shards = shards.iter().map(|s| (&s.activations, &s.gradients));
+                    table.scatter_attended(network, t, shards);
                     finite(&table.values)
                 });
         let tables_finite = tables_finite.reduce(|| true, |a, b| a & b);

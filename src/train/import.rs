@@ -9,6 +9,7 @@
 //! | `gate.TASK.L.weight`, `.bias` | the same |
 //! | `tower.TASK.L.weight`, `.bias` | the same |
 //! | `head.TASK.weight`, `.bias` | `[1, inputs]`, `[1]` |
+//! | `attention.FEATURE.query.weight`, `.key.weight` | `[attention_dim, dim]` |
 //!
 //! `docs/import.md` says what each means, and has the PyTorch module whose `state_dict` these names are.
 //!
@@ -99,8 +100,10 @@ pub fn import(o: &Options<'_>) -> Result<Report> {
     for (name, layer) in layers(&spec, &mut parameters) {
         let shape = Shape::Exactly(vec![layer.outputs, layer.inputs]);
         layer.weight = weights.floats(&format!("{name}.weight"), &shape)?;
-        let shape = Shape::Exactly(vec![layer.outputs]);
-        layer.bias = weights.floats(&format!("{name}.bias"), &shape)?;
+        if has_bias(layer) {
+            let shape = Shape::Exactly(vec![layer.outputs]);
+            layer.bias = weights.floats(&format!("{name}.bias"), &shape)?;
+        }
     }
     weights.end()?;
     run::clear(o.out)?;
@@ -254,7 +257,17 @@ fn layers<'p>(
     }
     let heads = spec.tasks.iter().zip(&mut parameters.heads);
     all.extend(heads.map(|(task, head)| (format!("head.{}", task.name), head)));
+    for ((feature, _), p) in spec.attentions().zip(&mut parameters.attention) {
+        let name = spec.features[feature].name;
+        all.push((format!("attention.{name}.query"), &mut p.query));
+        all.push((format!("attention.{name}.key"), &mut p.key));
+    }
     all
+}
+
+/// Projections have none.
+fn has_bias(layer: &Dense<f32>) -> bool {
+    !layer.bias.is_empty()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::spec::{Encoding, Side, Spec};
 use crate::train::dataset::{Dataset, FeatureData};
-use crate::train::description::Description;
+use crate::train::description::{Description, FeatureKind};
 use crate::train::error::{Error, Kind, Result};
 use crate::train::evaluate;
 use crate::train::metrics::TaskMetrics;
@@ -83,7 +83,14 @@ pub(crate) fn groups(d: &Description) -> Vec<(String, Vec<usize>)> {
     let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
     let served = d.toml.feature.iter().take(d.num_served_features());
     for (i, f) in served.enumerate() {
-        let name = f.group.as_ref().unwrap_or(f.name.get_ref());
+        // What attends has no values of its own: it goes with its list.
+        let list = || f.of.as_ref().and_then(|of| d.feature(of.list().first()?));
+        let of = match f.kind {
+            FeatureKind::Attention if f.group.is_none() => list().map(|i| &d.toml.feature[i]),
+            _ => None,
+        };
+        let of = of.unwrap_or(f);
+        let name = of.group.as_ref().unwrap_or(of.name.get_ref());
         match groups.iter_mut().find(|(n, _)| n == name) {
             Some((_, features)) => features.push(i),
             None => groups.push((name.clone(), vec![i])),

@@ -64,6 +64,16 @@ impl Network {
             ends.extend(layers.pop());
             hidden.extend(layers);
         }
+        for (p, a) in p.attention.iter_mut().zip(&self.attention) {
+            // Keys and queries begin as one projection: a candidate attends to what is like it.
+            let deviation = libm::sqrt(2.0 / (a.query.inputs + a.query.outputs) as f64);
+            let key = key.at(1).at(a.query.weight as u64);
+            for layer in [&mut p.query, &mut p.key] {
+                for (i, x) in layer.weight.iter_mut().enumerate() {
+                    *x = R::from_f64(key.at(i as u64).normal() * deviation);
+                }
+            }
+        }
         for (layer, span) in hidden {
             fill(layer, span, he(span));
         }

@@ -8,9 +8,11 @@ use crate::error::Result;
 use crate::format::{ENTRY_BYTES, ENVELOPE_BYTES, File, SectionKind, VERSION};
 use crate::spec::{Calibration, Encoding, Gate, NetworkKind, Side, Source, Spec, TensorSection};
 
+mod attention;
 mod formula;
 mod text;
 
+pub use attention::AttentionInfo;
 pub use formula::{FormulaInfo, WeightInfo, formula};
 
 /// A file, looked at.
@@ -32,6 +34,8 @@ pub struct Inspection {
     pub features: Vec<FeatureInfo>,
     /// Embedding tables.
     pub tables: Vec<TableInfo>,
+    /// Features that attend to lists.
+    pub attention: Vec<AttentionInfo>,
     /// Labels of the user state.
     pub labels: Vec<String>,
     /// Shared network.
@@ -154,7 +158,7 @@ pub struct TermInfo {
     pub weight: f32,
 }
 
-/// Multiply-adds of the dense layers and mixtures.
+/// Multiply-adds of the dense layers, mixtures and, for lists as long as they may be, attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MultiplyAdds {
     /// Once a request: the user side.
@@ -210,9 +214,11 @@ pub fn multiply_adds(spec: &Spec<'_>) -> MultiplyAdds {
         let fed = t.tower_layers.first().map_or(1, |w| usize::from(*w));
         gate + hidden + last + t.inputs.len() * fed
     });
+    let [keys, attended] = attention::multiply_adds(spec);
     MultiplyAdds {
-        request: first(&[Side::User]),
-        candidate: first(&[Side::Item, Side::Candidate, Side::Cross])
+        request: first(&[Side::User]) + keys,
+        candidate: attended
+            + first(&[Side::Item, Side::Candidate, Side::Cross])
             + experts * later
             + towers.sum::<usize>(),
     }
@@ -310,6 +316,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
         sections: sections(bytes),
         features: features.collect(),
         tables: tables.collect(),
+        attention: attention::of(spec),
         labels: spec.labels.iter().map(|l| l.name.to_string()).collect(),
         network: NetworkInfo {
             kind: match spec.network.kind {
@@ -365,6 +372,7 @@ fn sections(bytes: &[u8]) -> Vec<Section> {
                 Some(SectionKind::Layers) => "layers".to_string(),
                 Some(SectionKind::Formula) => "formula".to_string(),
                 Some(SectionKind::Quantiles) => "quantiles".to_string(),
+                Some(SectionKind::Attention) => "attention".to_string(),
                 None => kind.to_string(),
             },
             offset: number(at + 8),
@@ -377,10 +385,14 @@ fn sections(bytes: &[u8]) -> Vec<Section> {
 fn parameters(spec: &Spec<'_>) -> usize {
     use crate::spec::{Layer, Tensor};
     let mut sum = 0;
-    for section in [TensorSection::Embeddings, TensorSection::Layers] {
+    for section in [
+        TensorSection::Embeddings,
+        TensorSection::Layers,
+        TensorSection::Attention,
+    ] {
         let walked = spec.tensors::<()>(section, &mut |tensor, _, rows, cols| {
             sum += match tensor {
-                Tensor::TableRows(_) => rows * cols,
+                Tensor::TableRows(_) | Tensor::ProjectionWeight(..) => rows * cols,
                 // A number is one weight in f32, however many bytes it has.
                 Tensor::Weight(Layer::First { side, .. }) => rows * spec.side_values(side),
                 // One bias an output.
@@ -416,6 +428,7 @@ fn kind_name(source: Source, encoding: &Encoding) -> &'static str {
         (Source::Since { .. }, _) => "since",
         (Source::Previous { .. }, _) => "previous",
         (Source::Combine { .. }, _) => "combine",
+        (Source::Attention { .. }, _) => "attention",
     }
 }
 

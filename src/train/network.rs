@@ -8,11 +8,15 @@ use std::prelude::v1::*;
 
 use core::ops::Range;
 
-use crate::spec::{Encoding, Fed, Gate, NetworkKind, Pooling, Side, Spec, TaskKind};
+use crate::spec::{
+    Encoding, Feature, Fed, Gate, NetworkKind, Pooling, Side, Source, Spec, TaskKind,
+};
+use crate::train::network::attention::AttentionPlan;
 use crate::train::network::bias::{Bias, BiasPlan};
 #[cfg(doc)]
 use crate::train::parameters::Parameters;
 
+pub(crate) mod attention;
 pub mod backward;
 pub mod bias;
 pub(crate) mod fake_quantize;
@@ -37,13 +41,15 @@ pub(crate) enum InputKind {
     Value,
     /// (byte - zero point) x step.
     Vector { zero_point: f64, step: f64 },
+    /// Rows of a list by the candidate: see [`attention`].
+    Attention,
 }
 
 impl InputKind {
     pub(crate) fn table(self) -> Option<usize> {
         match self {
             Self::Row { table } | Self::Rows { table, .. } | Self::Bucket { table } => Some(table),
-            Self::Value | Self::Vector { .. } => None,
+            Self::Value | Self::Vector { .. } | Self::Attention => None,
         }
     }
 }
@@ -136,6 +142,8 @@ pub struct Network {
     pub(crate) steps: Vec<Span>,
     /// By task that learns two logits: the head of their mean, in training alone. Empty if there is none.
     pub(crate) levels: Vec<Option<Span>>,
+    /// Features that attend to lists.
+    pub(crate) attention: Vec<AttentionPlan>,
     /// Towers on what is known in training alone.
     pub(crate) bias: Option<BiasPlan>,
     pub(crate) segments: Vec<Segment>,
@@ -184,9 +192,12 @@ fn input_plans(served: &Spec<'_>, spec: &Spec<'_>) -> (Vec<InputPlan>, usize) {
             if (input.feature < num_served) != is_served {
                 continue;
             }
-            let encoding = spec.features[input.feature].encoding;
+            let Feature {
+                encoding, source, ..
+            } = spec.features[input.feature];
             let table = input.table.map(|table| table * groups + group);
             let kind = match (encoding, table) {
+                _ if matches!(source, Source::Attention { .. }) => InputKind::Attention,
                 (Encoding::Rows { pooling, .. }, Some(table)) => InputKind::Rows { table, pooling },
                 (Encoding::Number { .. }, Some(table)) => InputKind::Bucket { table },
                 (_, Some(table)) => InputKind::Row { table },
@@ -304,6 +315,7 @@ impl Network {
         let steps: Vec<Span> = steps.collect();
 
         let (inputs, bias_inputs) = input_plans(served, spec);
+        let attention = attention::plans(spec, &inputs, &mut next);
         let bias = bias.map(|bias| {
             let tables = served.tables.len() * groups;
             BiasPlan::new(bias, tables, bias_inputs, &mut next)
@@ -338,6 +350,7 @@ impl Network {
                 spans.iter().for_each(|s| add(s, Some(*task)));
             }
         }
+        segments.extend(attention.iter().flat_map(AttentionPlan::segments));
         segments.sort_by_key(|s| s.range.start);
         let order = spec.order().unwrap_or_default();
         let tasks = spec.tasks.iter();
@@ -363,6 +376,7 @@ impl Network {
             heads,
             steps,
             levels: Vec::new(),
+            attention,
             bias,
             segments,
             num_dense: next,

@@ -16,6 +16,15 @@ pub struct Dense<R> {
     pub bias: Vec<R>,
 }
 
+/// The projections of a feature that attends, without biases.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Projections<R> {
+    /// Of the candidate's row: `[dim, embedding_dim]`.
+    pub query: Dense<R>,
+    /// Of the list's rows: `[dim, embedding_dim]`.
+    pub key: Dense<R>,
+}
+
 /// All parameters of a network. A group's input vector is the sides in [`Side::ALL`] order, each in the order of
 /// [`Spec::inputs`].
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +45,8 @@ pub struct Parameters<R> {
     /// Per task of several logits, not learned by gradients: `weight` the thresholds that its logits are about, `bias` what
     /// being above each is worth. Without outputs for other tasks.
     pub steps: Vec<Dense<R>>,
+    /// Per feature that attends, in order ([`Spec::attentions`]).
+    pub attention: Vec<Projections<R>>,
     /// Per tower on what is known in training alone: hidden layers, then one logit. Empty in what is served.
     pub bias: Vec<Vec<Dense<R>>>,
 }

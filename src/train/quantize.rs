@@ -28,6 +28,7 @@ pub(crate) use grids::TableGrid;
 use grids::{input_grids, pack};
 use weights::Quantized;
 
+mod attention;
 mod fake;
 mod grids;
 mod weights;
@@ -72,6 +73,8 @@ pub fn quantize(
         let section = match kind {
             // They tell of the finished file's scores.
             SectionKind::Formula | SectionKind::Quantiles => continue,
+            SectionKind::Attention if parameters.attention.is_empty() => continue,
+            SectionKind::Attention => attention::section(spec, &parameters.attention, &grids)?,
             SectionKind::Spec => records(spec)?,
             SectionKind::Lookups => write_lookups(spec, lookups)?,
             SectionKind::Embeddings => embeddings(spec, parameters, &grids)?,
@@ -136,6 +139,15 @@ fn check_shapes(spec: &Spec<'_>, p: &Parameters<f32>, lookups: &Lookups) -> Resu
         for (i, layer) in layers.iter().enumerate() {
             dense(layer, spec.gate_width(i), before)?;
             before = layer.outputs;
+        }
+    }
+    fits(p.attention.len() == spec.attentions().count())?;
+    for (p, (_, a)) in p.attention.iter().zip(spec.attentions()) {
+        for d in [&p.query, &p.key] {
+            let weights = a.dim * a.width;
+            let shape = (d.outputs, d.inputs, d.weight.len(), d.bias.len());
+            fits(shape == (a.dim, a.width, weights, 0))?;
+            holds(d.weight.iter().all(|x| x.is_finite()), Status::BadScale)?;
         }
     }
     fits([p.towers.len(), p.heads.len()] == [tasks; 2])?;
@@ -280,17 +292,8 @@ fn first_layer(
             .collect::<Vec<f64>>()
     });
     let mut layer = Quantized::of(rows)?;
-    layer.zero_bias = layer
-        .weight
-        .chunks_exact(inputs.len())
-        .map(|row| {
-            let products = row.iter().zip(&inputs);
-            -products
-                .map(|(w, input)| i32::from(*w) * i32::from(input.zero_point))
-                .sum::<i32>()
-        })
-        .collect();
-    layer.zero_bias.resize(layer.scale.len(), 0);
+    let zero_points: Vec<u8> = inputs.iter().map(|input| input.zero_point).collect();
+    layer.fold(&zero_points);
     Ok(layer)
 }
 
@@ -318,14 +321,7 @@ fn layers(
                 to.tensor(dtype, rows, cols, &data)
             }
             Tensor::Scale(_) => to.tensor(dtype, rows, cols, &f32_bytes(&layer.scale[..cols])),
-            Tensor::ZeroBias { .. } => {
-                let data: Vec<u8> = layer
-                    .zero_bias
-                    .iter()
-                    .flat_map(|b| b.to_le_bytes())
-                    .collect();
-                to.tensor(dtype, rows, cols, &data)
-            }
+            Tensor::ZeroBias { .. } => to.tensor(dtype, rows, cols, &layer.zero_bias_bytes()),
             Tensor::Bias(name) => {
                 let bias: Vec<f32> = match name {
                     Layer::First { group, .. } => {

@@ -341,7 +341,8 @@ pub fn train(
         .flatten()
         .chain(p.gates.iter().flatten())
         .chain(p.towers.iter().flatten())
-        .chain(&p.heads);
+        .chain(&p.heads)
+        .chain(p.attention.iter().flat_map(|a| [&a.query, &a.key]));
     let report = Report {
         tasks: spec
             .tasks

@@ -18,7 +18,7 @@ use std::prelude::v1::*;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::spec::{Encoding, Side, Spec};
+use crate::spec::{Encoding, Feature, Side, Source, Spec};
 use crate::train::dataset::{Dataset, FeatureData, TaskData};
 use crate::train::files::read_at;
 use crate::train::loss::Start;
@@ -31,15 +31,26 @@ const READ_BYTES: usize = 1 << 18;
 /// A field of a record.
 #[derive(Clone, Copy, Debug)]
 enum Field {
+    /// Of what is made of other features when it is read.
+    Nothing,
     Row,
-    List { max_len: usize, weighted: bool },
-    Number { value: bool, bucket: bool },
-    Vector { dim: usize },
+    List {
+        max_len: usize,
+        weighted: bool,
+    },
+    Number {
+        value: bool,
+        bucket: bool,
+    },
+    Vector {
+        dim: usize,
+    },
 }
 
 impl Field {
-    fn of(encoding: &Encoding) -> Self {
-        match *encoding {
+    fn of(feature: &Feature<'_>) -> Self {
+        match feature.encoding {
+            _ if matches!(feature.source, Source::Attention { .. }) => Self::Nothing,
             Encoding::Row { .. } => Self::Row,
             Encoding::Rows {
                 max_len, weighted, ..
@@ -59,6 +70,7 @@ impl Field {
 
     fn bytes(self) -> usize {
         match self {
+            Self::Nothing => 0,
             Self::Row => 4,
             Self::List { max_len, weighted } => 4 + max_len * if weighted { 6 } else { 4 },
             Self::Number { value, bucket } => 4 * (usize::from(value) + usize::from(bucket)),
@@ -69,7 +81,7 @@ impl Field {
     /// A column without values.
     fn empty(self) -> FeatureData {
         match self {
-            Self::Row => FeatureData::Rows(Vec::new()),
+            Self::Nothing | Self::Row => FeatureData::Rows(Vec::new()),
             Self::List { weighted, .. } => FeatureData::Lists {
                 offsets: vec![0],
                 rows: Vec::new(),
@@ -87,6 +99,7 @@ impl Field {
     fn write(self, column: &FeatureData, at: usize, out: &mut Vec<u8>) {
         let end = out.len() + self.bytes();
         match column {
+            _ if self.bytes() == 0 => {}
             FeatureData::Rows(rows) => out.extend(rows[at].to_le_bytes()),
             FeatureData::Lists {
                 offsets,
@@ -235,7 +248,7 @@ impl Writer {
     /// Begins a store in `folder`.
     pub fn begin(spec: &Spec<'_>, folder: &Path) -> io::Result<Self> {
         let fields = spec.features.iter();
-        let fields = fields.map(|f| (Field::of(&f.encoding), f.side == Side::User));
+        let fields = fields.map(|f| (Field::of(f), f.side == Side::User));
         Ok(Self {
             rows: BufWriter::with_capacity(READ_BYTES, tempfile::tempfile_in(folder)?),
             requests: BufWriter::with_capacity(READ_BYTES, tempfile::tempfile_in(folder)?),

@@ -66,7 +66,10 @@ fn without_a_group_is_the_request_with_its_defaults() {
             .filter(|i| {
                 !matches!(
                     spec.features[*i].source,
-                    Source::Column | Source::Cross { .. } | Source::Combine { .. }
+                    Source::Column
+                        | Source::Cross { .. }
+                        | Source::Combine { .. }
+                        | Source::Attention { .. }
                 )
             })
             .map(|i| i as u32)

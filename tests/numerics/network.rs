@@ -18,6 +18,7 @@ impl<'a> Tensors<'a> {
         for (kind, section) in [
             (SectionKind::Embeddings, TensorSection::Embeddings),
             (SectionKind::Layers, TensorSection::Layers),
+            (SectionKind::Attention, TensorSection::Attention),
         ] {
             let mut reader = file.section(kind);
             spec.tensors::<()>(section, &mut |tensor, dtype, rows, cols| {
@@ -62,10 +63,14 @@ impl<'a> Tensors<'a> {
 
     /// `[outputs][inputs]` of a layer; empty for a side without inputs.
     pub fn weights(&self, layer: Layer) -> Vec<Vec<i64>> {
-        let Some((_, rows, cols, data)) = self.get(Tensor::Weight(layer)) else {
+        self.matrix(Tensor::Weight(layer), matches!(layer, Layer::Head { .. }))
+    }
+
+    /// The same of any tensor of weights, in panels or row by row.
+    pub fn matrix(&self, tensor: Tensor, head: bool) -> Vec<Vec<i64>> {
+        let Some((_, rows, cols, data)) = self.get(tensor) else {
             return Vec::new();
         };
-        let head = matches!(layer, Layer::Head { .. });
         let groups = cols.div_ceil(4);
         let at = |o: usize, i: usize| {
             let panel = ((o / 16) * groups + i / 4) * 64 + (o % 16) * 4 + i % 4;
@@ -198,7 +203,7 @@ fn first(t: &Tensors<'_>, group: usize, inputs: &[Vec<u8>; 4]) -> Vec<f32> {
 }
 
 /// Weights of the experts, of 32768, from their logits.
-fn softmax(logits: &[f32]) -> Vec<i32> {
+pub fn softmax(logits: &[f32]) -> Vec<i32> {
     let max = logits.iter().copied().fold(f32::MIN, f32::max);
     let e: Vec<f32> = logits.iter().map(|z| exp((z - max).max(-20.0))).collect();
     let sum = e.iter().fold(0.0, |a, b| a + b);

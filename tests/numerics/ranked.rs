@@ -95,7 +95,11 @@ pub fn each_golden(
     for seed in seeds {
         let golden = golden::model(seed);
         run(seed, &golden, &open(&golden.bytes));
-        let golden = golden::with_heads(&golden, seed);
-        run(200 + seed, &golden, &open(&golden.bytes));
+        let headed = golden::with_heads(&golden, seed);
+        run(300 + seed, &headed, &open(&headed.bytes));
+        if seed % 3 == 0 {
+            let golden = golden::attending(seed);
+            run(seed, &golden, &open(&golden.bytes));
+        }
     }
 }

@@ -162,6 +162,46 @@ const NETWORK_PLANTS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Places of attention in the oracle, and an error for each.
+const ATTENTION_PLANTS: &[(&str, &str)] = &[
+    (
+        "projected(query, self.column_row",
+        "projected(key, self.column_row",
+    ),
+    (
+        "k, k_scale = projected(key, row, 127.0)",
+        "k, k_scale = projected(query, row, 127.0)",
+    ),
+    ("candidate, default), 63.0)", "candidate, default), 62.0)"),
+    ("projected(key, row, 127.0)", "projected(key, row, 126.0)"),
+    (
+        "+ zero) * scale) for w, scale, zero",
+        ") * scale) for w, scale, zero",
+    ),
+    ("top = max(map(abs, values))", "top = max(values)"),
+    (
+        "return [0] * len(values), 0.0",
+        "return [1] * len(values), 1.0",
+    ),
+    ("f32(k_scale * q_scale)))", "k_scale))"),
+    (
+        "weights = softmax(logits)\n",
+        "weights = softmax(list(reversed(logits)))\n",
+    ),
+    (
+        "divide_even(sum(map(mul, weights, column)), 32768) for",
+        "sum(map(mul, weights, column)) // 32768 for",
+    ),
+    (
+        "return bytes(model.zero_points[table][0])",
+        "return bytes(len(model.zero_points[table][0]))",
+    ),
+    (
+        "self.list_of(s[\"of\"], of[\"encoding\"]",
+        "self.list_of(s[\"of\"], {**of[\"encoding\"], \"max_len\": 3}",
+    ),
+];
+
 /// Words that every function gets, where it is defined: zeros, the least and largest numbers, powers of two, thresholds.
 fn edges() -> Vec<f32> {
     let mut edges = vec![0.0, f32::MAX, f32::MIN_POSITIVE, f32::from_bits(1)];
@@ -415,7 +455,6 @@ fn errors_planted_in_the_network_are_seen() {
     if python(&score_py(), &[Path::new("--self-test")]).is_none() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
     // Cheap ones first.
     let models = {
         let edges =
@@ -427,8 +466,26 @@ fn errors_planted_in_the_network_are_seen() {
             .chain((2..12).flat_map(networks::extremes).map(|m| (m, 4)))
             .collect::<Vec<_>>()
     };
+    all_are_seen(NETWORK_PLANTS, &models);
+}
+
+#[test]
+fn errors_planted_in_attention_are_seen() {
+    if python(&score_py(), &[Path::new("--self-test")]).is_none() {
+        return;
+    }
+    let models: Vec<_> = (0..6).map(|seed| (networks::attending(seed), 12)).collect();
+    all_are_seen(ATTENTION_PLANTS, &models);
+}
+
+/// A named file, and how many requests.
+type Subject = ((&'static str, Vec<u8>), usize);
+
+/// Plants each error and finds a model whose requests tell.
+fn all_are_seen(plants: &[(&str, &str)], models: &[Subject]) {
+    let folder = tempfile::tempdir().unwrap();
     let mut unseen = Vec::new();
-    for (from, to) in NETWORK_PLANTS {
+    for (from, to) in plants {
         let script = planted(folder.path(), from, to);
         let seen = models.iter().any(|((name, file), requests)| {
             std::panic::catch_unwind(|| {

@@ -99,7 +99,11 @@ pub fn file_of(
         (SectionKind::Lookups, TensorSection::Lookups),
         (SectionKind::Embeddings, TensorSection::Embeddings),
         (SectionKind::Layers, TensorSection::Layers),
+        (SectionKind::Attention, TensorSection::Attention),
     ] {
+        if kind == SectionKind::Attention && spec.attentions().next().is_none() {
+            continue;
+        }
         let mut writer = Writer::default();
         spec.tensors(section, &mut |tensor, dtype, rows, cols| {
             let mut rows = rows;
@@ -147,14 +151,14 @@ pub fn file_of(
                     .map(|col| random.below(if col + 1 < cols { 256 } else { 16 }) as u8)
                     .collect(),
                 Tensor::TableRows(_) => (0..rows * cols).map(|_| random.below(128) as u8).collect(),
-                Tensor::Weight(_) => {
+                Tensor::Weight(_) | Tensor::ProjectionWeight(..) => {
                     inputs_before = cols.max(1);
                     weights = (0..rows * cols)
                         .map(|_| random.below(255) as i32 - 127)
                         .collect();
                     packed(dtype, &weights, rows, cols)
                 }
-                Tensor::Scale(_) if extremes => {
+                Tensor::Scale(_) | Tensor::ProjectionScale(..) if extremes => {
                     floats((0..cols).map(|_| extreme(&mut random, 1024.0)).collect())
                 }
                 Tensor::Scale(layer) => {
@@ -177,6 +181,18 @@ pub fn file_of(
                             .collect(),
                     )
                 }
+                Tensor::ProjectionScale(..) => {
+                    floats((0..cols).map(|_| random.float(0.0001, 0.003)).collect())
+                }
+                Tensor::ProjectionZeroBias(feature, _) => {
+                    let table = spec
+                        .attentions()
+                        .find(|(i, _)| *i == feature)
+                        .unwrap()
+                        .1
+                        .table;
+                    zero_biases(&weights, &zero_points[usize::from(table)], cols)
+                }
                 Tensor::ZeroBias { group, side } => {
                     let mut zeros = Vec::new();
                     for input in spec.inputs(side) {
@@ -198,17 +214,7 @@ pub fn file_of(
                             _ => {}
                         }
                     }
-                    let mut biases: Vec<i32> = weights
-                        .chunks(zeros.len())
-                        .map(|w| {
-                            -w.iter()
-                                .zip(&zeros)
-                                .map(|(w, z)| w * i32::from(*z))
-                                .sum::<i32>()
-                        })
-                        .collect();
-                    biases.resize(cols, 0);
-                    biases.iter().flat_map(|b| b.to_le_bytes()).collect()
+                    zero_biases(&weights, &zeros, cols)
                 }
                 Tensor::Bias(_) | Tensor::Fed(_) if extremes => {
                     let mut number = || {
@@ -251,6 +257,17 @@ pub fn file_of(
     later.record(&"later").unwrap();
     sections.push((19, 0, later));
     assemble(&sections).unwrap()
+}
+
+/// -(sum of weight x zero point) of each output, `cols` with the padding.
+fn zero_biases(weights: &[i32], zeros: &[u8], cols: usize) -> Vec<u8> {
+    let of = |w: &[i32]| {
+        let products = w.iter().zip(zeros).map(|(w, z)| w * i32::from(*z));
+        -products.sum::<i32>()
+    };
+    let mut biases: Vec<i32> = weights.chunks(zeros.len()).map(of).collect();
+    biases.resize(cols, 0);
+    biases.iter().flat_map(|b| b.to_le_bytes()).collect()
 }
 
 /// `[rows, cols]` weights in the packing of `dtype`.

@@ -1,8 +1,8 @@
 //! Models of every kind of network, of usual numbers and of the largest and least.
 
 use pocketrank::spec::{
-    Calibration, Encoding, Fed, FedValue, Gate, IdType, Layer, Lookup, Network, NetworkKind, Side,
-    Source, Spec, TaskKind, Tensor,
+    Calibration, Encoding, Fed, FedValue, Gate, IdType, Layer, Lookup, Network, NetworkKind,
+    Pooling, Side, Source, Spec, TaskKind, Tensor,
 };
 
 use super::features::{feature, four_bits, list, number, table, task, term, with_every_feature};
@@ -120,6 +120,47 @@ pub fn extremes(seed: u64) -> Vec<(&'static str, Vec<u8>)> {
         (name, file_of(&spec, seed * 100 + i as u64, true, &[]))
     };
     networks().into_iter().enumerate().map(model).collect()
+}
+
+/// Small models that attend to a list, from two ids, with projections as large, as small and as often 0 as a file may hold.
+pub fn attending(seed: u64) -> (&'static str, Vec<u8>) {
+    use pocketrank::spec::Projection::{Key, Query};
+    let spec = attending_spec(seed as usize % 8);
+    let zero = |feature, of| (Tensor::ProjectionScale(feature, of), vec![0.0; 64]);
+    let given = match seed {
+        // Projections of zeros; the first has 8 values, so 16 scales.
+        4 => vec![(zero(4, Query).0, vec![0.0; 16]), zero(5, Key)],
+        _ => Vec::new(),
+    };
+    ("attending", file_of(&spec, seed, seed % 2 == 1, &given))
+}
+
+/// Features: item, age, recent, seed, by item, by seed; `network` is a place in [`networks`].
+pub fn attending_spec(network: usize) -> Spec<'static> {
+    let mut spec = with_two_features("attending");
+    let list_of = |max_len| Encoding::Rows {
+        table: 0,
+        max_len,
+        pooling: Pooling::Mean,
+        weighted: false,
+        divisor: 1,
+    };
+    let row = Encoding::Row {
+        table: 0,
+        default_row: 3,
+    };
+    let attention = |of, query, dim| Source::Attention { of, query, dim };
+    let more = [
+        feature("recent", Side::User, Source::Column, list_of(19)),
+        feature("seed", Side::Candidate, Source::Column, row),
+        feature("by item", Side::Cross, attention(2, 0, 8), list_of(19)),
+        feature("by seed", Side::Cross, attention(2, 3, 64), list_of(19)),
+    ];
+    for feature in more {
+        spec.features.push(feature).unwrap();
+    }
+    let (_, network) = networks().swap_remove(network);
+    linked(spec, network)
 }
 
 /// Attention whose dot products lose digits, and attention all of whose terms are too small to count: in even places

@@ -345,6 +345,7 @@ def read_spec(r):
         ("since", label),
         ("previous", label),
         ("combine", ("left", r.u8), ("right", r.u8), ("op", operation)),
+        ("attention", ("of", r.u8), ("query", r.u8), ("dim", r.u16)),
     )
     transform = lambda: r.fields(
         ("low", r.f32), ("high", r.f32), ("log1p", r.bool), ("shift", r.f32), ("scale", r.f32))
@@ -490,6 +491,15 @@ def check_spec(spec):
             within(s["buckets"], 1024)
             check_rate(s)
             holds(e["is"] == "number" and side == "cross")
+        elif s["is"] == "attention":
+            within(s["dim"], 64)
+            holds(s["of"] < len(features) and s["query"] < len(features))
+            of, query = features[s["of"]], features[s["query"]]
+            holds(e["is"] == "rows" and e["pooling"] == "mean" and not e["weighted"])
+            like = ("is", "table", "max_len", "weighted")
+            holds(of["side"] == "user" and all(of["encoding"].get(k) == e[k] for k in like))
+            holds(query["encoding"]["is"] == "row" and query["encoding"]["table"] == e["table"])
+            holds(query["source"]["is"] == "column" and query["side"] != "user" and side == "cross")
         elif s["is"] != "column":
             if s["is"] == "rate":
                 check_rate(s)
@@ -529,6 +539,9 @@ def check_spec(spec):
             within(e["dim"], 256)
             holds(s["is"] == "column")
 
+    spec["attention"] = [i for i, f in enumerate(features) if f["source"]["is"] == "attention"]
+    need(len(spec["attention"]) <= 8, "OverLimit")
+    holds(not spec["attention"] or spec["network"]["kind"] != "single" or len(tasks) == 1)
     spec["inputs"] = [
         sum(n for f in features if f["side"] == side for n, _ in inputs_of(spec, f)) for side in SIDES]
     need(max(spec["inputs"]) <= 8192, "OverLimit")
@@ -768,7 +781,7 @@ class Model:
             need(offset == up(end, 64) <= length and not any(file[end:offset]) and flags <= 1, "BadDirectory")
             end = offset + size
             need(end <= length, "BadDirectory")
-            if kind in (1, 2, 3, 4, 16, 17) and version == 1:
+            if kind in (1, 2, 3, 4, 16, 17, 23) and version == 1:
                 need(kind not in sections, "BadDirectory")
                 sections[kind] = (offset, end)
             else:
@@ -781,12 +794,27 @@ class Model:
         self.read_lookups(Reader(file, *sections[2]))
         self.read_embeddings(Reader(file, *sections[3]))
         self.read_layers(Reader(file, *sections[4]))
+        need(23 in sections or not self.spec["attention"], "MissingSection")
+        need(23 not in sections or self.spec["attention"], "Inconsistent")
+        self.projections = {}
+        if 23 in sections:
+            self.read_projections(Reader(file, *sections[23]))
         self.quantiles, self.formula = {}, None
         if 17 in sections:
             self.read_quantiles(Reader(file, *sections[17]))
         if 16 in sections:
             self.formula = Formula(self, Reader(file, *sections[16]))
             need(not self.spec["terms"], "Inconsistent")
+
+    def read_projections(self, r):
+        """Of the query and of the keys: weights, scales and zero biases, by feature."""
+        for i in self.spec["attention"]:
+            f = self.spec["features"][i]
+            dim, width = f["source"]["dim"], self.spec["tables"][f["encoding"]["table"]]["dim"]
+            self.projections[i] = [
+                (read_tensor(r, PANEL, dim, width), self.scales(r, up(dim, 16)), read_tensor(r, I32, 1, up(dim, 16))[0])
+                for _ in ("query", "key")]
+        r.finish()
 
     def read_quantiles(self, r):
         for _ in range(r.record(("count", r.u16))["count"]):
@@ -911,6 +939,11 @@ class Model:
                         else:
                             zeros += number_bytes(e["value"], e["value"]["zero_point"])
                 if layer and any(b != -sum(map(mul, w, zeros)) for w, b in zip(layer[0], layer[2])):
+                    return False
+        for i, layers in self.projections.items():
+            zeros = self.zero_points[self.spec["features"][i]["encoding"]["table"]][0]
+            for layer in layers:
+                if any(b != -sum(map(mul, w, zeros)) for w, b in zip(layer[0], layer[2])):
                     return False
         return True
 
@@ -1201,6 +1234,8 @@ class Request:
             else:
                 row = self.column_row(i, at, e["default_row"])
             return model.rows[e["table"]][row][group]
+        if s["is"] == "attention":
+            return self.attended(i, candidate)
         if e["is"] == "rows":
             return self.pooled(i, group, e, s, at)
         if e["is"] == "vector":
@@ -1221,10 +1256,53 @@ class Request:
             out += model.rows[e["buckets"]][self.bucket(i, raw)][group]
         return out
 
+    def attended(self, i, candidate):
+        f, model = self.spec["features"][i], self.model
+        s, table = f["source"], f["encoding"]["table"]
+        of = self.spec["features"][s["of"]]
+        rows, _ = self.list_of(s["of"], of["encoding"], of["source"], 0)
+        if not rows:
+            return bytes(model.zero_points[table][0])
+        default = self.spec["features"][s["query"]]["encoding"]["default_row"]
+        query, key = model.projections[i]
+
+        def projected(layer, row, most):
+            x = model.rows[table][row][0]
+            values = [f32(f32(sum(map(mul, w, x)) + zero) * scale) for w, scale, zero in zip(*layer)]
+            top = max(map(abs, values))
+            if top < LEAST:
+                return [0] * len(values), 0.0
+            inverse = f32(most / top)
+            return [round(f32(v * inverse)) for v in values], f32(top / most)
+
+        q, q_scale = projected(query, self.column_row(s["query"], candidate, default), 63.0)
+        logits = []
+        for row in rows:
+            k, k_scale = projected(key, row, 127.0)
+            logits.append(f32(f32(sum(map(mul, q, k))) * f32(k_scale * q_scale)))
+        weights = softmax(logits)
+        columns = zip(*(model.rows[table][row][0] for row in rows))
+        return bytes(divide_even(sum(map(mul, weights, column)), 32768) for column in columns)
+
     def pooled(self, i, group, e, s, at):
-        table, weights = e["table"], None
+        table = e["table"]
+        rows, weights = self.list_of(i, e, s, at)
+        total = sum(weights)
+        out = []
+        for j, z in enumerate(self.model.zero_points[table][group]):
+            q = [self.model.rows[table][row][group][j] for row in rows]
+            if e["pooling"] == "mean":
+                out.append(divide_even(sum(map(mul, weights, q)), total) if total else z)
+            else:
+                moved = divide_even(sum(w * (b - z) for w, b in zip(weights, q)), e["divisor"] * 32768)
+                out.append(min(max(z + moved, 0), 127))
+        return bytes(out)
+
+    def list_of(self, i, e, s, at):
+        """Rows of a list and their weights."""
+        weights = None
         if s["is"] == "last_ids":
-            rows = [self.row_of(table, key, 0) for key in self.state.last_ids(i)]
+            rows = [self.row_of(e["table"], key, 0) for key in self.state.last_ids(i)]
         else:
             column = self.column(i)
             if not column:
@@ -1240,17 +1318,7 @@ class Request:
                     given = map(from_bits, column["weights"][start:end])
                     weights = [round(f32(clamp(w, 0.0, 1.0) * 32768.0)) for w in given]
         rows = rows[: e["max_len"]]
-        weights = weights or [32768] * len(rows)
-        total = sum(weights)
-        out = []
-        for j, z in enumerate(self.model.zero_points[table][group]):
-            q = [self.model.rows[table][row][group][j] for row in rows]
-            if e["pooling"] == "mean":
-                out.append(divide_even(sum(map(mul, weights, q)), total) if total else z)
-            else:
-                moved = divide_even(sum(w * (b - z) for w, b in zip(weights, q)), e["divisor"] * 32768)
-                out.append(min(max(z + moved, 0), 127))
-        return bytes(out)
+        return rows, weights or [32768] * len(rows)
 
     def side_bytes(self, group, side, candidate):
         features = enumerate(self.spec["features"])

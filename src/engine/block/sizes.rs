@@ -18,6 +18,9 @@ pub(in super::super) struct Sizes {
     pub experts: usize,
     /// Bytes from one row of inputs to the next, by side.
     strides: [usize; 4],
+    /// Of features that attend to lists.
+    #[cfg(feature = "attention")]
+    pub attention: super::super::attention::Sizes,
 }
 
 impl Sizes {
@@ -44,6 +47,8 @@ impl Sizes {
             widest: padded(widest),
             experts: usize::from(spec.network.num_experts),
             strides: Side::ALL.map(|side| stride(spec.side_inputs(side))),
+            #[cfg(feature = "attention")]
+            attention: super::super::attention::Sizes::of(spec),
         }
     }
 
@@ -69,9 +74,15 @@ impl Sizes {
     pub fn scratch_len(&self, candidates_max: usize) -> ScratchLen {
         let block = self.first + self.experts * self.mixture + self.widest + self.mixture;
         let inputs: usize = Side::ALL.iter().map(|side| self.side_bytes(*side)).sum();
-        ScratchLen {
+        let len = ScratchLen {
             floats: self.first + BLOCK * block + candidates_max.min(limits::CANDIDATES),
             bytes: self.groups * inputs + BLOCK * self.widest,
-        }
+        };
+        #[cfg(feature = "attention")]
+        let len = ScratchLen {
+            floats: len.floats + self.attention.floats,
+            bytes: len.bytes + self.attention.bytes(),
+        };
+        len
     }
 }

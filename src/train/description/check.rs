@@ -8,6 +8,7 @@ use crate::spec::limits;
 use crate::train::error::{Error, Kind, Result, near_misses};
 use crate::train::expression::Expression;
 
+mod attention;
 mod feature;
 mod network;
 mod ranking;

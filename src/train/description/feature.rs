@@ -79,6 +79,8 @@ pub enum FeatureKind {
     Previous,
     /// Two numbers made one.
     Combine,
+    /// A list of the user, weighed by an id of the candidate.
+    Attention,
 }
 
 impl FeatureKind {
@@ -182,11 +184,15 @@ pub struct Feature {
     pub scale: Option<f32>,
     /// Byte of a vector that means 0.
     pub zero_point: Option<u8>,
-    /// The features of a cross or of a combined number, or the key of `last_ids`.
+    /// The features of a cross or of a combined number, the key of `last_ids`, or the list that is attended to.
     pub of: Option<OneOrMore>,
     /// What becomes of two numbers.
     #[serde(default, deserialize_with = "operation")]
     pub op: Option<Operation>,
+    /// The id that attends.
+    pub query: Option<Named>,
+    /// Values of its keys and queries.
+    pub attention_dim: Option<u16>,
     /// The label of a derived feature.
     pub label: Option<Named>,
     /// The key of a rate by key.

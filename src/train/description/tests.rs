@@ -4,6 +4,7 @@ use std::prelude::v1::*;
 
 use super::*;
 
+mod attention;
 mod losses;
 mod ranking;
 mod relations;

@@ -53,7 +53,7 @@ impl Fit {
                 name: f.name.get_ref(),
                 side: d.side(f),
                 source: source(d, f, fitted),
-                encoding: encoding(f, fitted),
+                encoding: encoding(d, f, fitted),
             };
             spec.features.push(feature).map_err(|_| full("features"))?;
         }
@@ -187,6 +187,11 @@ fn source(d: &Description, f: &Described, fitted: &FittedFeature) -> Source {
             },
             _ => Source::Column,
         },
+        FeatureKind::Attention => Source::Attention {
+            of: of.first().map_or(0, |name| feature(name)),
+            query: f.query.as_ref().map_or(0, |name| feature(name.get_ref())),
+            dim: f.attention_dim.unwrap_or(16),
+        },
         FeatureKind::LastIds => {
             let key = of.first().map_or(0, |name| feature(name));
             Source::LastIds {
@@ -218,9 +223,20 @@ fn source(d: &Description, f: &Described, fitted: &FittedFeature) -> Source {
     }
 }
 
-fn encoding(f: &Described, fitted: &FittedFeature) -> Encoding {
+fn encoding(d: &Description, f: &Described, fitted: &FittedFeature) -> Encoding {
     let table = fitted.table.unwrap_or(0);
     match f.kind {
+        FeatureKind::Attention => {
+            let list = f.of.as_ref().and_then(|of| d.feature(of.list().first()?));
+            let max_len = list.and_then(|i| d.toml.feature[i].max_len);
+            Encoding::Rows {
+                table,
+                max_len: max_len.unwrap_or(50),
+                pooling: Pooling::Mean,
+                weighted: false,
+                divisor: 1,
+            }
+        }
         FeatureKind::Id | FeatureKind::Cross => Encoding::Row {
             table,
             default_row: fitted.default_row,

@@ -91,8 +91,8 @@ impl Fit {
     /// Gives features of ids their tables and default rows, and numbers the tables of their buckets.
     pub(super) fn give_tables(&mut self, d: &Description) -> Result<()> {
         for (i, f) in d.toml.feature.iter().enumerate() {
-            use FeatureKind::{Cross, Id, Ids, LastIds};
-            if matches!(f.kind, Id | Ids | Cross | LastIds) {
+            use FeatureKind::{Attention, Cross, Id, Ids, LastIds};
+            if matches!(f.kind, Id | Ids | Cross | LastIds | Attention) {
                 let table = self.table_of(d, f)?;
                 let default = f.default.as_ref();
                 let row = default.map(|default| self.default_row(d, f, default, table));
@@ -185,12 +185,7 @@ impl Fit {
     }
 
     fn table_of(&self, d: &Description, f: &Described) -> Result<u8> {
-        let name = match (f.kind, f.of.as_ref().map(|o| o.list())) {
-            (FeatureKind::LastIds, Some([of])) => d
-                .feature(of)
-                .map_or(of.as_str(), |i| d.toml.feature[i].table()),
-            _ => f.table(),
-        };
+        let name = d.table_name(f);
         let index = self.tables.iter().position(|t| t.name == name);
         index
             .and_then(|i| u8::try_from(i).ok())

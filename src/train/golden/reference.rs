@@ -13,6 +13,55 @@ use crate::train::random::Key;
 /// A multi-gate mixture of 4 experts [128, 64] with 3 tasks, a linear gate and a tower of 32 each. Inputs: 8 user ids of 16
 /// dimensions and the mean of a list of item ids; 8 item ids; 2 ids and 8 numbers of the candidate. Tables of 1,000 rows.
 pub fn reference() -> GoldenModel {
+    make(spec())
+}
+
+/// The same with a list of up to `len` items of the user more, its mean and, if `attends`, what the candidate's item makes of it
+/// with keys of 16 values.
+pub fn reference_with_list(len: usize, attends: bool) -> GoldenModel {
+    let mut spec = spec();
+    let query = spec.feature("item0").unwrap_or_default();
+    let Encoding::Row { table, .. } = spec.features[query].encoding else {
+        unreachable!("it is an id");
+    };
+    let list = Encoding::Rows {
+        table,
+        max_len: len as u16,
+        pooling: Pooling::Mean,
+        weighted: false,
+        divisor: 1,
+    };
+    let of = spec.features.len() as u8;
+    let attention = Source::Attention {
+        of,
+        query: query as u8,
+        dim: 16,
+    };
+    let both = [
+        ("recent", Side::User, Source::Column),
+        ("attended", Side::Cross, attention),
+    ];
+    for (name, side, source) in both.into_iter().take(1 + usize::from(attends)) {
+        let _ = spec.features.push(Feature {
+            name,
+            side,
+            source,
+            encoding: list,
+        });
+    }
+    make(spec)
+}
+
+fn make(spec: Spec<'static>) -> GoldenModel {
+    let lookups = Lookups {
+        vocabularies: vec![Default::default(); spec.tables.len()],
+        boundaries: vec![Vec::new(); spec.features.len()],
+        ..Lookups::default()
+    };
+    finish(spec, lookups, Draw(Key::new(0x7265_6665_7265_6e63)))
+}
+
+fn spec() -> Spec<'static> {
     const USERS: [&str; 8] = [
         "user0", "user1", "user2", "user3", "user4", "user5", "user6", "user7",
     ];
@@ -118,10 +167,5 @@ pub fn reference() -> GoldenModel {
             weight: [1.0, 0.125, 0.5][task],
         });
     }
-    let lookups = Lookups {
-        vocabularies: vec![Default::default(); spec.tables.len()],
-        boundaries: vec![Vec::new(); spec.features.len()],
-        ..Lookups::default()
-    };
-    finish(spec, lookups, Draw(Key::new(0x7265_6665_7265_6e63)))
+    spec
 }

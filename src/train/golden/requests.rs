@@ -110,11 +110,19 @@ fn column(
             ids(&spec.tables[usize::from(table)], values, None, rows, draw)
         }
         Encoding::Rows {
-            table, weighted, ..
+            table,
+            weighted,
+            max_len,
+            ..
         } => {
+            // Models that attend to lists have long ones.
+            let most = match usize::from(max_len) {
+                long @ 17.. if spec.attentions().next().is_some() => long + 2,
+                _ => 6,
+            };
             let mut offsets = vec![0];
             for i in 0..values {
-                let len = draw.at(100 + i).int(0, 6) as u32;
+                let len = draw.at(100 + i).int(0, most) as u32;
                 offsets.push(offsets[i] + len);
             }
             let n = offsets[values] as usize;

@@ -4,6 +4,7 @@ use crate::spec::Spec;
 use crate::train::options::DropoutRates;
 use crate::train::synthetic::{log, spec};
 
+mod attention;
 mod heads;
 mod lists;
 mod variants;

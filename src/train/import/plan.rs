@@ -3,7 +3,7 @@ use std::prelude::v1::*;
 
 use serde::Serialize;
 
-use super::{check, layers};
+use super::{check, has_bias, layers};
 use crate::spec::Side;
 use crate::train::description::{
     DefaultValue, Description, Feature, FeatureKind, IdKind, TransformStep,
@@ -132,7 +132,9 @@ pub fn plan(d: &Description) -> Result<Plan> {
             format!("[{outputs}, {inputs}]"),
             "",
         );
-        add(format!("{name}.bias"), format!("[{outputs}]"), "");
+        if has_bias(layer) {
+            add(format!("{name}.bias"), format!("[{outputs}]"), "");
+        }
     }
     let mut column = 0;
     let inputs = Side::ALL.into_iter().flat_map(|side| spec.inputs(side));

@@ -41,6 +41,14 @@ impl fmt::Display for Inspection {
                 t.name, t.lookup, t.num_embeddings, t.embedding_dim, t.bits, t.bytes
             )?;
         }
+        if !self.attention.is_empty() {
+            writeln!(
+                f,
+                "\n{:<24} {:<16} {:<16} {:>4} {:>7} {:>8} {:>9} {:>13}",
+                "attention", "list", "query", "dim", "max_len", "madds/row", "/candidate", "/both"
+            )?;
+            self.attention.iter().try_for_each(|a| write!(f, "{a}"))?;
+        }
         let n = &self.network;
         let [user, item, candidate, cross] = n.inputs;
         writeln!(

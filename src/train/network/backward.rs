@@ -10,6 +10,7 @@ use core::ops::Range;
 
 use crate::spec::{FedValue, Gate, NetworkKind};
 use crate::train::loss::sigmoid;
+use crate::train::network::attention::AttendedGradients;
 use crate::train::network::forward::{Activations, FED_LIMIT};
 use crate::train::network::{Network, Span, Weights};
 use crate::train::real::{Real, add_scaled, column_sums, dot, gemm, matrix, matrix_mut};
@@ -34,6 +35,8 @@ pub(crate) struct ShardGradients<R> {
     /// Of a gate's layers.
     gate: [Vec<R>; 2],
     below: Vec<R>,
+    /// Per feature that attends.
+    pub attended: Vec<AttendedGradients<R>>,
 }
 
 #[cfg(test)]
@@ -132,6 +135,7 @@ impl Network {
     ) {
         self.experts_backward(weights, a, factors, keep, g);
         self.first_backward(weights, a, factors, g);
+        self.attend_backward(weights, a, g);
         self.bias_backward(weights, a, &factors.gate, g);
     }
 

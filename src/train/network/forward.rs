@@ -8,6 +8,7 @@ use std::prelude::v1::*;
 use crate::spec::{FedValue, Gate};
 use crate::train::dataset::Dataset;
 use crate::train::loss::sigmoid;
+use crate::train::network::attention::Attended;
 use crate::train::network::fake_quantize::softmax_q15;
 use crate::train::network::gather::{Draw, Dropout};
 use crate::train::network::{Network, Span, Weights};
@@ -43,6 +44,8 @@ pub(crate) struct Activations<R> {
     pub bias: Vec<Vec<Vec<R>>>,
     /// Rows in which those towers' inputs are left out; empty if none may be.
     pub bias_dropped: Vec<bool>,
+    /// Per feature that attends.
+    pub attended: Vec<Attended<R>>,
 }
 
 /// Leaves hidden outputs out.
@@ -101,7 +104,7 @@ fn bias_relu<R: Real>(
 }
 
 /// logits -> softmax over the kept experts.
-fn softmax<R: Real>(z: &mut [R], dropped: Option<(Key, f64)>) {
+pub(super) fn softmax<R: Real>(z: &mut [R], dropped: Option<(Key, f64)>) {
     let drop = |e: usize| dropped.is_some_and(|(key, rate)| key.at(e as u64).chance(rate));
     // If every expert were left out, none is.
     let all = dropped.is_some() && (0..z.len()).all(drop);
@@ -227,6 +230,7 @@ impl Network {
     ) {
         a.resize(self, rows.len());
         self.gather(weights, data, rows, position, dropout, &mut a.x);
+        self.attend(weights, data, rows, position, dropout, a);
         self.drop_bias_inputs(position, dropout, a);
         let w = &weights.dense[..];
         self.first_forward(w, a);

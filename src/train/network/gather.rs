@@ -159,6 +159,10 @@ impl Network {
     ) {
         // Input by input: the cache misses of one column's rows do not wait for each other.
         for (index, input) in self.inputs.iter().enumerate().filter(|(_, i)| some(i)) {
+            // By the shard: `Network::attend`.
+            if input.kind == InputKind::Attention {
+                continue;
+            }
             let x = x.chunks_exact_mut(self.x_stride());
             for (i, (row, x)) in rows.iter().zip(x).enumerate() {
                 let InputPlan {
@@ -249,16 +253,21 @@ impl<R: Real> TableGradient<R> {
                     continue;
                 }
                 entries(network, i, data, *row, position, dropout, |row, factor| {
-                    let slot = &mut self.slots[row];
-                    if *slot == u32::MAX {
-                        *slot = self.rows.len() as u32;
-                        self.rows.push(row as u32);
-                        self.values.resize(self.values.len() + plan.dim, R::ZERO);
-                    }
-                    let start = *slot as usize * plan.dim;
-                    add_scaled(&mut self.values[start..start + plan.dim], factor, dx);
+                    add_scaled(self.row(row, plan.dim), factor, dx);
                 });
             }
         }
+    }
+
+    /// The gradient of a row that the batch read.
+    pub(super) fn row(&mut self, row: usize, dim: usize) -> &mut [R] {
+        let slot = &mut self.slots[row];
+        if *slot == u32::MAX {
+            *slot = self.rows.len() as u32;
+            self.rows.push(row as u32);
+            self.values.resize(self.values.len() + dim, R::ZERO);
+        }
+        let start = *slot as usize * dim;
+        &mut self.values[start..start + dim]
     }
 }

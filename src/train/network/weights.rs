@@ -1,8 +1,9 @@
 //! The values of a network: as its plan lays them out, and layer by layer.
 use std::prelude::v1::*;
 
+use crate::train::network::attention::{AttentionPlan, Matrix};
 use crate::train::network::{Network, Span};
-use crate::train::parameters::{Dense, Parameters};
+use crate::train::parameters::{Dense, Parameters, Projections};
 use crate::train::real::Real;
 
 /// The values of a network, or anything of their shape (moments, averages).
@@ -73,6 +74,16 @@ impl Network {
                 .map(|l| l.iter().map(dense).collect())
                 .collect()
         };
+        let matrix = |m: &Matrix| Dense {
+            outputs: m.outputs,
+            inputs: m.inputs,
+            weight: vec![R::ZERO; m.outputs * m.inputs],
+            bias: Vec::new(),
+        };
+        let projections = |a: &AttentionPlan| Projections {
+            query: matrix(&a.query),
+            key: matrix(&a.key),
+        };
         Parameters {
             tables: Vec::new(),
             experts: stacks(&self.experts),
@@ -80,6 +91,7 @@ impl Network {
             towers: stacks(&self.towers),
             heads: self.heads.iter().map(dense).collect(),
             steps: self.steps.iter().map(dense).collect(),
+            attention: self.attention.iter().map(projections).collect(),
             bias: stacks(self.bias.as_ref().map_or(&[][..], |b| &b.towers)),
         }
     }
@@ -89,6 +101,10 @@ impl Network {
         let shape = |d: &Dense<R>, s: &Span| {
             (d.outputs, d.inputs, d.weight.len(), d.bias.len())
                 == (s.outputs, s.inputs, s.outputs * s.inputs, s.outputs)
+        };
+        let matrix = |d: &Dense<R>, m: &Matrix| {
+            (d.outputs, d.inputs, d.weight.len(), d.bias.len())
+                == (m.outputs, m.inputs, m.outputs * m.inputs, 0)
         };
         let all = |d: &[Dense<R>], s: &[Span]| {
             d.len() == s.len() && d.iter().zip(s).all(|(d, s)| shape(d, s))
@@ -106,6 +122,9 @@ impl Network {
             && stacks(&p.towers, &self.towers)
             && all(&p.heads, &self.heads)
             && all(&p.steps, &self.steps)
+            && p.attention.len() == self.attention.len()
+            && (p.attention.iter().zip(&self.attention))
+                .all(|(p, a)| matrix(&p.query, &a.query) && matrix(&p.key, &a.key))
             && stacks(&p.bias, self.bias.as_ref().map_or(&[][..], |b| &b.towers))
     }
 
@@ -123,6 +142,10 @@ impl Network {
         for (span, layer) in self.layers(&mut p) {
             dense[span.weights()].copy_from_slice(&layer.weight);
             dense[span.biases()].copy_from_slice(&layer.bias);
+        }
+        for (p, a) in p.attention.iter().zip(&self.attention) {
+            dense[a.query.weights()].copy_from_slice(&p.query.weight);
+            dense[a.key.weights()].copy_from_slice(&p.key.weight);
         }
         Weights {
             tables: p.tables,
@@ -143,6 +166,10 @@ impl Network {
         for (span, layer) in self.layers(&mut p) {
             layer.weight.copy_from_slice(&dense[span.weights()]);
             layer.bias.copy_from_slice(&dense[span.biases()]);
+        }
+        for (p, a) in p.attention.iter_mut().zip(&self.attention) {
+            p.query.weight.copy_from_slice(&dense[a.query.weights()]);
+            p.key.weight.copy_from_slice(&dense[a.key.weights()]);
         }
         p
     }

@@ -291,7 +291,10 @@ impl<'s> States<'s> {
 
 fn feeds(source: &Source, wanted: usize) -> bool {
     match *source {
-        Source::Column | Source::Cross { .. } | Source::Combine { .. } => false,
+        Source::Column
+        | Source::Cross { .. }
+        | Source::Combine { .. }
+        | Source::Attention { .. } => false,
         Source::LastIds { label, .. }
         | Source::Count { label }
         | Source::Rate { label, .. }

@@ -37,6 +37,27 @@ impl Quantized {
         Ok(layer)
     }
 
+    /// Makes the integer bias of inputs with these zero points: -(sum of weight x zero point) of each output.
+    pub fn fold(&mut self, zero_points: &[u8]) {
+        let of_row = |row: &[i8]| {
+            let products = row.iter().zip(zero_points);
+            -products
+                .map(|(w, z)| i32::from(*w) * i32::from(*z))
+                .sum::<i32>()
+        };
+        let rows = self.weight.chunks_exact(zero_points.len());
+        self.zero_bias = rows.map(of_row).collect();
+        self.zero_bias.resize(self.scale.len(), 0);
+    }
+
+    /// That bias in the file.
+    pub fn zero_bias_bytes(&self) -> Vec<u8> {
+        self.zero_bias
+            .iter()
+            .flat_map(|b| b.to_le_bytes())
+            .collect()
+    }
+
     /// The first `inputs` columns of a layer.
     pub fn dense(d: &Dense<f32>, inputs: usize) -> Result<Self> {
         Self::of(d.weight.chunks_exact(d.inputs).map(|row| {

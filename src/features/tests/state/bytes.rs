@@ -131,7 +131,7 @@ fn a_state_is_shared_exactly_by_models_whose_derived_features_agree() {
         for feature in &mut spec.features {
             use Source::{Column, Count, Cross, KeyRate, LastIds, Previous, Rate, Since};
             match &mut feature.source {
-                Column | Cross { .. } | Source::Combine { .. } => {}
+                Column | Cross { .. } | Source::Combine { .. } | Source::Attention { .. } => {}
                 LastIds { label, key, .. } | KeyRate { label, key, .. } => {
                     (*label, *key) = (2 - *label, 1 - *key);
                 }

@@ -78,6 +78,9 @@ impl Description {
         if f.kind == Vector {
             self.dim(&f.name, f.dim)?;
         }
+        if f.kind == FeatureKind::Attention {
+            self.check_attention(f)?;
+        }
         if f.kind == Cross {
             let of = f.of.as_ref().map(OneOrMore::list).unwrap_or_default();
             let [left, right] = of else {
@@ -195,7 +198,9 @@ impl Description {
         }
         let uses = |g: &&Feature| {
             let of = g.of.as_ref().map(OneOrMore::list).unwrap_or_default();
-            of.contains(name) || g.key.as_ref().is_some_and(|key| key.get_ref() == name)
+            let names = [&g.key, &g.query];
+            let mut names = names.into_iter().flatten();
+            of.contains(name) || names.any(|n| n.get_ref() == name)
         };
         if let Some(user) = features.iter().find(uses) {
             let message = format!("\"{name}\" is train_only; a feature may not be made of it");
@@ -217,7 +222,8 @@ impl Description {
             "default",
         ];
         use FeatureKind::{
-            Combine, Count, Cross, Id, Ids, KeyRate, LastIds, Number, Previous, Rate, Since, Vector,
+            Attention, Combine, Count, Cross, Id, Ids, KeyRate, LastIds, Number, Previous, Rate,
+            Since, Vector,
         };
         let (own, number): (&[&str], bool) = match f.kind {
             Id => (
@@ -258,6 +264,7 @@ impl Description {
             Cross => (&["of", "table", "dim", "vocabulary", "hash", "bits"], false),
             LastIds => (&["of", "label", "max_len", "pooling"], false),
             Combine => (&["of", "op"], true),
+            Attention => (&["of", "query", "attention_dim"], false),
             Count | Since | Previous => (&["label"], true),
             Rate => (
                 &[
@@ -305,6 +312,8 @@ impl Description {
             ("zero_point", f.zero_point.is_some()),
             ("of", f.of.is_some()),
             ("op", f.op.is_some()),
+            ("query", f.query.is_some()),
+            ("attention_dim", f.attention_dim.is_some()),
             ("label", f.label.is_some()),
             ("key", f.key.is_some()),
             ("key_buckets", f.key_buckets.is_some()),
@@ -430,7 +439,7 @@ impl Description {
     pub(crate) fn side(&self, f: &Feature) -> Side {
         match (f.side, f.kind) {
             (Some(side), _) => side,
-            (None, FeatureKind::KeyRate) => Side::Cross,
+            (None, FeatureKind::KeyRate | FeatureKind::Attention) => Side::Cross,
             (None, FeatureKind::Cross | FeatureKind::Combine) => {
                 let of = f.of.as_ref().map(OneOrMore::list).unwrap_or_default();
                 let part = |name: &String| self.feature(name).map(|i| &self.toml.feature[i]);

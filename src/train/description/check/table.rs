@@ -90,7 +90,8 @@ impl Description {
             }
             for f in features {
                 let uses = f.of.as_ref().map(OneOrMore::list).unwrap_or_default();
-                let mut uses = uses.iter().chain(f.key.as_ref().map(|key| key.get_ref()));
+                let keys = [&f.key, &f.query].into_iter().flatten();
+                let mut uses = uses.iter().chain(keys.map(|key| key.get_ref()));
                 let on = |g: &Feature| g.kind == FeatureKind::Id && g.table() == name;
                 let sent = |key: &String| features.iter().any(|g| on(g) && g.name.get_ref() == key);
                 let feature = f.name.get_ref();

@@ -115,6 +115,7 @@ fn subject(even_second: bool) -> Subject {
         towers: vec![Vec::new()],
         heads: vec![dense(1, 4, 1.0)],
         steps: vec![Dense::default()],
+        attention: Vec::new(),
         bias: Vec::new(),
     };
     Subject {
