@@ -123,6 +123,18 @@ pub fn import(o: &Options<'_>) -> Result<Report> {
 }
 
 fn check(d: &Description) -> Result<()> {
+    let mut tasks = d.toml.task.iter();
+    if let Some(task) = tasks.find(|t| t.steps().is_some()) {
+        let message = format!(
+            "task \"{}\" has several logits, whose thresholds a run learns; import takes tasks of one",
+            task.name.get_ref()
+        );
+        return Err(d.mistake(&task.name, message));
+    }
+    if d.toml.network.own_experts() > 0 {
+        let message = "the network is \"ple\"; import takes it as the \"mmoe\" that it is, with gates that leave experts out";
+        return Err(d.mistake(&d.toml.network.kind, message));
+    }
     if d.toml.position_bias.is_none() {
         return Ok(());
     }

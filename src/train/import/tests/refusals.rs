@@ -84,7 +84,7 @@ fn a_tensor_that_does_not_fit_is_named() {
 #[test]
 fn a_value_without_a_source_is_asked_for() {
     type Change = fn(&mut Case);
-    let cases: [(Change, &str); 10] = [
+    let cases: [(Change, &str); 12] = [
         (
             |c| c.text = c.text.replace("clip = [-2, 4]\n", ""),
             "has no range; it takes clip, the tensor \"number.age.range\" or a log (--data)",
@@ -136,6 +136,18 @@ fn a_value_without_a_source_is_asked_for() {
                 c.text += "\n[[feature]]\nname = \"rate\"\nkind = \"rate\"\nlabel = \"click\"\nclip = [0, 1]\ndefault = 0\ntransform = []\n";
             },
             "number \"rate\" has no prior; it takes prior, the tensor \"number.rate.prior\" or a log",
+        ),
+        (
+            |c| {
+                c.text = c.text.replace("kind = \"mmoe\"", "kind = \"ple\"");
+            },
+            "import takes it as the \"mmoe\" that it is",
+        ),
+        (
+            |c| {
+                c.text += "\n[[task]]\nname = \"watched\"\nlabel = \"click\"\nkind = \"ordinal\"\nlevels = [1.0]\n";
+            },
+            "task \"watched\" has several logits, whose thresholds a run learns",
         ),
     ];
     for (change, wanted) in cases {
