@@ -38,7 +38,7 @@ pub(crate) fn huber<R: Real>(delta: R, d: R) -> (R, R) {
     }
 }
 
-/// The loss of a task of one logit and its derivative by it: [`bce`] if it is `Binary`, else [`huber`] of
+/// The loss of a task of one logit and its derivative by it: cross entropy if it is `Binary`, else Huber's loss of
 /// logit - ln(1 + label).
 pub fn loss<R: Real>(kind: TaskKind, delta: R, logit: R, label: R) -> (R, R) {
     match kind {
