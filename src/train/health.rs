@@ -36,7 +36,8 @@ pub struct Health {
     pub warnings: Vec<String>,
 }
 
-/// Measures a served network of gates on some of `rows`; empty for other networks or without rows.
+/// Measures a served network of gates on some of `rows`; empty for other networks or without rows. Each task has `own`
+/// experts to itself.
 ///
 /// # Errors
 /// A store that cannot be read.
@@ -45,6 +46,7 @@ pub fn measure(
     p: &Parameters<f32>,
     data: &dyn Rows,
     rows: &[u32],
+    own: usize,
 ) -> io::Result<Health> {
     let network = Network::new(spec);
     if network.gates.is_empty() || rows.is_empty() {
@@ -55,11 +57,13 @@ pub fn measure(
         .step_by(rows.len().div_ceil(ROWS))
         .copied()
         .collect();
-    data.with(&rows, |data, rows| of_rows(spec, &network, p, data, rows))
+    data.with(&rows, |data, rows| {
+        of_rows((spec, own), &network, p, data, rows)
+    })
 }
 
 fn of_rows(
-    spec: &Spec<'_>,
+    (spec, own): (&Spec<'_>, usize),
     network: &Network,
     p: &Parameters<f32>,
     data: &Dataset,
@@ -99,8 +103,10 @@ fn of_rows(
     }
     let n = rows.len() as f64;
     gates.iter_mut().flatten().for_each(|x| *x /= n);
-    let most = if experts > 1 {
-        libm::log(experts as f64)
+    // Experts that a gate reaches.
+    let reached = experts.saturating_sub(own * tasks.saturating_sub(1));
+    let most = if reached > 1 {
+        libm::log(reached as f64)
     } else {
         1.0
     };
@@ -116,7 +122,7 @@ fn of_rows(
     let expert_cosine: Vec<Vec<f64>> = (0..experts)
         .map(|i| (0..experts).map(|j| cosine(i, j)).collect())
         .collect();
-    let warnings = warnings(spec, &gates, &expert_cosine);
+    let warnings = warnings(spec, own, &gates, &expert_cosine);
     Health {
         gates,
         gate_entropy: entropy,
@@ -125,7 +131,7 @@ fn of_rows(
     }
 }
 
-fn warnings(spec: &Spec<'_>, gates: &[Vec<f64>], cosine: &[Vec<f64>]) -> Vec<String> {
+fn warnings(spec: &Spec<'_>, own: usize, gates: &[Vec<f64>], cosine: &[Vec<f64>]) -> Vec<String> {
     let experts = cosine.len();
     let mut all = Vec::new();
     if experts < 2 {
@@ -145,6 +151,14 @@ fn warnings(spec: &Spec<'_>, gates: &[Vec<f64>], cosine: &[Vec<f64>]) -> Vec<Str
             ));
         }
     }
+    // Remedies for gates are of networks in which every gate reaches every expert.
+    let [even, used] = match own {
+        0 => [
+            "try gate_dropout = 0.1",
+            "try load_balance = 0.01, or use fewer experts",
+        ],
+        _ => ["try fewer experts, or kind = \"mmoe\""; 2],
+    };
     for (task, gate) in spec.tasks.iter().zip(gates) {
         let (expert, most) =
             gate.iter().enumerate().fold(
@@ -153,7 +167,7 @@ fn warnings(spec: &Spec<'_>, gates: &[Vec<f64>], cosine: &[Vec<f64>]) -> Vec<Str
             );
         if most > POLARIZED {
             all.push(format!(
-                "the gate of task \"{}\" is polarized: expert {expert} has {:.1} % of its use; try gate_dropout = 0.1",
+                "the gate of task \"{}\" is polarized: expert {expert} has {:.1} % of its use; {even}",
                 task.name,
                 100.0 * most
             ));
@@ -163,7 +177,7 @@ fn warnings(spec: &Spec<'_>, gates: &[Vec<f64>], cosine: &[Vec<f64>]) -> Vec<Str
         let most = gates.iter().map(|g| g[expert]).fold(0.0, f64::max);
         if most < IDLE / experts as f64 {
             all.push(format!(
-                "no gate uses expert {expert} (at most {:.2} %); try load_balance = 0.01, or use fewer experts",
+                "no gate uses expert {expert} (at most {:.2} %); {used}",
                 100.0 * most
             ));
         }
@@ -188,7 +202,7 @@ mod tests {
         let (spec, data, mut p) = trained();
         change(&mut p);
         let rows: Vec<u32> = (0..400).collect();
-        measure(&spec, &p, &data, &rows).expect("it is in memory")
+        measure(&spec, &p, &data, &rows, 0).expect("it is in memory")
     }
 
     #[test]
@@ -202,6 +216,29 @@ mod tests {
         for (i, row) in health.expert_cosine.iter().enumerate() {
             assert!((row[i] - 1.0).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn experts_of_a_task_are_not_held_against_the_others() {
+        let (mut spec, data) = (spec(), log(400, 3));
+        let tasks = spec.tasks.len();
+        spec.network.num_experts = 1 + tasks as u8;
+        let network = Network::new(&spec);
+        let rows: Vec<u32> = (0..400).collect();
+        let mut p = network.initialize(&data, &rows, 1, 0.5);
+        network.close_gates(&mut p, 1);
+        // Even shares of the two experts that a gate reaches.
+        for (task, gate) in p.gates.iter_mut().enumerate() {
+            let last = gate.last_mut().expect("a gate has a layer");
+            last.weight.fill(0.0);
+            (last.bias[0], last.bias[1 + task]) = (0.0, 0.0);
+        }
+        let health = measure(&spec, &p, &data, &rows, 1).expect("it is in memory");
+        assert_eq!(health.warnings, Vec::<String>::new());
+        assert!(health.gate_entropy.iter().all(|e| (e - 1.0).abs() < 1e-6));
+        p.gates[1].last_mut().expect("a layer").bias[0] = -50.0;
+        let health = measure(&spec, &p, &data, &rows, 1).expect("it is in memory");
+        assert!(health.warnings[0].ends_with("try fewer experts, or kind = \"mmoe\""));
     }
 
     #[test]

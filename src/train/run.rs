@@ -363,7 +363,7 @@ pub fn train(
             dense.map(|d| d.weight.len() + d.bias.len()).sum(),
         ],
         history: trained.history.clone(),
-        health: health::measure(&spec, p, data, &split.validation)
+        health: health::measure(&spec, p, data, &split.validation, options.own_experts)
             .map_err(|e| Error::io(o.out, &e))?,
         position_bias: position::curves(&d, &trained.position_bias, &values),
     };
