@@ -24,6 +24,8 @@ mod limits;
 mod model;
 #[path = "oracle/networks.rs"]
 mod networks;
+#[path = "oracle/planted.rs"]
+mod planted;
 use agree::engine_and_oracle_agree;
 use model::Random;
 
