@@ -5,6 +5,8 @@ use crate::train::real::Real;
 pub mod list;
 mod steps;
 pub mod taught;
+#[cfg(test)]
+mod torch;
 
 pub use steps::{Start, Steps, steps_loss};
 
