@@ -101,7 +101,6 @@ fn row_losses<R: Real>(
         if weight == 0.0 || several {
             continue;
         }
-        let negative = R::from_f64(odds_negative(label.into(), task.every_negative));
         let label = R::from_f64(label.into());
         let teacher = data.tasks[t].teacher.get(row as usize);
         if let (Some(teaching), Some(teacher)) = (&task.teaching, teacher)
@@ -132,7 +131,10 @@ fn row_losses<R: Real>(
         } else {
             let huber = R::from_f64(task.huber);
             let (l, by) = match network.kinds[t] {
-                TaskKind::Odds => odds_loss(logits[t], label, negative),
+                TaskKind::Odds => {
+                    let negative = odds_negative(label.to_f64(), task.every_negative);
+                    odds_loss(logits[t], label, R::from_f64(negative))
+                }
                 TaskKind::Binary if task.focal > 0.0 => {
                     focal_loss(R::from_f64(task.focal), logits[t], label)
                 }
