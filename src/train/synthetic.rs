@@ -1,4 +1,5 @@
 //! Small networks and logs for tests: every encoding, side and kind of task.
+use core::sync::atomic::AtomicBool;
 use std::prelude::v1::*;
 
 use crate::spec::{
@@ -7,7 +8,9 @@ use crate::spec::{
 };
 use crate::train::dataset::{Dataset, FeatureData, Split, TaskData};
 use crate::train::loss::sigmoid;
+use crate::train::options::{TaskOptions, TaskSchedules, TrainOptions};
 use crate::train::random::Key;
+use crate::train::trainer::{Job, Outcome, Trained, Training};
 
 pub(crate) const USERS: usize = 40;
 pub(crate) const ITEMS: usize = 30;
@@ -239,5 +242,35 @@ pub(crate) fn split(n: usize) -> Split {
         train: rows(0, n * 8 / 10),
         stop: rows(n * 8 / 10, n * 9 / 10),
         validation: rows(n * 9 / 10, n),
+    }
+}
+
+/// What training on the synthetic split gives, in memory.
+pub fn train(
+    spec: &Spec<'_>,
+    data: &Dataset,
+    options: &TrainOptions,
+    tasks: &[TaskOptions],
+    schedules: &[TaskSchedules],
+) -> Trained {
+    let interrupt = AtomicBool::new(false);
+    let split = split(data.request.len());
+    let job = Job {
+        spec,
+        data,
+        split: &split,
+        options,
+        tasks,
+        schedules,
+        from: None,
+        bias: None,
+        folder: None,
+        resume: false,
+        interrupt: &interrupt,
+    };
+    let outcome = Training::begin(&job).and_then(|training| training.train(&mut |_| {}));
+    match outcome.expect("the synthetic log is fine") {
+        Outcome::Finished(trained) => *trained,
+        Outcome::Interrupted { .. } => unreachable!("nobody interrupts"),
     }
 }

@@ -59,6 +59,13 @@ task = "click"
 weight = 1.0
 "#;
 
+/// `model` with `with` in place of the first `replace`, which must be there.
+#[allow(unused_qualifications)] // Two globs have a `Result`.
+fn parsed_with(model: &str, replace: &str, with: &str) -> core::result::Result<Description, Error> {
+    assert!(model.contains(replace), "{replace}");
+    Description::parse(Path::new("m.toml"), model.replacen(replace, with, 1))
+}
+
 #[test]
 fn the_description_that_mistakes_are_made_in_is_right() {
     let d = Description::parse(Path::new("m.toml"), MODEL.into()).unwrap();

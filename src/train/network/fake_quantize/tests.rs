@@ -1,6 +1,5 @@
 //! The forward pass on grids against the engine, and its gradient against one by hand.
 #![allow(clippy::unwrap_used)]
-use core::sync::atomic::AtomicBool;
 
 use super::*;
 use crate::engine::{Model, OpenOptions};
@@ -15,8 +14,7 @@ use crate::train::options::{TaskOptions, TrainOptions};
 use crate::train::parameters::Parameters;
 use crate::train::quantize::{Lookups, quantize};
 use crate::train::requests::{OwnedColumn, OwnedLists, OwnedRequest};
-use crate::train::synthetic::{log, spec, split};
-use crate::train::trainer::{Job, Outcome, Training};
+use crate::train::synthetic::{log, spec, train};
 use crate::train::vocabulary;
 
 /// Every kind of network and gate, of usual depth; some tables packed.
@@ -121,26 +119,17 @@ fn forms(spec: &Spec<'_>) -> Vec<TableForm> {
     spec.tables.iter().map(form).collect()
 }
 
-fn trained(spec: &Spec<'_>, data: &Dataset, options: &TrainOptions) -> Parameters<f32> {
-    let interrupt = AtomicBool::new(false);
-    let split = split(data.request.len());
-    let job = Job {
-        spec,
-        data,
-        split: &split,
-        options,
-        tasks: &options_of(spec),
-        schedules: &[],
-        from: None,
-        bias: None,
-        folder: None,
-        resume: false,
-        interrupt: &interrupt,
+fn trained(spec: &Spec<'_>, data: &Dataset) -> Parameters<f32> {
+    let options = TrainOptions {
+        batch: 120,
+        epochs: 4,
+        lr: 0.01,
+        embedding_lr: 0.03,
+        embedding_init: 0.3,
+        threads: 1,
+        ..TrainOptions::default()
     };
-    match Training::begin(&job).unwrap().train(&mut |_| {}).unwrap() {
-        Outcome::Finished(trained) => trained.parameters,
-        Outcome::Interrupted { .. } => unreachable!("nobody interrupts"),
-    }
+    train(spec, data, &options, &options_of(spec), &[]).parameters
 }
 
 /// What makes the rows of the synthetic log those of a file.
@@ -264,16 +253,7 @@ fn the_forward_pass_on_grids_is_the_engines() {
     let data = log(1200, 3);
     let rows: Vec<u32> = (900..1200).collect();
     for (name, spec) in variants() {
-        let options = TrainOptions {
-            batch: 120,
-            epochs: 4,
-            lr: 0.01,
-            embedding_lr: 0.03,
-            embedding_init: 0.3,
-            threads: 1,
-            ..TrainOptions::default()
-        };
-        let p = trained(&spec, &data, &options);
+        let p = trained(&spec, &data);
         let device = device_scores(&spec, &p, &data, &rows);
         let mut network = Network::new(&spec);
         let mut weights = network.weights(p);
@@ -408,16 +388,7 @@ fn the_errors_of_layers_are_of_the_device_and_a_packed_table_loses_most() {
             .retain(|f| f.name != "words" && f.name != "tags");
         let mut data = log(1200, 3);
         data.features.drain(4..6);
-        let options = TrainOptions {
-            batch: 120,
-            epochs: 4,
-            lr: 0.01,
-            embedding_lr: 0.03,
-            embedding_init: 0.3,
-            threads: 1,
-            ..TrainOptions::default()
-        };
-        let p = trained(&spec, &data, &options);
+        let p = trained(&spec, &data);
         let report = export::layers(&spec, &p, &forms(&spec), &data, &rows).unwrap();
         assert_eq!(report.rows, 300);
         let of = |name: &str| report.errors.iter().find(|e| e.name == name).unwrap();

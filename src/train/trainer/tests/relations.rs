@@ -5,6 +5,7 @@ use crate::train::balance::Balance;
 use crate::train::options::{AtMost, TaskSchedules};
 use crate::train::sampling::Sampling;
 use crate::train::schedule::Schedule;
+use crate::train::synthetic::train;
 
 fn all() -> Vec<Balance> {
     Balance::NAMES.map(|n| Balance::named(n).unwrap()).to_vec()
@@ -31,31 +32,6 @@ fn variants() -> Vec<Spec<'static>> {
         kind(NetworkKind::Single, 3),
         attention,
     ]
-}
-
-fn train(
-    spec: &Spec<'_>,
-    data: &Dataset,
-    options: &TrainOptions,
-    tasks: &[TaskOptions],
-    schedules: &[TaskSchedules],
-) -> Trained {
-    let interrupt = AtomicBool::new(false);
-    let split = split(data.request.len());
-    let job = Job {
-        spec,
-        data,
-        split: &split,
-        options,
-        tasks,
-        schedules,
-        from: None,
-        bias: None,
-        folder: None,
-        resume: false,
-        interrupt: &interrupt,
-    };
-    finished(Training::begin(&job).unwrap().train(&mut |_| {}))
 }
 
 #[test]
