@@ -1,12 +1,13 @@
-//! Durations of several losses side by side: `watch_time EXPERIMENT.toml DIR TASK LENGTH [--truth TRUTH.csv] [--data DATA]` reads the
-//! files that `pocketrank compare EXPERIMENT.toml --out DIR` exported, scores the validation rows by the engine, and prints what
-//! each variant's task TASK says of clicked rows and of all of them, by thirds of the feature LENGTH, and against a simulator's
-//! truth. docs/watch-time.md has the figures.
+//! Durations of several losses side by side: `watch_time EXPERIMENT.toml DIR TASK [--by LENGTH] [--truth TRUTH.csv] [--data DATA]`
+//! reads the files that `pocketrank compare EXPERIMENT.toml --out DIR` exported, scores the validation rows by the engine, and
+//! prints what each variant's task TASK says of clicked rows and of all of them, by thirds of the number LENGTH, and against a
+//! simulator's truth. docs/watch-time.md has the figures.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use pocketrank::engine::{Model, OpenOptions};
+use pocketrank::spec::Side;
 use pocketrank::train::compare::experiment::Experiment;
 use pocketrank::train::compare::statistics::{Difference, Summary};
 use pocketrank::train::description::Description;
@@ -22,23 +23,23 @@ type Measures = Vec<(String, Vec<(String, TaskMetrics)>)>;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [experiment, folder, task, length, rest @ ..] = args.as_slice() else {
+    let [experiment, folder, task, rest @ ..] = args.as_slice() else {
         eprintln!(
-            "usage: watch_time EXPERIMENT.toml DIR TASK LENGTH [--truth TRUTH.csv] [--data DATA]"
+            "usage: watch_time EXPERIMENT.toml DIR TASK [--by LENGTH] [--truth TRUTH.csv] [--data DATA]"
         );
         return ExitCode::from(2);
     };
     let option = |name: &str| {
         let mut pairs = rest.windows(2);
         let pair = pairs.find(|pair| pair[0] == name);
-        pair.map(|pair| Path::new(&pair[1]))
+        pair.map(|pair| pair[1].as_str())
     };
     let of = Of {
         task,
-        length,
-        data: option("--data"),
+        length: option("--by"),
+        data: option("--data").map(Path::new),
     };
-    let truth = option("--truth");
+    let truth = option("--truth").map(Path::new);
     match tables(Path::new(experiment), Path::new(folder), of, truth) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
 #[derive(Clone, Copy)]
 struct Of<'o> {
     task: &'o str,
-    length: &'o str,
+    length: Option<&'o str>,
     data: Option<&'o Path>,
 }
 
@@ -175,7 +176,16 @@ fn measure(
     let (mut given, mut entire) = (Vec::new(), Vec::new());
     let (mut seconds, mut clicked, mut lines, mut lengths) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let length = d.feature(what.length).ok_or("no such feature")?;
+    let length = match what.length {
+        Some(name) => {
+            let found = d.feature(name).filter(|f| {
+                let one_a_row = spec.features[*f].side != Side::User;
+                one_a_row && matches!(measured.raw.features[*f], RawColumn::Numbers(_))
+            });
+            Some(found.ok_or_else(|| format!("\"{name}\" is no number of the candidate"))?)
+        }
+        None => None,
+    };
     for (i, row) in measured.rows.iter().map(|r| *r as usize).enumerate() {
         if measured.data.tasks[click].weights[row] == 0.0 {
             continue;
@@ -194,8 +204,8 @@ fn measure(
             0.0
         });
         lines.push(measured.raw.line[row] as usize - 2);
-        lengths.push(match &measured.raw.features[length] {
-            RawColumn::Numbers(values) => values[row],
+        lengths.push(match length.map(|f| &measured.raw.features[f]) {
+            Some(RawColumn::Numbers(values)) => values[row],
             _ => 0.0,
         });
     }
@@ -210,7 +220,11 @@ fn measure(
     let third = |i: usize| sorted[(sorted.len() * i / 3).min(sorted.len() - 1)];
     let thirds = |scores: &[f64], truth: &[f64], of_rows: &dyn Fn(usize) -> bool| {
         let mut parts = vec![(String::from("all"), of(scores, truth, of_rows))];
-        for (k, name) in ["short", "middle", "long"].iter().enumerate() {
+        let names: &[&str] = match length {
+            Some(_) => &["short", "middle", "long"],
+            None => &[],
+        };
+        for (k, name) in names.iter().enumerate() {
             let inside = |i: usize| {
                 let low = k == 0 || lengths[i] >= third(k);
                 of_rows(i) && low && (k == 2 || lengths[i] < third(k + 1))

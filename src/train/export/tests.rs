@@ -9,6 +9,7 @@ use crate::train::requests::OwnedRequest;
 
 mod budget;
 mod formula;
+mod heads;
 
 const CANDIDATES: usize = 14;
 const REQUESTS: u64 = 40;

@@ -1,6 +1,7 @@
 //! Logs through the pass: what users' states say, and which rows learn from it.
 #![allow(clippy::unwrap_used)]
 use std::fs;
+use std::path::Path;
 use std::prelude::v1::*;
 
 use super::*;
@@ -122,8 +123,12 @@ fn pass(delay: &str, rows: &str) -> Passed {
     let folder = tempfile::tempdir().unwrap();
     let text = format!("user,time,item,len,click,watch,delay\n{rows}");
     fs::write(folder.path().join("log.csv"), text).unwrap();
-    let d =
-        Description::parse(&folder.path().join("m.toml"), MODEL.replace("DELAY", delay)).unwrap();
+    passed(&MODEL.replace("DELAY", delay), folder.path())
+}
+
+/// A description on the log in `folder`.
+fn passed(model: &str, folder: &Path) -> Passed {
+    let d = Description::parse(&folder.join("m.toml"), model.into()).unwrap();
     let raw = log::read(&d, None).unwrap();
     let split = split(&d, &raw).unwrap();
     let (fit, derived) = Fit::learn(&d, &raw, &split.train, None).unwrap();
@@ -382,6 +387,39 @@ fn a_label_is_visible_only_strictly_after_its_arrival() {
             let request = p.raw.request[1] as usize;
             assert_eq!(visible[request] == 1.0, t >= first_seen, "{delay} at {t}");
         }
+    }
+}
+
+#[test]
+fn who_did_not_click_has_no_seconds_per_impression() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("user,time,item,len,click,watch,delay\n{ROWS}");
+    fs::write(folder.path().join("log.csv"), text).unwrap();
+    let given = MODEL.replace("DELAY", "");
+    let space = "kind = \"duration\"\nspace = \"click\"";
+    assert!(given.contains(space));
+    let of = |lines: &str| {
+        let p = passed(&given.replace(space, lines), folder.path());
+        (
+            p.data.tasks[1].labels[..4].to_vec(),
+            p.data.tasks[1].weights[..4].to_vec(),
+        )
+    };
+    let seconds = vec![3.0, 0.0, 0.0, 8.0];
+    for loss in ["odds", "weighted-logistic"] {
+        let every = of(&format!("kind = \"duration\"\nloss = \"{loss}\""));
+        assert_eq!(every, (seconds.clone(), vec![1.0; 4]), "{loss}");
+    }
+    // Given a click, and for other losses, a row without seconds is none.
+    for lines in [
+        "kind = \"duration\"\nloss = \"odds\"\nspace = \"click\"",
+        "kind = \"duration\"",
+    ] {
+        assert_eq!(
+            of(lines),
+            (seconds.clone(), vec![1.0, 0.0, 0.0, 1.0]),
+            "{lines}"
+        );
     }
 }
 

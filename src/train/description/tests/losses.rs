@@ -151,3 +151,22 @@ fn users_are_counted_where_they_are_known() {
         "{message}"
     );
 }
+
+#[test]
+fn a_focal_loss_without_calibration_is_warned_of() {
+    let warnings = |lines: &str| {
+        let with = format!("name = \"click\"\nkind = \"binary\"\n{lines}");
+        let model = MODEL.replacen("name = \"click\"\nkind = \"binary\"\n", &with, 1);
+        crate::train::lint::warnings(&Description::parse(Path::new("m.toml"), model).unwrap())
+    };
+    let found = warnings("focal = 2.0\n");
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].contains("focal loss does not learn probabilities: give \"click\" a calibration")
+    );
+    assert_eq!(
+        warnings("focal = 2.0\ncalibration = \"platt\"\n"),
+        Vec::<String>::new()
+    );
+    assert_eq!(warnings(""), Vec::<String>::new());
+}

@@ -32,6 +32,7 @@ fn with_head(
     let network = Network::new(&spec);
     let mut tasks = tasks();
     (tasks[task].steps, tasks[task].every_negative) = (steps, true);
+    tasks[0].focal = 2.0;
     let rows: Vec<u32> = (0..data.request.len() as u32).collect();
     let w: Weights<f64> = weights(&network, data);
     let mut p = network.parameters(w);
