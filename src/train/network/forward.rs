@@ -103,28 +103,29 @@ fn bias_relu<R: Real>(
     }
 }
 
-/// logits -> softmax over the kept experts.
+/// logits -> softmax over the kept experts. If that would leave nothing, none is left out: every expert was drawn, or those
+/// kept have no share beside the others.
 pub(super) fn softmax<R: Real>(z: &mut [R], dropped: Option<(Key, f64)>) {
-    let drop = |e: usize| dropped.is_some_and(|(key, rate)| key.at(e as u64).chance(rate));
-    // If every expert were left out, none is.
-    let all = dropped.is_some() && (0..z.len()).all(drop);
     let max = z.iter().fold(None, |m: Option<R>, x| match m {
         Some(m) if m >= *x => Some(m),
         _ => Some(*x),
     });
     let max = max.unwrap_or(R::ZERO);
-    let mut sum = R::ZERO;
-    for (e, z) in z.iter_mut().enumerate() {
-        *z = if !all && drop(e) {
-            R::ZERO
-        } else {
-            (*z - max).exp()
-        };
-        sum += *z;
+    z.iter_mut().for_each(|z| *z = (*z - max).exp());
+    let left_out = |e: usize| dropped.is_some_and(|(key, rate)| key.at(e as u64).chance(rate));
+    let kept = z.iter().enumerate().filter(|(e, _)| !left_out(*e));
+    let mut sum = kept.fold(R::ZERO, |sum, (_, z)| sum + *z);
+    let none = sum == R::ZERO;
+    if none {
+        sum = z.iter().fold(R::ZERO, |sum, z| sum + *z);
     }
     let scale = R::ONE / sum;
-    for z in z {
-        *z *= scale;
+    for (e, z) in z.iter_mut().enumerate() {
+        *z = if none || !left_out(e) {
+            *z * scale
+        } else {
+            R::ZERO
+        };
     }
 }
 

@@ -58,9 +58,40 @@ mod tests {
     use super::*;
     use crate::train::gradient::{Gradients, Plan};
     use crate::train::network::forward::Activations;
-    use crate::train::options::TaskOptions;
+    use crate::train::network::gather::Dropout;
+    use crate::train::options::{DropoutRates, TaskOptions};
     use crate::train::synthetic::{log, spec};
     use std::prelude::v1::*;
+
+    /// Drawn to be left out are the experts that a gate reaches, now and then all of them.
+    #[test]
+    fn a_gate_without_the_experts_that_it_reaches_keeps_them() {
+        let (mut spec, data) = (spec(), log(60, 3));
+        spec.network.gate = crate::spec::Gate::Softmax;
+        spec.network.num_experts = 1 + spec.tasks.len() as u8;
+        let mut network = Network::new(&spec);
+        network.own_experts(1);
+        let rows: Vec<u32> = (0..60).collect();
+        let mut p = network.initialize::<f32>(&data, &rows, 7, 0.5);
+        network.close_gates(&mut p, 1);
+        let w = network.weights(p);
+        let rates = DropoutRates {
+            gate: 0.6,
+            ..DropoutRates::default()
+        };
+        let dropout = Dropout::of(rates, 5, 9);
+        let mut a = Activations::default();
+        network.forward(&w, &data, &rows, 0, dropout.as_ref(), &mut a);
+        let mut of_one = 0;
+        for (task, shares) in a.shares.iter().enumerate() {
+            for row in shares.chunks(network.num_experts) {
+                let sum: f32 = row.iter().sum();
+                assert!((sum - 1.0).abs() < 1e-6, "{row:?}");
+                of_one += usize::from(row[0] == 1.0 || row[1 + task] == 1.0);
+            }
+        }
+        assert!((1..180).contains(&of_one), "{of_one}");
+    }
 
     #[test]
     fn a_gate_reaches_the_shared_experts_and_its_own() {

@@ -156,3 +156,36 @@ fn batches_without_rows_or_with_one_are_finite() {
         }
     }
 }
+
+/// The mean of each row's own loss, where every row weighs alike.
+#[test]
+fn a_batch_has_the_mean_of_the_losses_that_its_tasks_have() {
+    let data = log(48, 3);
+    let rows: Vec<u32> = (0..48).collect();
+    let (network, tasks, w) = with_head(1, TaskKind::Odds, None, &data);
+    let mut g = Gradients::default();
+    assert!(g.compute(&plan(&network, &data, &tasks, None), &w, &rows, None));
+    let mut a = Activations::default();
+    network.forward(&w, &data, &rows, 0, None, &mut a);
+    let of = |t: usize| {
+        let labels = &data.tasks[t];
+        let rows = a
+            .logits
+            .chunks(3)
+            .zip(labels.labels.iter().zip(&labels.weights));
+        rows.map(move |(z, (y, weight))| (z[t], f64::from(*y), f64::from(*weight)))
+    };
+    let mean = |sum: &dyn Fn(f64, f64) -> [f64; 2], t: usize| {
+        let each = of(t).map(|(z, y, w)| sum(z, y).map(|x| w * x));
+        let [loss, weight] = each.fold([0.0; 2], |[l, w], [a, b]| [l + a, w + b]);
+        tasks[t].weight * loss / weight
+    };
+    let focal = mean(&|z, y| [focal_loss(2.0, z, y).0, 1.0], 0);
+    let odds = mean(&|z, y| [odds_loss(z, y, 1.0).0, y + 1.0], 1);
+    assert!(
+        (g.losses[0] - focal).abs() < 1e-12,
+        "{} {focal}",
+        g.losses[0]
+    );
+    assert!((g.losses[1] - odds).abs() < 1e-12, "{} {odds}", g.losses[1]);
+}

@@ -203,3 +203,37 @@ fn a_schedule_of_one_value_trains_the_bits_of_that_value_and_zero_switches_off()
     assert_eq!(trained.parameters.towers[1], fresh.towers[1]);
     assert_ne!(trained.parameters.towers[0], fresh.towers[0]);
 }
+
+#[test]
+fn experts_of_a_task_stay_its_own() {
+    let (mut spec, data) = (spec(), log(1200, 2));
+    let tasks = spec.tasks.len();
+    spec.network.num_experts = 2 + tasks as u8;
+    spec.network.gate = Gate::Softmax;
+    let options = TrainOptions {
+        own_experts: 1,
+        weight_decay: 0.1,
+        average: 0.9,
+        ..options()
+    };
+    let trained = train(
+        &spec,
+        &data,
+        &options,
+        &vec![TaskOptions::default(); tasks],
+        &[],
+    );
+    for (task, gate) in trained.parameters.gates.iter().enumerate() {
+        let last = gate.last().unwrap();
+        let rows = last.weight.chunks(last.inputs).zip(&last.bias);
+        for (expert, (weights, bias)) in rows.enumerate() {
+            let reached = expert < 2 || expert - 2 == task;
+            assert_eq!(
+                weights.iter().any(|w| *w != 0.0),
+                reached,
+                "{task} {expert}"
+            );
+            assert_eq!(*bias > -1e3, reached, "{task} {expert}: {bias}");
+        }
+    }
+}
