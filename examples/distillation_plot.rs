@@ -89,8 +89,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let low = all().fold(teacher_auc, f64::min) - 0.002;
     let high = all().fold(teacher_auc, f64::max) + 0.002;
     let sizes = || points().map(|(size, _)| *size as f64);
-    let least = sizes().fold(teacher_size, f64::min) * 0.8;
-    let most = sizes().fold(0.0, f64::max) * 1.25;
+    let most = sizes().fold(0.0, f64::max) * 1.1;
     if most == 0.0 {
         return Err("no finished student in this folder".into());
     }
@@ -104,8 +103,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .margin(16)
         .x_label_area_size(44)
         .y_label_area_size(60)
-        .build_cartesian_2d((least..most).log_scale(), low..high)?;
-    let at: Vec<f64> = sizes().collect();
+        .build_cartesian_2d(0.0..most, low..high)?;
     chart
         .configure_mesh()
         .x_desc("dense parameters of the student")
@@ -115,9 +113,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .light_line_style(WHITE)
         .y_label_formatter(&|auc| format!("{auc:.3}"))
         .x_label_formatter(&|size| format!("{size:.0}"))
-        .x_labels(at.len().min(6))
+        .x_labels(7)
         .draw()?;
-    let line = [(least, teacher_auc), (most, teacher_auc)];
+    let line = [(0.0, teacher_auc), (most, teacher_auc)];
     chart
         .draw_series(DashedLineSeries::new(line, 6, 4, BLACK.stroke_width(1)))?
         .label(format!("teacher, {teacher_size:.0} parameters"))
