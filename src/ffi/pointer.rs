@@ -4,6 +4,8 @@
 //! may overlap inputs. What cannot be checked is the caller's promise: that non-NULL memory is live, as long as stated
 //! and not written by another thread meanwhile.
 
+use core::alloc::Layout;
+
 use super::status::{PKR_OK, pkr_error_detail, pkr_status};
 use crate::error::{Error, Result, Status};
 
@@ -41,20 +43,27 @@ impl Span {
     const EMPTY: Span = Span { start: 0, bytes: 0 };
 
     /// `len` elements at `pointer`: not NULL unless empty, aligned, within the address space.
+    #[inline(always)]
     pub(super) fn of<T>(pointer: *const T, len: usize) -> Result<Self> {
+        Self::of_elements(pointer.addr(), len, Layout::new::<T>())
+    }
+
+    // Types differ by size and alignment alone: of these checks, and of those below that take a layout, the library has one
+    // copy instead of one a type.
+    #[inline(never)]
+    fn of_elements(start: usize, len: usize, element: Layout) -> Result<Self> {
         let bytes = len
-            .checked_mul(size_of::<T>())
+            .checked_mul(element.size())
             .ok_or(Error::new(Status::LengthOverflow))?;
         if bytes == 0 {
             return Ok(Self::EMPTY);
         }
-        if pointer.is_null() {
+        if start == 0 {
             return Err(Error::new(Status::NullPointer));
         }
-        if !pointer.is_aligned() {
+        if start & (element.align() - 1) != 0 {
             return Err(Error::new(Status::Misaligned));
         }
-        let start = pointer.addr();
         if isize::try_from(bytes).is_err() || start.checked_add(bytes).is_none() {
             return Err(Error::new(Status::LengthOverflow));
         }
@@ -80,8 +89,14 @@ impl Outputs {
     const MAX: usize = 8;
 
     /// Claims a range for writing.
+    #[inline(always)]
     pub(super) fn claim<T>(&mut self, pointer: *const T, len: usize) -> Result<()> {
-        let span = Span::of(pointer, len)?;
+        self.claim_elements(pointer.addr(), len, Layout::new::<T>())
+    }
+
+    #[inline(never)]
+    fn claim_elements(&mut self, start: usize, len: usize, element: Layout) -> Result<()> {
+        let span = Span::of_elements(start, len, element)?;
         let (used, free) = self
             .spans
             .split_at_mut_checked(self.len)
@@ -133,6 +148,11 @@ impl Outputs {
 pub(super) struct Inputs<'o>(&'o Outputs);
 
 impl Inputs<'_> {
+    #[inline(never)]
+    fn elements_apart(self, start: usize, len: usize, element: Layout) -> Result<()> {
+        self.apart(Span::of_elements(start, len, element)?)
+    }
+
     /// Checks that a range overlaps no output.
     pub(super) fn apart(self, span: Span) -> Result<()> {
         let used = self.0.spans.get(..self.0.len).unwrap_or_default();
@@ -151,7 +171,7 @@ impl Inputs<'_> {
         pointer: *const T,
         len: usize,
     ) -> Result<&'a [T]> {
-        self.apart(Span::of(pointer, len)?)?;
+        self.elements_apart(pointer.addr(), len, Layout::new::<T>())?;
         if len == 0 {
             return Ok(&[]);
         }
@@ -165,9 +185,20 @@ impl Inputs<'_> {
     /// # Safety
     /// As [`Inputs::slice`].
     pub(super) unsafe fn structure<T: Versioned>(self, pointer: *const T) -> Result<T> {
-        self.apart(Span::of(pointer, 1)?)?;
+        self.elements_apart(pointer.addr(), 1, Layout::new::<T>())?;
         // SAFETY: this function's contract.
         unsafe { read_versioned(pointer) }
+    }
+}
+
+#[inline(never)]
+fn check_size(struct_size: u32, size: usize) -> Result<()> {
+    match struct_size as usize == size {
+        true => Ok(()),
+        false => Err(Error {
+            offset: size as u64,
+            ..Error::new(Status::StructSize)
+        }),
     }
 }
 
@@ -178,12 +209,7 @@ impl Inputs<'_> {
 unsafe fn read_versioned<T: Versioned>(pointer: *const T) -> Result<T> {
     // SAFETY: `Versioned` structs begin with a u32, which is live by this function's contract.
     let struct_size = unsafe { pointer.cast::<u32>().read() };
-    if struct_size as usize != size_of::<T>() {
-        return Err(Error {
-            offset: size_of::<T>() as u64,
-            ..Error::new(Status::StructSize)
-        });
-    }
+    check_size(struct_size, size_of::<T>())?;
     // SAFETY: the caller vouched for `struct_size` bytes, and every bit pattern is a `T` (`Versioned`).
     Ok(unsafe { pointer.read() })
 }
