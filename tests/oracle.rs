@@ -87,6 +87,7 @@ fn sums_score_bits_and_orders_equal_the_oracle_on_a_thousand_requests() {
 fn wide_and_shallow_models_equal_the_oracle() {
     engine_and_oracle_agree("wide", &features::wide(2), 20, 20);
     engine_and_oracle_agree("one layer, one expert", &features::shallow(3), 100, 11);
+    engine_and_oracle_agree("two hashes", &features::two_hashes(5), 60, 11);
 }
 
 #[test]

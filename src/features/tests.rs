@@ -1,5 +1,6 @@
 //! Oracles here are naive: they share no code with what they test.
 #![allow(clippy::unwrap_used)]
+use std::collections::HashMap;
 use std::prelude::v1::*;
 
 use super::*;
@@ -70,6 +71,49 @@ fn two_numbers_make_one_or_are_missing() {
         let x = operation.apply(left, right);
         let same = x == expected || (x.is_nan() && expected.is_nan());
         assert!(same, "{operation:?} of {left} and {right} is {x}");
+    }
+}
+
+/// Ids that share a row of the first hash must not be more likely to share one of the second: over all pairs, those that share
+/// both are as many as two independent hashes would have.
+#[test]
+fn an_id_crossed_with_itself_is_a_second_independent_hash() {
+    const IDS: u64 = 20_000;
+    const ROWS: u64 = 1000;
+    let texts = |i: u64| hash_text(format!("video {i}").as_bytes());
+    let spread = |i: u64| hash_int(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let keys: [(&str, &dyn Fn(u64) -> u64); 3] = [
+        ("ints", &hash_int),
+        ("spread ints", &spread),
+        ("texts", &texts),
+    ];
+    for (ids, key) in keys {
+        let [mut first, mut second, mut both] = [(); 3].map(|()| HashMap::<u64, u64>::new());
+        let mut equal = 0;
+        for i in 0..IDS {
+            let key = key(i);
+            let rows = [part(key, ROWS), part(hash_cross(key, key), ROWS)];
+            *first.entry(rows[0]).or_default() += 1;
+            *second.entry(rows[1]).or_default() += 1;
+            *both.entry(rows[0] * ROWS + rows[1]).or_default() += 1;
+            equal += u64::from(rows[0] == rows[1]);
+        }
+        let pairs = |of: &HashMap<u64, u64>| of.values().map(|n| n * (n - 1) / 2).sum::<u64>();
+        let all = (IDS * (IDS - 1) / 2) as f64;
+        let (rows, ids_) = (ROWS as f64, IDS as f64);
+        for (found, expected, what) in [
+            (pairs(&first), all / rows, "pairs by the first hash"),
+            (pairs(&second), all / rows, "pairs by the second hash"),
+            (pairs(&both), all / (rows * rows), "pairs by both"),
+            (equal, ids_ / rows, "ids with one row twice"),
+        ] {
+            // Counts of rare events: their variance is their mean. Keys are fixed, so that this holds always or never.
+            let off = (found as f64 - expected) / expected.sqrt();
+            assert!(
+                off.abs() < 4.0,
+                "{ids}, {what}: {found}, expected {expected:.0}"
+            );
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::train::log::time::milliseconds;
 mod check;
 mod feature;
 mod fusion;
+mod hashes;
 mod network;
 mod options;
 pub(crate) mod ranking;
@@ -334,11 +335,12 @@ impl Description {
     /// [`Kind::Description`] with the line.
     pub fn parse(file: &Path, text: String) -> Result<Self> {
         let toml = toml::from_str(&text).map_err(|e| malformed(file, &text, &e))?;
-        let description = Self {
+        let mut description = Self {
             file: file.to_path_buf(),
             text,
             toml,
         };
+        description.add_second_hashes()?;
         description.check()?;
         Ok(description)
     }

@@ -11,6 +11,8 @@ mod number;
 mod saved;
 mod spec;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use serde::{Deserialize, Serialize};

@@ -420,6 +420,8 @@ fn kind_name(source: Source, encoding: &Encoding) -> &'static str {
         (Source::Column, Encoding::Rows { .. }) => "ids",
         (Source::Column, Encoding::Number { .. }) => "number",
         (Source::Column, Encoding::Vector { .. }) => "vector",
+        // Of an id with `hashes = 2`.
+        (Source::Cross { left, right }, _) if left == right => "second hash",
         (Source::Cross { .. }, _) => "cross",
         (Source::LastIds { .. }, _) => "last_ids",
         (Source::Count { .. }, _) => "count",

@@ -394,6 +394,39 @@ pub fn wide(seed: u64) -> Vec<u8> {
     file(&spec, seed)
 }
 
+/// Ids of two hashes, of every side that has ids: rows of one table, of 8 bits and of 4.
+pub fn two_hashes(seed: u64) -> Vec<u8> {
+    let mut spec = Spec {
+        name: "two hashes",
+        ..Spec::default()
+    };
+    spec.tables = list(&[
+        table("ids", 23, 5, Lookup::Hash(IdType::Int)),
+        four_bits(table("words", 9, 4, Lookup::Hash(IdType::Text))),
+    ]);
+    let row = |table, default_row| Encoding::Row { table, default_row };
+    let twice = |id| Source::Cross {
+        left: id,
+        right: id,
+    };
+    spec.features = list(&[
+        feature("user", Side::User, Source::Column, row(0, 0)),
+        feature("item", Side::Item, Source::Column, row(0, 7)),
+        feature("word", Side::Candidate, Source::Column, row(1, 0)),
+        feature("user:hash2", Side::User, twice(0), row(0, 0)),
+        feature("item:hash2", Side::Item, twice(1), row(0, 19)),
+        feature("word:hash2", Side::Candidate, twice(2), row(1, 0)),
+    ]);
+    spec.network.num_experts = 2;
+    spec.network.expert_layers = list(&[9, 6]);
+    spec.tasks = list(&[
+        task("click", TaskKind::Binary, None, &[5]),
+        task("watch", TaskKind::Duration, Some(0), &[]),
+    ]);
+    spec.fusion = list(&[term("watch", 1, true, 1.0)]);
+    file(&spec, seed)
+}
+
 /// One expert of one layer, whose outputs are not quantized before the mixture; heads on the mixture; no fusion.
 pub fn shallow(seed: u64) -> Vec<u8> {
     let mut spec = Spec {

@@ -155,6 +155,11 @@ pub struct Feature {
     pub vocabulary: Option<VocabularyOptions>,
     /// Hash rows of its table.
     pub hash: Option<u32>,
+    /// Rows of its table that an id is the sum of: 1, or 2 by two independent hashes.
+    pub hashes: Option<u8>,
+    /// Whether the description does not have it: the second hash of an id with `hashes = 2`.
+    #[serde(skip)]
+    pub is_second_hash: bool,
     /// Bits of a value of its table in the file.
     pub bits: Option<u8>,
     /// Whether its table stays out of the file: the server sends its rows.

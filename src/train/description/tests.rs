@@ -5,6 +5,7 @@ use std::prelude::v1::*;
 use super::*;
 
 mod attention;
+mod hashes;
 mod losses;
 mod ranking;
 mod relations;

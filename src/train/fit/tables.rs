@@ -206,6 +206,11 @@ impl Fit {
             (DefaultValue::Text(t), IdKind::String) => crate::features::hash_text(t.as_bytes()),
             _ => return Err(d.mistake(&f.name, "default is not an id of the feature's id_type")),
         };
+        let key = if f.is_second_hash {
+            crate::features::hash_cross(key, key)
+        } else {
+            key
+        };
         Ok(self.row(table, Some(key), 0).0)
     }
 

@@ -1,6 +1,7 @@
 //! Gradients against finite differences, and what rows without weight must not do.
 use super::*;
-use crate::spec::Spec;
+use crate::spec::{Feature, Source, Spec};
+use crate::train::dataset::FeatureData;
 use crate::train::options::DropoutRates;
 use crate::train::synthetic::{log, spec};
 
@@ -157,6 +158,32 @@ fn every_gradient_is_that_of_finite_differences() {
 #[test]
 fn gradients_under_dropout_are_those_of_the_same_draws() {
     check_differences(&spec(), DROPPING);
+}
+
+/// As an id of two hashes does: other rows for some ids, for one of them the same row twice.
+#[test]
+fn a_table_read_twice_has_the_gradients_of_finite_differences() {
+    let (mut spec, mut data) = (spec(), log(48, 3));
+    let second = Feature {
+        name: "item:hash2",
+        source: Source::Cross { left: 0, right: 0 },
+        ..spec.features[0]
+    };
+    assert!(spec.features.push(second).is_ok());
+    let FeatureData::Rows(items) = &data.features[0] else {
+        unreachable!("the first feature is an id")
+    };
+    let rows: Vec<u32> = items.iter().map(|i| i * i % 30).collect();
+    let twice = rows.iter().zip(items).filter(|(a, b)| a == b).count();
+    assert!((1..rows.len()).contains(&twice), "{twice}");
+    data.features.push(FeatureData::Rows(rows));
+    assert_eq!(spec.check(), Ok(()));
+    check_data_differences(
+        Network::new(&spec),
+        &data,
+        &tasks(),
+        DropoutRates::default(),
+    );
 }
 
 const DROPPING: DropoutRates = DropoutRates {
