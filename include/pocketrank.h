@@ -671,7 +671,8 @@ typedef struct {
   size_t num_only;
   /**
    * Item sums that were kept, in slots of `item_sums_bytes` of `pkr_model_info`: what `pkr_item_sums` wrote. NULL: none.
-   * Columns of item features are then read only where other features are made of them. Needs a library with sessions.
+   * Columns of item features are then read only where other features, or groups of quantiles, are made of them. Needs a
+   * library with sessions.
    */
   const uint8_t *item_sums;
   /**
@@ -1848,7 +1849,8 @@ pkr_status pkr_session_shown(pkr_session *session,
 /**
  * Orders what is still to be shown by the session's state, as `pkr_rank` does. `request` is that of the beginning with its
  * candidates' columns and the time as they are now, and without a state; columns of item features are read only where other
- * features are made of them. Indices in `result` are those of the beginning; what was shown has no score and comes last.
+ * features, or groups of quantiles, are made of them. Indices in `result` are those of the beginning; what was shown has no
+ * score and comes last.
  *
  * Threads: one a session, any scratch. Lifetimes: nothing is kept. Cost: linear in the candidates left. `detail` may be NULL.
  * Errors: those of `pkr_rank`; PKR_ERR_STALE_SUMS for another model; PKR_ERR_CANDIDATE_COUNT for another number of

@@ -10,6 +10,8 @@ mod feature;
 mod tensors;
 
 pub use check::weight_is_valid;
+#[cfg(feature = "quantile")]
+pub(crate) use contents::rows_never_fall;
 pub(crate) use contents::{
     biases_are_valid, boundaries_are_valid, fed_weights_are_valid, knots_are_valid,
     packed_ends_are_zero, panel_edges_are_zero, scales_are_valid, steps_are_valid,
@@ -149,6 +151,16 @@ pub enum TaskKind {
         /// One sum for all logits, which differ by their biases alone, so that they are in order (proportional odds;
         /// McCullagh 1980). Otherwise each logit has weights of its own.
         ordered: bool,
+    },
+    /// score = Q(sigmoid(logit)) x score_scale, with Q the quantiles of the task within the candidate's group, linear between
+    /// knots at equal distances from 0 to 1 (Zhan et al., KDD 2022).
+    #[cfg(feature = "quantile")]
+    Quantile {
+        /// The number whose row of its bucket table, that of missing ones included, is a candidate's group; of side item or
+        /// candidate.
+        feature: u8,
+        /// Knots of each group, 2..=[`limits::KNOTS`].
+        knots: u8,
     },
 }
 
@@ -353,9 +365,33 @@ impl<'a> Spec<'a> {
             .any(|f| f.source.parts().map(is).contains(&true))
     }
 
+    /// Whether the quantiles of a task are within groups by this number: its column is read for every candidate, also where
+    /// item sums were kept.
+    #[cfg(feature = "quantile")]
+    pub fn is_grouping(&self, feature: usize) -> bool {
+        let mut kinds = self.tasks.iter().map(|t| t.kind);
+        kinds.any(
+            |k| matches!(k, TaskKind::Quantile { feature: f, .. } if usize::from(f) == feature),
+        )
+    }
+
     /// Input bytes of one side, without padding.
     pub fn side_inputs(&self, side: Side) -> usize {
         self.inputs(side).map(|i| i.dim).sum()
+    }
+
+    /// Groups that a bucketed number of side item or candidate puts candidates into, as many as its bucket table has rows; 0 of
+    /// any other feature: a user's number would be the same group for all.
+    #[cfg(feature = "quantile")]
+    #[inline(never)]
+    pub fn num_groups(&self, feature: u8) -> usize {
+        let feature = self.features.get(usize::from(feature));
+        let table = feature.and_then(|f| match (f.side, f.encoding) {
+            (Side::Item | Side::Candidate, Encoding::Number { buckets, .. }) => buckets,
+            _ => None,
+        });
+        let table = table.and_then(|t| self.tables.get(usize::from(t)));
+        table.map_or(0, |t| t.num_embeddings as usize)
     }
 
     /// Inputs of the f32 network on one side.

@@ -5,11 +5,29 @@
 use pocketrank::engine::{Model, OpenOptions, Output, Scratch};
 use pocketrank::error::{Error, Status};
 use pocketrank::format::{digest, seal};
-use pocketrank::train::golden::{self, request_for};
+use pocketrank::spec::TaskKind;
+use pocketrank::train::golden::{self, GoldenModel, request_for};
 
-/// A model with every kind of feature, a small one, and one that attends to lists.
-fn files() -> [Vec<u8>; 3] {
-    [golden::model(0), golden::model(5), golden::attending(1)].map(|model| model.bytes)
+/// A model with every kind of feature, a small one, one that attends to lists, and one whose scores are quantiles.
+fn files() -> [Vec<u8>; 4] {
+    [
+        golden::model(0),
+        golden::model(5),
+        golden::attending(1),
+        quantiles(),
+    ]
+    .map(|model| model.bytes)
+}
+
+/// The smallest of some.
+fn quantiles() -> GoldenModel {
+    let models = (0..24).map(|seed| golden::with_quantiles(&golden::model(seed), seed));
+    let of_quantiles = |model: &GoldenModel| {
+        let mut kinds = model.spec.tasks.iter().map(|t| t.kind);
+        kinds.any(|k| matches!(k, TaskKind::Quantile { .. }))
+    };
+    let models = models.filter(of_quantiles);
+    models.min_by_key(|model| model.bytes.len()).unwrap()
 }
 
 fn masks() -> Vec<u8> {
@@ -136,7 +154,7 @@ fn a_changed_byte_under_a_right_digest_is_refused_by_name_or_ranks_finite() {
 
 #[test]
 fn many_changed_bytes_under_right_digests_are_refused_by_name_or_rank_finite() {
-    let [golden, _, attending] = files();
+    let [golden, _, attending, quantiles] = files();
     let mut state = 1u64;
     let mut next = |below: usize| {
         state = state
@@ -149,7 +167,7 @@ fn many_changed_bytes_under_right_digests_are_refused_by_name_or_rank_finite() {
     } else {
         1_000
     } {
-        let mut bytes = if next(2) == 0 { &golden } else { &attending }.clone();
+        let mut bytes = [&golden, &attending, &quantiles][next(3)].clone();
         for _ in 0..1 + next(8) {
             let at = 56 + next(bytes.len() - 56);
             bytes[at] = match next(4) {

@@ -9,6 +9,7 @@ use std::process::Command;
 use pocketrank::engine::{Column, Lists, Model, Request, Scratch};
 use pocketrank::error::Status;
 use pocketrank::format::seal;
+use pocketrank::spec::TaskKind;
 
 #[path = "oracle/agree.rs"]
 mod agree;
@@ -127,6 +128,24 @@ fn every_kind_of_head_equals_the_oracle() {
 }
 
 #[test]
+fn quantiles_within_groups_equal_the_oracle() {
+    let mut tasks = 0;
+    for seed in 0..24 {
+        let golden = pocketrank::train::golden::model(seed);
+        let golden = pocketrank::train::golden::with_quantiles(&golden, seed);
+        let kinds = golden.spec.tasks.iter().map(|t| t.kind);
+        tasks += kinds
+            .filter(|k| matches!(k, TaskKind::Quantile { .. }))
+            .count();
+        engine_and_oracle_agree(&format!("quantiles {seed}"), &golden.bytes, 12, 3);
+        // What a formula reads is the quantity too.
+        let golden = pocketrank::train::golden::with_formula(&golden, seed);
+        engine_and_oracle_agree(&format!("formula of quantiles {seed}"), &golden.bytes, 6, 5);
+    }
+    assert!(tasks > 24, "{tasks}");
+}
+
+#[test]
 fn attention_equals_the_oracle() {
     for seed in 0..16 {
         let golden = pocketrank::train::golden::attending(seed);
@@ -173,6 +192,7 @@ fn engine_and_oracle_refuse_the_same_files() {
         refuse_the_same_files(&file, 150);
     }
     refuse_the_same_files(&networks::attending(1).1, 600);
+    refuse_the_same_files(&limits::grouped_file(2), 600);
 }
 
 /// Changes `files` copies of a file at random.

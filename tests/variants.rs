@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pocketrank::engine::{Model, OpenOptions};
-use pocketrank::spec::{Calibration, NetworkKind};
+use pocketrank::spec::{Calibration, NetworkKind, TaskKind};
 use pocketrank::train::description::Description;
 use pocketrank::train::export;
 use pocketrank::train::position;
@@ -205,6 +205,57 @@ fn attention_goes_from_a_log_to_a_file_with_terms_and_with_a_formula() {
         of("streamed").unwrap_or_else(|e| panic!("{e} {names:?}")),
         of("attending").unwrap()
     );
+}
+
+/// Seconds by their quantile among candidates of about one length: the same parameters of a streamed log, and on grids.
+#[test]
+fn quantiles_go_from_a_log_to_a_file() {
+    let feed = Feed::new();
+    let lines = "loss = \"d2q\"\nd2q = { group = \"length_seconds\", knots = 12 }";
+    let text = with_task(&feed.text, "duration", lines);
+    let (run, _) = feed.train("quantiles", &text);
+    let (file, exported) = export(&run);
+    check("quantiles", &file, &exported);
+    let of = |name: &str| exported.tasks.iter().find(|t| t.name == name).unwrap();
+    let duration = of("duration");
+    assert!(duration.f32.unwrap() > 0.3, "{duration:?}");
+    assert!(duration.bias.unwrap().abs() < 0.1, "{duration:?}");
+    let mut model = Box::new(Model::new());
+    model.open(&file, &OpenOptions::default()).unwrap();
+    let spec = model.spec();
+    let task = spec.task("duration").unwrap();
+    let group = spec.feature("length_seconds").unwrap();
+    let (feature, knots) = (group as u8, 12);
+    assert_eq!(spec.tasks[task].kind, TaskKind::Quantile { feature, knots });
+    let seen = pocketrank::train::inspect::inspect(&file).unwrap();
+    assert!(seen.to_string().contains("quantile"), "{seen}");
+    let streamed = text.replacen("[train]", "[train]\nstream = \"always\"", 1);
+    let (again, _) = feed.train("streamed", &streamed);
+    let parameters = |run: &Path| fs::read(run.join("parameters.bin")).unwrap();
+    assert_eq!(parameters(&again), parameters(&run));
+    let aware = "[train]\nquantization_aware = { epochs = 1 }";
+    let (aware, _) = feed.train("aware", &text.replacen("[train]", aware, 1));
+    let (file, exported) = export(&aware);
+    check("aware", &file, &exported);
+    // A run goes on from another with the quantiles that its network knows.
+    let out = feed.folder.path().join("warm");
+    let model = feed.write("warm", &text);
+    let options = run::Options {
+        model: &model,
+        data: None,
+        out: &out,
+        seed: None,
+        threads: 0,
+        resume: false,
+        from: Some(&run),
+    };
+    run::train(&options, &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let tables = |folder: &Path| {
+        let p = run::Run::open(folder).unwrap().parameters().unwrap();
+        p.steps[task].bias.clone()
+    };
+    assert_eq!(tables(&out), tables(&run));
+    assert_eq!(tables(&run).len() % 12, 0);
 }
 
 #[test]

@@ -118,7 +118,8 @@ class request {
     return c_.only = detail::address(indices), c_.num_only = indices.size(), *this;
   }
   /// Sums that `ranker::item_sums` made, and the slot of each candidate (PKR_NO_SLOT: computed here; empty: candidate i has
-  /// slot i). Columns of item features are then read only where other features are made of them.
+  /// slot i). Columns of item features are then read only where other features, or groups of
+  /// quantiles, are made of them.
   request& item_sums(span<const std::uint8_t> sums, span<const std::uint32_t> slots = {}) noexcept {
     c_.item_sums = detail::address(sums), c_.item_sums_bytes = sums.size();
     return c_.item_slots = detail::address(slots), c_.num_item_slots = slots.size(), *this;

@@ -11,6 +11,8 @@ use crate::spec::{FedValue, Layer, Side, Task, TaskKind, limits, padded};
 mod gate;
 #[cfg(feature = "session")]
 mod kept;
+#[cfg(feature = "quantile")]
+mod quantile;
 mod score;
 mod sizes;
 
@@ -227,7 +229,7 @@ impl Model<'_> {
         (rows, kept): (usize, &Kept<'_>),
         live: TaskSet,
         see: &mut impl See,
-        mut done: impl FnMut(usize, &[f32], &[f32]),
+        mut done: impl FnMut(usize, &mut [f32], &[f32]),
     ) {
         let (spec, s) = (&self.spec, &self.sizes);
         let rows = rows.min(BLOCK);
@@ -260,8 +262,8 @@ impl Model<'_> {
             see.done(Stage::Towers);
         }
         let tasks = spec.tasks.len();
-        for (r, (scores, logits)) in scores.iter().zip(&logits).enumerate().take(rows) {
-            let scores = scores.get(..tasks).unwrap_or_default();
+        for (r, (scores, logits)) in scores.iter_mut().zip(&logits).enumerate().take(rows) {
+            let scores = scores.get_mut(..tasks).unwrap_or_default();
             done(r, scores, logits.get(..tasks).unwrap_or_default());
         }
         see.done(Stage::Fusion);

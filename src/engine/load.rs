@@ -228,6 +228,11 @@ impl<'a> Model<'a> {
                 Tensor::Bias(_) => biases_are_valid(data),
                 Tensor::Fed(_) => fed_weights_are_valid(data),
                 Tensor::Knots(_) => knots_are_valid(data),
+                // Quantiles alone have several rows of them.
+                #[cfg(feature = "quantile")]
+                Tensor::Steps(_) if rows > 1 => {
+                    steps_are_valid(data) && crate::spec::rows_never_fall(data, cols)
+                }
                 Tensor::Steps(_) => steps_are_valid(data),
                 _ => true,
             };

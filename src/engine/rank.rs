@@ -181,6 +181,8 @@ impl<'a> Model<'a> {
             see.done(Stage::Inputs);
             let kept = inputs.kept(start, rows);
             self.score_block(b, (rows, &kept), live, see, |r, scores, logits| {
+                #[cfg(feature = "quantile")]
+                self.invert(inputs, inputs.candidate(start + r), scores);
                 done(start + r, scores, logits);
             });
         }

@@ -91,7 +91,7 @@ pub struct Request<'r> {
 
 /// Sums of the first layer over the item side that the app kept, made by
 /// [`Model::item_sums`](super::Model::item_sums): all that a request needs of a candidate's item features, whose columns
-/// are then read only where another feature is made of them.
+/// are then read only where another feature, or the group of a task's quantiles, is made of them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ItemSums<'r> {
     /// Slots of [`Model::item_sums_bytes`](super::Model::item_sums_bytes) each, at any address.

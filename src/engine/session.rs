@@ -123,8 +123,8 @@ impl<'s> Session<'s> {
     }
 
     /// Orders what is left by the state as it is by now. `request` is that of the beginning with today's columns of candidates
-    /// and time; columns of item features are read only where others are made of them. In `output` indices are those of
-    /// the beginning; what was shown has no score and comes last.
+    /// and time; columns of item features are read only where others, or groups of quantiles, are made of them. In `output`
+    /// indices are those of the beginning; what was shown has no score and comes last.
     ///
     /// # Errors
     /// As [`Model::rank`]; [`Status::StaleSums`] for another model, [`Status::CandidateCount`] for another number of

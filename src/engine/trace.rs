@@ -115,6 +115,14 @@ impl Model<'_> {
             }
         }
         self.user_sums(&mut b, &mut Report(see));
+        #[cfg(feature = "quantile")]
+        let alone = Request {
+            only: None,
+            item_sums: None,
+            ..*request
+        };
+        #[cfg(feature = "quantile")]
+        let inputs = self.open_request(&alone)?;
         let mut scores = [0.0; crate::spec::limits::TASKS];
         let tasks = self.spec.tasks.len();
         self.score_block(
@@ -123,6 +131,8 @@ impl Model<'_> {
             TaskSet::MAX,
             &mut Report(see),
             |_, from, _| {
+                #[cfg(feature = "quantile")]
+                self.invert(&inputs, candidate, from);
                 for (to, from) in scores.iter_mut().zip(from) {
                     *to = *from;
                 }

@@ -93,7 +93,8 @@ pub struct pkr_request {
     /// How many; at most `num_candidates`.
     pub num_only: usize,
     /// Item sums that were kept, in slots of `item_sums_bytes` of `pkr_model_info`: what `pkr_item_sums` wrote. NULL: none.
-    /// Columns of item features are then read only where other features are made of them. Needs a library with sessions.
+    /// Columns of item features are then read only where other features, or groups of quantiles, are made of them. Needs a
+    /// library with sessions.
     pub item_sums: *const u8,
     /// Bytes of all slots.
     pub item_sums_bytes: usize,

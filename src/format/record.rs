@@ -255,3 +255,31 @@ impl<'a> VariantAccess<'a> for &mut Decoder<'a> {
         visitor.visit_seq(Elements { from: self, left })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::TaskKind;
+    use serde::Deserialize;
+
+    fn kind(bytes: &[u8]) -> Option<TaskKind> {
+        TaskKind::deserialize(&mut Decoder::new(bytes)).ok()
+    }
+
+    #[test]
+    fn a_kind_of_task_that_the_library_does_not_have_is_refused() {
+        assert_eq!(kind(&[2]), Some(TaskKind::Odds));
+        #[cfg(feature = "quantile")]
+        {
+            let (feature, knots) = (7, 16);
+            assert_eq!(
+                kind(&[4, 7, 16]),
+                Some(TaskKind::Quantile { feature, knots })
+            );
+            assert_eq!(kind(&[4, 7]), None);
+        }
+        #[cfg(not(feature = "quantile"))]
+        assert_eq!(kind(&[4, 7, 16]), None);
+        assert_eq!(kind(&[5, 7, 16]), None);
+    }
+}

@@ -416,9 +416,9 @@ pub fn range(spec: &Spec<'_>, input: Input) -> Option<Range> {
                 TaskKind::Duration | TaskKind::Odds => {
                     Range::new(0.0, crate::math::exp(20.0) * task.score_scale)
                 }
-                // Every step is at most 2^30.
-                TaskKind::Steps { thresholds, .. } => {
-                    let most = (1u64 << 30) as f32 * f32::from(thresholds);
+                // Every step and every knot of quantiles is at most 2^30.
+                kind => {
+                    let most = (1u64 << 30) as f32 * kind.logits() as f32;
                     Range::new(0.0, most * task.score_scale)
                 }
             }

@@ -284,6 +284,11 @@ impl Spec<'_> {
                 // What is fed to a head is added to its one sum.
                 holds(ordered || task.inputs.is_empty() || !task.tower_layers.is_empty())?;
             }
+            #[cfg(feature = "quantile")]
+            if let TaskKind::Quantile { feature, knots } = task.kind {
+                let knots = (2..=limits::KNOTS).contains(&usize::from(knots));
+                holds(knots && self.num_groups(feature) > 0)?;
+            }
             for (j, fed) in task.inputs.iter().enumerate() {
                 let of = usize::from(fed.task);
                 holds(of < self.tasks.len() && of != i)?;

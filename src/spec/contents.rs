@@ -103,6 +103,20 @@ pub(crate) fn steps_are_valid(data: &[u8]) -> bool {
     all.all(|s| s == 0.0 || (LEAST..=MOST).contains(&s))
 }
 
+/// Rows of `cols` knots never fall.
+#[cfg(feature = "quantile")]
+pub(crate) fn rows_never_fall(data: &[u8], cols: usize) -> bool {
+    let (mut last, mut left) = (0.0, 0);
+    numbers(data).map(f32::from_le_bytes).all(|x| {
+        if left == 0 {
+            (last, left) = (0.0, cols);
+        }
+        let ok = x >= last;
+        (last, left) = (x, left.wrapping_sub(1));
+        ok
+    })
+}
+
 /// Boundaries are finite and strictly increasing; a subnormal one is refused, since hosts may take it for 0.
 pub(crate) fn boundaries_are_valid(data: &[u8]) -> bool {
     let mut last = f32::NEG_INFINITY;

@@ -111,7 +111,7 @@ pub enum Tensor {
     Fed(Layer),
     /// Knots of a task's isotonic calibration: increasing logits, then their probabilities.
     Knots(usize),
-    /// What being above each threshold of a task is worth.
+    /// What being above each threshold of a task is worth; of quantiles, the knots of each group, `[groups, knots]`.
     Steps(usize),
     /// Weights of a projection of a feature that attends.
     ProjectionWeight(usize, Projection),
@@ -300,9 +300,13 @@ impl Spec<'_> {
             if let Calibration::Isotonic { knots } = t.calibration {
                 visit(Tensor::Knots(task), Dtype::F32, 2, usize::from(knots))?;
             }
-            if let TaskKind::Steps { thresholds, .. } = t.kind {
-                visit(Tensor::Steps(task), Dtype::F32, 1, usize::from(thresholds))?;
-            }
+            let (rows, cols) = match t.kind {
+                TaskKind::Steps { thresholds, .. } => (1, thresholds),
+                #[cfg(feature = "quantile")]
+                TaskKind::Quantile { feature, knots } => (self.num_groups(feature), knots),
+                _ => continue,
+            };
+            visit(Tensor::Steps(task), Dtype::F32, rows, usize::from(cols))?;
         }
         Ok(())
     }

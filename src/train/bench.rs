@@ -282,7 +282,7 @@ impl<'m, 'a> Feed<'m, 'a> {
                 .item_sums(&request.as_request(&columns), &mut scratch, &mut sums)?;
             self.sums.push(sums);
             for (i, column) in request.columns.iter_mut().enumerate() {
-                if spec.features[i].side == Side::Item && !spec.is_part(i) {
+                if spec.features[i].side == Side::Item && !spec.is_part(i) && !spec.is_grouping(i) {
                     *column = OwnedColumn::Missing;
                 }
             }

@@ -26,6 +26,16 @@ pub struct Dataset {
     pub line: Vec<u64>,
 }
 
+impl Dataset {
+    /// Row of the bucket table that `row` has of a bucketed number; 0, that of missing ones, of any other feature.
+    pub(crate) fn bucket(&self, feature: usize, row: usize) -> u32 {
+        match self.features.get(feature) {
+            Some(FeatureData::Numbers { buckets, .. }) => buckets.get(row).copied().unwrap_or(0),
+            _ => 0,
+        }
+    }
+}
+
 /// Values of one feature.
 #[derive(Debug)]
 pub enum FeatureData {
@@ -134,6 +144,24 @@ impl dyn Rows + '_ {
                 };
                 prior.add(kind, data, task, rows);
                 prior.start(options, logits)
+            }
+            Place::Stored(store) => store.starts.get(task).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Where a task of quantiles within groups, `tables` numbers in all, begins, by the labels of the training rows `rows`.
+    pub(crate) fn quantiles(
+        &self,
+        kind: TaskKind,
+        tables: usize,
+        task: usize,
+        rows: &[u32],
+    ) -> Start {
+        match self.place() {
+            Place::Memory(data) => {
+                let mut prior = Prior::default();
+                prior.add(kind, data, task, rows);
+                prior.quantiles(kind, tables)
             }
             Place::Stored(store) => store.starts.get(task).cloned().unwrap_or_default(),
         }

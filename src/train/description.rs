@@ -8,6 +8,7 @@ use std::prelude::v1::*;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::spec::TaskKind;
 use crate::train::error::{Error, Kind, Result, near_misses, one_line};
 use crate::train::log::time::milliseconds;
 
@@ -24,7 +25,7 @@ pub use feature::{
 };
 pub use fusion::{Fusion, FusionWeight, Term};
 pub use network::{
-    BalanceChoice, CalibrationKind, Cread, EvaluateEvery, Feedback, Network, PositionBias,
+    BalanceChoice, CalibrationKind, Cread, D2q, EvaluateEvery, Feedback, Network, PositionBias,
     QuantizationAware, StopOn, Task, TaskInput, TaskInputOptions, Train,
 };
 pub use ranking::{Loss, Objective, Teacher, TeacherForm, TeacherValue};
@@ -441,6 +442,17 @@ impl Description {
         let features = &self.toml.feature;
         let first = features.iter().position(|f| f.train_only);
         first.unwrap_or(features.len())
+    }
+
+    /// Kind of a task as a model has it.
+    pub fn spec_kind(&self, task: &Task) -> TaskKind {
+        match (task.spec_kind(), &task.d2q) {
+            (TaskKind::Quantile { knots, .. }, Some(d2q)) => TaskKind::Quantile {
+                feature: self.feature(d2q.group.get_ref()).unwrap_or(0) as u8,
+                knots,
+            },
+            (kind, _) => kind,
+        }
     }
 
     /// Index of a task.

@@ -28,7 +28,7 @@ impl Network {
         shards.for_each_init(Activations::default, |a, (out, rows)| {
             self.forward(weights, data, rows, 0, None, a);
             out.copy_from_slice(&a.logits);
-            self.score_logits(out);
+            self.score_logits(&weights.dense, data, rows, out);
         });
         logits
     }

@@ -14,7 +14,7 @@ mod requests;
 
 pub use attention::attending;
 pub use formula::{formula, with_formula};
-pub use heads::with_heads;
+pub use heads::{with_heads, with_quantiles};
 pub use reference::{reference, reference_with_list};
 pub use requests::{request, request_for, varied};
 
@@ -293,7 +293,7 @@ fn parameters(spec: &Spec<'_>, draw: Draw) -> Parameters<f32> {
             })
             .collect(),
         steps: tasks()
-            .map(|(t, task)| heads::steps(task.kind, draw.at(500 + t)))
+            .map(|(t, task)| heads::steps(spec, task.kind, draw.at(500 + t)))
             .collect(),
         attention: spec
             .attentions()

@@ -9,7 +9,8 @@ use crate::spec::{TaskKind, limits};
 use crate::train::dataset::Dataset;
 use crate::train::loss::taught::taught;
 use crate::train::loss::{
-    focal_loss, funnel_penalty, loss, odds_loss, odds_negative, product_loss, steps_loss,
+    bce, focal_loss, funnel_penalty, loss, odds_loss, odds_negative, product_loss, quantile_of,
+    steps_loss,
 };
 use crate::train::network::backward::{Factors, ShardGradients};
 use crate::train::network::forward::{Activations, SHARD_ROWS};
@@ -97,8 +98,11 @@ fn row_losses<R: Real>(
         let (weight, label) = sample(network, data, row as usize, t, task.entire_space);
         let whole = scales[t] * f64::from(weight);
         let mut weight = whole * lists::row_share(task);
-        let several = matches!(network.kinds[t], TaskKind::Steps { .. });
-        if weight == 0.0 || several {
+        let later = matches!(
+            network.kinds[t],
+            TaskKind::Steps { .. } | TaskKind::Quantile { .. }
+        );
+        if weight == 0.0 || later {
             continue;
         }
         let label = R::from_f64(label.into());
@@ -195,6 +199,37 @@ fn steps_losses<R: Real>(
     }
 }
 
+/// [`row_losses`] of the tasks of quantiles, for all rows of a shard: cross entropy of the logit against the label's quantile
+/// in the row's group, which is least where the probability is the mean quantile.
+fn quantile_losses<R: Real>(
+    plan: &Plan<'_>,
+    rows: &[u32],
+    scales: &[f64],
+    weights: &Weights<R>,
+    shard: &mut Shard<R>,
+) {
+    let Plan { network, data, .. } = *plan;
+    let tasks = network.num_tasks();
+    for t in 0..tasks {
+        if !matches!(network.kinds[t], TaskKind::Quantile { .. }) {
+            continue;
+        }
+        let logits = shard.activations.logits.chunks(tasks);
+        let logits = logits.zip(shard.gradients.logits.chunks_mut(tasks));
+        for (row, (z, d)) in rows.iter().zip(logits) {
+            let (weight, label) = sample(network, data, *row as usize, t, false);
+            let weight = scales[t] * f64::from(weight);
+            if weight == 0.0 {
+                continue;
+            }
+            let values = network.group_quantiles(&weights.dense, data, *row, t);
+            let (l, by) = bce(z[t], quantile_of(values, R::from_f64(label.into())));
+            shard.losses[t] += l.to_f64() * weight;
+            d[t] += by * R::from_f64(weight);
+        }
+    }
+}
+
 /// What a batch's gradient is computed by, besides parameters and rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Plan<'p> {
@@ -278,6 +313,7 @@ impl<R: Real> Gradients<R> {
                 row_losses(plan, *row, &scales, logits, d, &mut shard.losses);
             }
             steps_losses(plan, rows, &scales, weights, shard);
+            quantile_losses(plan, rows, &scales, weights, shard);
             then(shard);
         };
         let each = |shards: &mut [Shard<R>], what: &Work<'_, R>| {

@@ -26,7 +26,7 @@ mod weights;
 use crate::features::hash_int;
 use crate::spec::Spec;
 use crate::train::checkpoint::{self, RunLock};
-use crate::train::description::{Description, Feature, FeatureKind, IdKind, TransformStep};
+use crate::train::description::{Description, Feature, FeatureKind, IdKind, Loss, TransformStep};
 use crate::train::error::{Error, Kind, Result};
 use crate::train::fit::{Fit, Given, GivenNumber, number_steps, vocabulary_tables};
 use crate::train::network::Network;
@@ -124,6 +124,13 @@ pub fn import(o: &Options<'_>) -> Result<Report> {
 
 fn check(d: &Description) -> Result<()> {
     let mut tasks = d.toml.task.iter();
+    if let Some(task) = tasks.clone().find(|t| t.has_loss(Loss::D2q)) {
+        let message = format!(
+            "task \"{}\" has loss \"d2q\", whose quantiles a run learns; import takes tasks without",
+            task.name.get_ref()
+        );
+        return Err(d.mistake(&task.name, message));
+    }
     if let Some(task) = tasks.find(|t| t.steps().is_some()) {
         let message = format!(
             "task \"{}\" has several logits, whose thresholds a run learns; import takes tasks of one",

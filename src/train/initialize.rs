@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::spec::TaskKind;
 use crate::train::dataset::{Dataset, Rows};
-use crate::train::loss::{Start, Steps};
+use crate::train::loss::{Start, Steps, quantile_tables};
 use crate::train::network::{Network, Span};
 use crate::train::options::TaskOptions;
 use crate::train::parameters::{Dense, Parameters};
@@ -88,7 +88,8 @@ impl Network {
     }
 
     /// Puts thresholds, what being above them is worth, and the logits that labels alone have, into the heads of tasks of
-    /// several logits. Of logits in order, all share the first row of weights.
+    /// several logits, and the quantiles of every group into those of quantiles. Of logits in order, all share the first row
+    /// of weights.
     pub(crate) fn begin_steps<R: Real>(
         &self,
         p: &mut Parameters<R>,
@@ -97,10 +98,15 @@ impl Network {
         tasks: &[TaskOptions],
     ) {
         for (t, (kind, options)) in self.kinds.iter().zip(tasks).enumerate() {
-            let (TaskKind::Steps { ordered, .. }, Some(options)) = (*kind, &options.steps) else {
-                continue;
+            let (ordered, start) = match (*kind, &options.steps) {
+                (TaskKind::Steps { ordered, .. }, Some(options)) => {
+                    (ordered, data.start(options, kind.logits(), t, rows))
+                }
+                (TaskKind::Quantile { .. }, _) => {
+                    (false, data.quantiles(*kind, p.steps[t].outputs, t, rows))
+                }
+                _ => continue,
             };
-            let start = data.start(options, kind.logits(), t, rows);
             let fill = |to: &mut [R], from: &mut dyn Iterator<Item = f64>| {
                 to.iter_mut()
                     .zip(from)
@@ -207,6 +213,8 @@ pub(crate) struct Prior {
     total: f64,
     /// Of durations: all of them.
     labels: Vec<f32>,
+    /// Of quantiles: all of them, with their groups.
+    grouped: Vec<(u32, f32)>,
     /// Labels are utilities: an order has no level.
     ranks: bool,
     /// Rows with a weight, and those of them with a label above 0.
@@ -234,6 +242,10 @@ impl Prior {
                     self.total += f64::from(weight);
                 }
                 TaskKind::Duration | TaskKind::Steps { .. } => self.labels.push(label),
+                TaskKind::Quantile { feature, .. } => {
+                    let group = data.bucket(usize::from(feature), r);
+                    self.grouped.push((group, label));
+                }
             }
         }
     }
@@ -241,6 +253,19 @@ impl Prior {
     /// Where a task of several logits begins.
     pub fn start(&self, options: &Steps, logits: usize) -> Start {
         options.start(logits, self.labels.clone())
+    }
+
+    /// Where a task of quantiles begins: `tables` numbers, and the logit of quantiles that are spread evenly.
+    pub fn quantiles(&self, kind: TaskKind, tables: usize) -> Start {
+        let knots = match kind {
+            TaskKind::Quantile { knots, .. } => usize::from(knots),
+            _ => 1,
+        };
+        Start {
+            thresholds: Vec::new(),
+            worth: quantile_tables(&self.grouped, tables / knots.max(1), knots),
+            logits: vec![0.0],
+        }
     }
 
     pub fn logit(mut self, kind: TaskKind) -> f64 {
@@ -251,8 +276,8 @@ impl Prior {
                 libm::log((self.positive + 0.5) / (self.total - self.positive + 0.5))
             }
             TaskKind::Odds => libm::log((self.positive / self.total.max(1e-30)).max(1e-6)),
-            // Its logits begin apart: `begin_steps`.
-            TaskKind::Steps { .. } => 0.0,
+            // Its logits begin apart: `begin_steps`. Quantiles have the mean 1/2.
+            TaskKind::Steps { .. } | TaskKind::Quantile { .. } => 0.0,
             TaskKind::Duration => {
                 let middle = self.labels.len() / 2;
                 if self.labels.is_empty() {

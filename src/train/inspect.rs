@@ -275,6 +275,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
             crate::spec::TaskKind::Binary => "binary",
             crate::spec::TaskKind::Duration => "duration",
             crate::spec::TaskKind::Odds => "odds",
+            crate::spec::TaskKind::Quantile { .. } => "quantile",
             crate::spec::TaskKind::Steps { ordered: false, .. } => "steps",
             crate::spec::TaskKind::Steps { ordered: true, .. } => "ordered steps",
         },

@@ -3,11 +3,13 @@ use crate::spec::TaskKind;
 use crate::train::real::Real;
 
 pub mod list;
+mod quantiles;
 mod steps;
 pub mod taught;
 #[cfg(test)]
 mod torch;
 
+pub use quantiles::{GROUP_LABELS_MIN, quantile_of, quantile_tables, value_at};
 pub use steps::{Start, Steps, steps_loss};
 
 /// 1 / (1 + exp(-z)), without overflow.

@@ -11,6 +11,7 @@ use core::ops::Range;
 use crate::spec::{
     Encoding, Feature, Fed, Gate, NetworkKind, Pooling, Side, Source, Spec, TaskKind,
 };
+use crate::train::dataset::Dataset;
 use crate::train::network::attention::AttentionPlan;
 use crate::train::network::bias::{Bias, BiasPlan};
 #[cfg(doc)]
@@ -138,7 +139,7 @@ pub struct Network {
     pub(crate) towers: Vec<Vec<Span>>,
     pub(crate) heads: Vec<Span>,
     /// By task of several logits, what no step changes: thresholds as weights, and what being above each is worth as
-    /// biases; without outputs for other tasks.
+    /// biases. By task of quantiles those of every group, `[groups, knots]`, as biases. Without outputs for other tasks.
     pub(crate) steps: Vec<Span>,
     /// By task that learns two logits: the head of their mean, in training alone. Empty if there is none.
     pub(crate) levels: Vec<Option<Span>>,
@@ -310,6 +311,9 @@ impl Network {
         }
         let steps = spec.tasks.iter().map(|task| match task.kind {
             TaskKind::Steps { thresholds, .. } => allot(&mut next, thresholds.into(), 1),
+            TaskKind::Quantile { feature, knots } => {
+                allot(&mut next, spec.num_groups(feature) * usize::from(knots), 0)
+            }
             _ => allot(&mut next, 0, 0),
         });
         let steps: Vec<Span> = steps.collect();
@@ -387,6 +391,22 @@ impl Network {
     /// Tasks.
     pub fn num_tasks(&self) -> usize {
         self.kinds.len()
+    }
+
+    /// The quantiles of the group that a row has for a task of quantiles; empty for other tasks.
+    pub(crate) fn group_quantiles<'w, R>(
+        &self,
+        w: &'w [R],
+        data: &Dataset,
+        row: u32,
+        task: usize,
+    ) -> &'w [R] {
+        let TaskKind::Quantile { feature, knots } = self.kinds[task] else {
+            return &[];
+        };
+        let group = data.bucket(usize::from(feature), row as usize);
+        let tables = w[self.steps[task].biases()].chunks(usize::from(knots));
+        tables.into_iter().nth(group as usize).unwrap_or_default()
     }
 
     /// Columns of the input vector with what is known in training alone.

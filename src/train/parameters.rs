@@ -43,7 +43,7 @@ pub struct Parameters<R> {
     /// is that of all, and the bias of each but the first is softplus' argument of how far it lies below the one before.
     pub heads: Vec<Dense<R>>,
     /// Per task of several logits, not learned by gradients: `weight` the thresholds that its logits are about, `bias` what
-    /// being above each is worth. Without outputs for other tasks.
+    /// being above each is worth. Per task of quantiles `bias` alone: `[groups, knots]`. Without outputs for other tasks.
     pub steps: Vec<Dense<R>>,
     /// Per feature that attends, in order ([`Spec::attentions`]).
     pub attention: Vec<Projections<R>>,

@@ -159,12 +159,19 @@ fn check_shapes(spec: &Spec<'_>, p: &Parameters<f32>, lookups: &Lookups) -> Resu
             before = layer.outputs;
         }
         dense(&p.heads[task], t.kind.logits(), before)?;
-        if let TaskKind::Steps { thresholds, .. } = t.kind {
-            let steps = p.steps.get(task).map_or(&[][..], |s| &s.bias);
-            fits(steps.len() == usize::from(thresholds))?;
-            let held = |s: &f32| *s == 0.0 || (SCALE_MIN..=STEP_MAX).contains(s);
-            holds(steps.iter().all(held), Status::BadScale)?;
+        let steps = p.steps.get(task).map_or(&[][..], |s| &s.bias);
+        match t.kind {
+            TaskKind::Steps { thresholds, .. } => fits(steps.len() == usize::from(thresholds))?,
+            TaskKind::Quantile { feature, knots } => {
+                let knots = usize::from(knots);
+                fits(steps.len() == spec.num_groups(feature) * knots)?;
+                let rises = |of: &[f32]| of.windows(2).all(|pair| pair[0] <= pair[1]);
+                holds(steps.chunks(knots).all(rises), Status::BadScale)?;
+            }
+            _ => continue,
         }
+        let held = |s: &f32| *s == 0.0 || (SCALE_MIN..=STEP_MAX).contains(s);
+        holds(steps.iter().all(held), Status::BadScale)?;
     }
     Ok(())
 }

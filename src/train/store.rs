@@ -192,7 +192,7 @@ pub struct Store {
     num_rows: usize,
     /// By task: the logit of its training rows' prior.
     pub(crate) priors: Vec<f64>,
-    /// By task: where one of several logits begins.
+    /// By task: where one of several logits, or of quantiles, begins.
     pub(crate) starts: Vec<Start>,
     digest: u64,
 }

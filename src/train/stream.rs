@@ -20,7 +20,7 @@ use std::prelude::v1::*;
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
 
-use crate::spec::{Side, Spec};
+use crate::spec::{Side, Spec, TaskKind};
 use crate::train::dataset::Split;
 use crate::train::description::{Description, FeatureKind};
 use crate::train::error::{Error, Kind, Result};
@@ -267,7 +267,7 @@ pub fn store(
         train_rows += train.len();
         for (t, count) in counts.iter_mut().enumerate() {
             // As a binary task: it keeps no labels.
-            count.add(crate::spec::TaskKind::Binary, &part, t, &train);
+            count.add(TaskKind::Binary, &part, t, &train);
         }
         sample(tasks, &mut part, &train, chunk.rows_before, seed);
         for (t, prior) in priors.iter_mut().enumerate() {
@@ -288,6 +288,9 @@ pub fn store(
     let kinds = spec.tasks.iter().map(|t| t.kind);
     let several = priors.iter().zip(kinds.clone()).zip(tasks);
     let starts = several.map(|((prior, kind), task)| {
+        if let TaskKind::Quantile { feature, knots } = kind {
+            return prior.quantiles(kind, spec.num_groups(feature) * usize::from(knots));
+        }
         let steps = task.steps.as_ref();
         steps.map_or_else(Start::default, |s| prior.start(s, kind.logits()))
     });

@@ -9,13 +9,13 @@ use pocketrank::train::golden;
 use pocketrank::train::replay::Ranker;
 use pocketrank::train::requests::{OwnedColumn, OwnedRequest};
 
-use super::ranked::{each_golden, open, rank, rank_owned, with_scratch};
+use super::ranked::{each_with_quantiles, open, rank, rank_owned, with_scratch};
 
 const N: usize = 17;
 
 #[test]
 fn terms_add_up_to_the_fused_score_to_the_bit() {
-    each_golden(0..20, |seed, golden, model| {
+    each_with_quantiles(0..20, |seed, golden, model| {
         let request = golden::request(golden, seed, N);
         let mut ranker = Ranker::new(model);
         ranker.rank(&request).unwrap();
@@ -30,7 +30,7 @@ fn terms_add_up_to_the_fused_score_to_the_bit() {
 #[test]
 fn without_a_group_is_the_request_with_its_defaults() {
     let mut changed = 0;
-    each_golden(0..40, |seed, golden, model| {
+    each_with_quantiles(0..40, |seed, golden, model| {
         let spec = &golden.spec;
         let request = golden::request(golden, seed, N);
         let columns = request.columns();
@@ -100,7 +100,7 @@ fn without_a_group_is_the_request_with_its_defaults() {
 
 #[test]
 fn gates_are_shares_of_the_experts() {
-    each_golden(0..20, |seed, golden, model| {
+    each_with_quantiles(0..20, |seed, golden, model| {
         let request = golden::request(golden, seed, N);
         let mut ranker = Ranker::new(model);
         let gates = ranker.gates(&request, 3).unwrap();

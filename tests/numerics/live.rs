@@ -5,7 +5,7 @@ use pocketrank::fusion;
 use pocketrank::spec::{Spec, Term};
 use pocketrank::train::golden;
 
-use super::ranked::{each_golden, rank, with_scratch};
+use super::ranked::{each_with_quantiles, rank, with_scratch};
 
 /// By what the documentation of `rank` says, task by task.
 fn is_live(spec: &Spec<'_>, weights: &[f32], task: usize) -> bool {
@@ -26,7 +26,7 @@ fn is_live(spec: &Spec<'_>, weights: &[f32], task: usize) -> bool {
 #[test]
 fn tasks_that_the_order_does_not_depend_on_are_left_out_and_change_no_bit() {
     let mut dead = 0;
-    each_golden(0..30, |seed, golden, model| {
+    each_with_quantiles(0..30, |seed, golden, model| {
         let (spec, owned) = (&golden.spec, golden::request(golden, seed, 11));
         let columns = owned.columns();
         for zeros in 0..1 << spec.fusion.len().min(4) {

@@ -103,3 +103,15 @@ pub fn each_golden(
         }
     }
 }
+
+/// The same, and those with tasks of quantiles.
+pub fn each_with_quantiles(
+    seeds: core::ops::Range<u64>,
+    mut run: impl FnMut(u64, &GoldenModel, &Model<'_>),
+) {
+    each_golden(seeds.clone(), &mut run);
+    for seed in seeds.step_by(2) {
+        let golden = golden::with_quantiles(&golden::model(seed), seed);
+        run(400 + seed, &golden, &open(&golden.bytes));
+    }
+}

@@ -8,7 +8,7 @@ use pocketrank::spec::{Side, Spec};
 use pocketrank::train::golden;
 use pocketrank::train::requests::{OwnedColumn, OwnedRequest};
 
-use super::ranked::{Ranked, each_golden, open, rank, rank_owned, with_scratch};
+use super::ranked::{Ranked, each_with_quantiles, open, rank, rank_owned, with_scratch};
 use super::subset::subset;
 
 /// The item sums of all candidates.
@@ -28,7 +28,7 @@ fn has_item_side(spec: &Spec<'_>) -> bool {
 fn without_items(spec: &Spec<'_>, request: &OwnedRequest) -> OwnedRequest {
     let mut request = request.clone();
     for (i, column) in request.columns.iter_mut().enumerate() {
-        if spec.features[i].side == Side::Item && !spec.is_part(i) {
+        if spec.features[i].side == Side::Item && !spec.is_part(i) && !spec.is_grouping(i) {
             *column = OwnedColumn::Missing;
         }
     }
@@ -46,7 +46,7 @@ fn draw(seed: &mut u64) -> u64 {
 #[test]
 fn kept_item_sums_give_the_same_bits() {
     let mut with_items = 0;
-    each_golden(0..60, |seed, golden, model| {
+    each_with_quantiles(0..60, |seed, golden, model| {
         let n = [1, 7, 8, 9, 33][seed as usize % 5];
         let owned = golden::request(golden, seed, n);
         let plain = rank_owned(model, &owned);
@@ -110,7 +110,7 @@ fn kept_item_sums_give_the_same_bits() {
 
 #[test]
 fn item_sums_are_the_same_bytes_on_every_instruction_set() {
-    each_golden(0..30, |seed, golden, model| {
+    each_with_quantiles(0..30, |seed, golden, model| {
         if !has_item_side(&golden.spec) {
             return;
         }
@@ -194,7 +194,7 @@ fn changed_foreign_and_misplaced_item_sums_are_never_used() {
 
 #[test]
 fn some_candidates_alone_score_as_in_a_request_of_their_own() {
-    each_golden(0..40, |seed, golden, model| {
+    each_with_quantiles(0..40, |seed, golden, model| {
         let n = [9, 17, 33, 40][seed as usize % 4];
         let owned = golden::request(golden, seed, n);
         let columns = owned.columns();
@@ -246,7 +246,7 @@ fn some_candidates_alone_score_as_in_a_request_of_their_own() {
 
 #[test]
 fn a_request_in_parts_is_the_request() {
-    each_golden(0..20, |seed, golden, model| {
+    each_with_quantiles(0..20, |seed, golden, model| {
         let n = 29;
         let owned = golden::request(golden, seed, n);
         let whole = rank_owned(model, &owned);
@@ -316,7 +316,7 @@ fn a_request_in_parts_is_the_request() {
 #[test]
 fn a_session_is_a_fresh_request_about_what_is_left() {
     let mut events = 0;
-    each_golden(0..40, |seed, golden, model| {
+    each_with_quantiles(0..40, |seed, golden, model| {
         let (spec, n) = (&golden.spec, 21);
         let mut owned = golden::request(golden, seed, n);
         let columns = owned.columns();

@@ -3,11 +3,11 @@
 use heapless::Vec as List;
 use pocketrank::format::seal;
 use pocketrank::spec::{
-    Calibration, Encoding, Fed, FedValue, Gate, Layer, Pooling, Side, Source, Spec, TaskKind,
-    Tensor,
+    Calibration, Encoding, Fed, FedValue, Gate, Layer, Lookup, Pooling, Side, Source, Spec,
+    TaskKind, Tensor,
 };
 
-use super::features::list;
+use super::features::{list, number, table};
 use super::model::{file, file_of};
 use super::networks::{attending_spec, linked, networks, with_two_features};
 
@@ -50,6 +50,28 @@ const fn steps(thresholds: u8, ordered: bool) -> TaskKind {
         thresholds,
         ordered,
     }
+}
+
+const fn quantile(feature: u8, knots: u8) -> TaskKind {
+    TaskKind::Quantile { feature, knots }
+}
+
+/// Watch time as a quantile among items of about one age, of which there are two groups, and that of unknown age.
+fn grouped() -> Spec<'static> {
+    let (_, network) = networks().swap_remove(0);
+    let mut spec = linked(with_two_features("grouped"), network);
+    spec.tables
+        .push(table("age", 3, 2, Lookup::Buckets))
+        .unwrap();
+    spec.features[1].side = Side::Item;
+    spec.features[1].encoding = number(true, true, Some(1));
+    spec.tasks[1].kind = quantile(1, 3);
+    spec
+}
+
+/// The file of that.
+pub fn grouped_file(seed: u64) -> Vec<u8> {
+    file(&grouped(), seed)
 }
 
 /// A name, the status with which it is refused (`"Ok"` if it is not), and a file: what is checked of networks and tasks.
@@ -146,6 +168,63 @@ pub fn checked(seed: u64) -> Vec<(String, &'static str, Vec<u8>)> {
         let mut spec = base("softmax");
         change(&mut spec);
         all.push((format!("head: {name}"), status, file(&spec, seed)));
+    }
+    let quantiles: &[(&str, &'static str, Change)] = &[
+        ("of an item's number", "Ok", |_| ()),
+        ("of a candidate's number", "Ok", |s| {
+            s.features[1].side = Side::Candidate
+        }),
+        ("of the user's number", "Inconsistent", |s| {
+            s.features[1].side = Side::User
+        }),
+        ("of a number of both", "Inconsistent", |s| {
+            s.features[1].side = Side::Cross
+        }),
+        ("of a number without buckets", "Inconsistent", |s| {
+            s.features[1].encoding = number(true, true, None)
+        }),
+        ("of an id", "Inconsistent", |s| {
+            s.tasks[1].kind = quantile(0, 5)
+        }),
+        ("past the last feature", "Inconsistent", |s| {
+            s.tasks[1].kind = quantile(2, 5)
+        }),
+        ("two knots", "Ok", |s| s.tasks[1].kind = quantile(1, 2)),
+        ("one knot", "Inconsistent", |s| {
+            s.tasks[1].kind = quantile(1, 1)
+        }),
+        ("no knot", "Inconsistent", |s| {
+            s.tasks[1].kind = quantile(1, 0)
+        }),
+        ("32 knots", "Ok", |s| s.tasks[1].kind = quantile(1, 32)),
+        ("33 knots", "Inconsistent", |s| {
+            s.tasks[1].kind = quantile(1, 33)
+        }),
+        ("a logit feeds", "Ok", |s| {
+            s.tasks[1].inputs.clear();
+            s.tasks[0].inputs = list(&[Fed {
+                task: 1,
+                value: Logit,
+            }]);
+        }),
+        ("a probability feeds", "Inconsistent", |s| {
+            s.tasks[1].inputs.clear();
+            s.tasks[0].inputs = list(&[Fed {
+                task: 1,
+                value: Probability,
+            }]);
+        }),
+        ("given quantiles", "Inconsistent", |s| {
+            s.tasks[2].given = Some(1)
+        }),
+        ("calibrated", "Inconsistent", |s| {
+            s.tasks[1].calibration = Isotonic { knots: 2 }
+        }),
+    ];
+    for (name, status, change) in quantiles {
+        let mut spec = grouped();
+        change(&mut spec);
+        all.push((format!("quantiles: {name}"), status, file(&spec, seed)));
     }
     let attention: &[(&str, &'static str, Change)] = &[
         ("as it is", "Ok", |_| ()),
@@ -381,6 +460,35 @@ pub fn checked(seed: u64) -> Vec<(String, &'static str, Vec<u8>)> {
         ([1.0, 1.0, 1e-40], "BadScale"),
     ] {
         numbers(Tensor::Fed(Layer::Head { task: 1 }), &weights, status);
+    }
+    let spec = grouped();
+    let most = (1 << 30) as f32;
+    for (knots, status) in [
+        ([0.0, 0.0, -0.0, least, least, most, 1.0, 2.0, 2.0], "Ok"),
+        ([1.0; 9], "Ok"),
+        ([0.0, 2.0, 1.0, 0.0, 1.0, 2.0, 0.0, 1.0, 2.0], "BadScale"),
+        ([0.0, 1.0, 2.0, 0.0, 1.0, 2.0, 1.0, 0.0, 2.0], "BadScale"),
+        (
+            [least.next_down(), 1.0, 2.0, 0.0, 1.0, 2.0, 0.0, 1.0, 2.0],
+            "BadScale",
+        ),
+        (
+            [0.0, 1.0, most.next_up(), 0.0, 1.0, 2.0, 0.0, 1.0, 2.0],
+            "BadScale",
+        ),
+        ([-1.0, 1.0, 2.0, 0.0, 1.0, 2.0, 0.0, 1.0, 2.0], "BadScale"),
+        (
+            [0.0, f32::NAN, 2.0, 0.0, 1.0, 2.0, 0.0, 1.0, 2.0],
+            "BadScale",
+        ),
+        (
+            [0.0, 1.0, 2.0, 0.0, 1.0, 2.0, 0.0, 1.0, f32::INFINITY],
+            "BadScale",
+        ),
+    ] {
+        let given = [(Tensor::Steps(1), knots.to_vec())];
+        let bytes = file_of(&spec, seed, false, &given);
+        all.push((format!("quantiles: {knots:?}"), status, bytes));
     }
     let mut spec = base("attention");
     spec.tasks[1].kind = steps(2, true);

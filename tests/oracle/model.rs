@@ -230,7 +230,21 @@ pub fn file_of(
                 Tensor::Fed(_) => {
                     floats((0..rows * cols).map(|_| random.float(-0.7, 0.7)).collect())
                 }
-                Tensor::Steps(_) => floats((0..cols).map(|_| random.float(0.0, 3.0)).collect()),
+                Tensor::Steps(_) if rows > 1 => {
+                    let rising = |_| {
+                        let mut last = 0.0;
+                        let mut next = || {
+                            last += random.float(-1.0, 3.0).max(0.0);
+                            last
+                        };
+                        (0..cols).map(|_| next()).collect::<Vec<f32>>()
+                    };
+                    floats((0..rows).flat_map(rising).collect())
+                }
+                // Of a feature without buckets there are none.
+                Tensor::Steps(_) => {
+                    floats((0..rows * cols).map(|_| random.float(0.0, 3.0)).collect())
+                }
                 Tensor::Knots(_) => {
                     let mut rise = |first: f32, step: f32| {
                         let mut last = first;

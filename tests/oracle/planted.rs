@@ -183,6 +183,34 @@ const HEAD_PLANTS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Places of quantiles within groups in the oracle, and an error for each.
+const QUANTILE_PLANTS: &[(&str, &str)] = &[
+    (
+        "sigmoid(logit(t))) * task[\"score_scale\"])",
+        "sigmoid(logit(t))))",
+    ),
+    (
+        "quantity(model.steps[t][group], sigmoid(logit(t)))",
+        "quantity(model.steps[t][group], sigmoid(-logit(t)))",
+    ),
+    ("model.steps[t][group]", "model.steps[t][max(group, 1)]"),
+    (
+        "request.raw_number(task[\"group\"], candidate))",
+        "request.raw_number(task[\"group\"], 0))",
+    ),
+    ("last = len(quantiles) - 1", "last = len(quantiles)"),
+    ("place = f32(share * last)", "place = share * last"),
+    ("f32(low + f32(f32(high - low) * f32(place - left)))", "low"),
+    (
+        "f32(low + f32(f32(high - low) * f32(place - left)))",
+        "f32(low + f32(high - low) * f32(place - left))",
+    ),
+    (
+        "f32(low + f32(f32(high - low) * f32(place - left)))",
+        "f32(f32(low * f32(1.0 - f32(place - left))) + f32(high * f32(place - left)))",
+    ),
+];
+
 /// A copy of the oracle with one change, which must be possible in exactly one place.
 pub fn planted(folder: &Path, from: &str, to: &str) -> std::path::PathBuf {
     let text = std::fs::read_to_string(score_py()).unwrap();
@@ -228,6 +256,16 @@ fn errors_planted_in_heads_are_seen() {
     let headed = |seed| golden::with_heads(&golden::model(seed), seed).bytes;
     let models: Vec<Subject> = (0..24).map(|seed| (("heads", headed(seed)), 4)).collect();
     all_are_seen(HEAD_PLANTS, &models);
+}
+
+#[test]
+fn errors_planted_in_quantiles_are_seen() {
+    if python(&score_py(), &[Path::new("--self-test")]).is_none() {
+        return;
+    }
+    let of = |seed| golden::with_quantiles(&golden::model(seed), seed).bytes;
+    let models: Vec<Subject> = (0..24).map(|seed| (("quantiles", of(seed)), 8)).collect();
+    all_are_seen(QUANTILE_PLANTS, &models);
 }
 
 /// A named file, and how many requests.

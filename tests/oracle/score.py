@@ -382,13 +382,15 @@ def read_spec(r):
         ("gate", one_of("softmax", "attention")), ("gate_layers", layers))
     fed = lambda: r.fields(("task", r.u8), ("value", one_of("logit", "probability")))
     calibration = lambda: r.enum(("none",), ("platt", ("scale", r.f32), ("offset", r.f32)), ("isotonic", ("knots", r.u8)))
-    kind = lambda: r.enum(("binary",), ("duration",), ("odds",), ("steps", ("thresholds", r.u8), ("ordered", r.bool)))
+    kind = lambda: r.enum(("binary",), ("duration",), ("odds",), ("steps", ("thresholds", r.u8), ("ordered", r.bool)),
+                          ("quantile", ("feature", r.u8), ("knots", r.u8)))
     spec["tasks"] = many("tasks", 16, ("name", r.str), ("unit", r.str), ("kind", kind),
                          ("given", lambda: r.option(r.u8)), ("layers", layers), ("inputs", lambda: r.list(fed, 16)),
                          ("calibration", calibration), ("score_scale", r.f32))
     for t in spec["tasks"]:
         kind = t["kind"]
         t["kind"], t["ordered"], t["logits"] = kind["is"], kind.get("ordered", False), kind.get("thresholds", 1)
+        t["group"], t["knots"] = kind.get("feature"), kind.get("knots")
     spec["terms"] = many("terms", 32, ("name", r.str), ("task", r.u8), ("entire", r.bool), ("weight", r.f32))
     r.finish()
     return spec
@@ -561,6 +563,11 @@ def check_spec(spec):
         number(t["score_scale"], f32(1e-6), 1e6)
         within(t["logits"], 32)
         holds(t["kind"] != "steps" or t["ordered"] or not t["inputs"] or t["layers"])
+        if t["kind"] == "quantile":
+            holds(2 <= t["knots"] <= 32 and t["group"] < len(features))
+            group = features[t["group"]]
+            holds(group["side"] in ("item", "candidate"))
+            holds(group["encoding"]["is"] == "number" and group["encoding"]["buckets"] is not None)
         for fed in t["inputs"]:
             holds(fed["task"] < len(tasks) and fed["task"] != i)
             holds(tasks[fed["task"]]["kind"] != "steps")
@@ -851,10 +858,17 @@ class Model:
         return values
 
     @staticmethod
-    def worths(r, n):
-        values = read_tensor(r, FLOAT, 1, n)[0]
-        need(all(v == 0 or 2.0**-40 <= v <= 1 << 30 for v in values), "BadScale")
-        return values
+    def worths(r, n, groups=1):
+        rows = read_tensor(r, FLOAT, groups, n)
+        need(all(v == 0 or 2.0**-40 <= v <= 1 << 30 for row in rows for v in row), "BadScale")
+        return rows
+
+    def group_quantiles(self, r, t):
+        """Quantiles at equal distances by group."""
+        encoding = self.spec["features"][t["group"]]["encoding"]
+        rows = self.worths(r, t["knots"], self.spec["tables"][encoding["buckets"]]["rows"])
+        need(all(a <= b for row in rows for a, b in zip(row, row[1:])), "BadScale")
+        return rows
 
     @staticmethod
     def fed_weights(r, n, width):
@@ -919,7 +933,12 @@ class Model:
             self.fed.append(self.fed_weights(r, len(t["inputs"]), width) if t["inputs"] else [])
             isotonic = t["calibration"]["is"] == "isotonic"
             self.curves.append(self.knots(r, t["calibration"]["knots"]) if isotonic else None)
-            self.steps.append(self.worths(r, t["logits"]) if t["kind"] == "steps" else None)
+            steps = None
+            if t["kind"] == "steps":
+                (steps,) = self.worths(r, t["logits"])
+            if t["kind"] == "quantile":
+                steps = self.group_quantiles(r, t)
+            self.steps.append(steps)
         r.finish()
 
     def folded(self):
@@ -1498,7 +1517,13 @@ def score(model, request, candidate):
                     logits[t] = f32(logits[t] + f32(worth * sigmoid(z)))
         return logits[t]
 
-    scores = [link(task, model.curves[t], logit(t)) for t, task in enumerate(tasks)]
+    def score_of(t, task):
+        if task["kind"] != "quantile":
+            return link(task, model.curves[t], logit(t))
+        group = request.bucket(task["group"], request.raw_number(task["group"], candidate))
+        return f32(quantity(model.steps[t][group], sigmoid(logit(t))) * task["score_scale"])
+
+    scores = [score_of(t, task) for t, task in enumerate(tasks)]
     raws = [sigmoid(logit(t)) if task["kind"] == "binary" else s for t, (task, s) in enumerate(zip(tasks, scores))]
     return scores, inputs, sums, raws
 
@@ -1532,6 +1557,15 @@ def link(task, knots, logit):
     if calibration["is"] == "isotonic":
         return interpolate(knots, logit)
     return sigmoid(logit)
+
+
+def quantity(quantiles, share):
+    """The value at a quantile."""
+    last = len(quantiles) - 1
+    place = f32(share * last)
+    left = min(int(place), last - 1)
+    low, high = quantiles[left : left + 2]
+    return f32(low + f32(f32(high - low) * f32(place - left)))
 
 
 def interpolate(knots, logit):

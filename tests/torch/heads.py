@@ -17,8 +17,9 @@ THRESHOLDS, WORTH = [0.0, 2.0, 5.0, 5.0], [2.0, 2.5, 0.0, 7.0]
 RESTORATION, ORDERING = 0.6, 1.5
 LEVELS = [0.25, 0.5, 0.75, 1.0]
 GAMMA = 2.0
+QUANTILES = [0.0, 0.0, 0.0, 4.0, 8.0, 8.0, 31.0]  # of a group, at 0, 1/6, ..., 1
 LABELS = {"odds": [0.0, 0.5, 7.0, 90.0], "odds of every row": [0.0, 0.5, 7.0, 90.0], "focal": [0.0, 1.0],
-          "cread": [0.0, 2.0, 5.5, 90.0], "ordinal": [0.0, 0.25, 0.6, 1.0]}
+          "cread": [0.0, 2.0, 5.5, 90.0], "ordinal": [0.0, 0.25, 0.6, 1.0], "d2q": [0.0, 1.0, 4.0, 8.0, 20.0, 90.0]}
 
 
 def entropy(z, y):
@@ -54,15 +55,25 @@ def ordinal(z, label):
     return entropy(z, (label >= torch.tensor(LEVELS, dtype=z.dtype)).to(z.dtype)).mean()
 
 
+def d2q(z, label):
+    """Zhan et al. 2022: cross entropy against the label's quantile in its group, the mean of the shares of the group that are
+    below it and not above it. Between two quantiles the group is spread evenly."""
+    low, high = torch.tensor(QUANTILES[:-1], dtype=z.dtype), torch.tensor(QUANTILES[1:], dtype=z.dtype)
+    part = ((label - low) / (high - low)).clamp(0, 1)
+    below = torch.where(high > low, part, (low < label).to(z.dtype)).mean()
+    up_to = torch.where(high > low, part, (low <= label).to(z.dtype)).mean()
+    return entropy(z, ((below + up_to) / 2).expand_as(z)).sum()
+
+
 LOSSES = {"odds": lambda z, y: odds(z, y, False), "odds of every row": lambda z, y: odds(z, y, True), "focal": focal,
-          "cread": cread, "ordinal": ordinal}
+          "cread": cread, "ordinal": ordinal, "d2q": d2q}
 
 
 def main():
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(3)
     content = {"huber": HUBER, "thresholds": THRESHOLDS, "worth": WORTH, "restoration": RESTORATION, "ordering": ORDERING,
-               "levels": LEVELS, "gamma": GAMMA}
+               "levels": LEVELS, "gamma": GAMMA, "quantiles": QUANTILES}
     for name, loss in LOSSES.items():
         cases = []
         for label in LABELS[name]:

@@ -11,6 +11,9 @@ pub(super) fn score(task: &Task<'_>, knots: &[u8], logit: f32) -> f32 {
         (TaskKind::Odds, _) => exp(clamp(logit, -30.0, 20.0)) * task.score_scale,
         // What its logits say together.
         (TaskKind::Steps { .. }, _) => logit * task.score_scale,
+        // Among its group: `Model::invert` makes seconds of it.
+        #[cfg(feature = "quantile")]
+        (TaskKind::Quantile { .. }, _) => sigmoid(logit),
         (TaskKind::Binary, Calibration::None) => sigmoid(logit),
         // The clamp keeps the product finite.
         (TaskKind::Binary, Calibration::Platt { scale, offset }) => {

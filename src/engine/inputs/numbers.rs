@@ -86,8 +86,19 @@ impl<'m, 'a> Inputs<'_, 'm, 'a> {
     }
 
     /// Raw value of any number that another feature or a formula is made of; NaN if missing.
+    // Of several callers one copy.
+    #[cfg_attr(feature = "quantile", inline(never))]
     pub(in super::super) fn raw_of(&self, i: usize, feature: &Feature<'_>, index: usize) -> f32 {
         self.seen_by(i, |inputs| inputs.raw(i, feature, index))
+    }
+
+    /// Row of the bucket that candidate `index` has of number `i`: its group.
+    #[cfg(feature = "quantile")]
+    pub(in super::super) fn group(&self, i: u8, index: usize) -> u32 {
+        let part = self.part(i, index);
+        part.map_or(0, |(i, feature, index)| {
+            self.bucket_row(i, self.raw_of(i, feature, index))
+        })
     }
 
     /// Raw value of a number that is not combined; NaN if missing.

@@ -160,6 +160,8 @@ pub struct Task {
     pub kind: Objective,
     /// Of `loss = "cread"`.
     pub cread: Option<Cread>,
+    /// Of `loss = "d2q"`.
+    pub d2q: Option<D2q>,
     /// Of an ordinal task: what its label reaches.
     #[serde(default)]
     pub levels: Vec<f32>,
@@ -224,7 +226,8 @@ pub struct Task {
 }
 
 impl Task {
-    /// Its kind as a model has it, whose tasks are kinds of logits.
+    /// Its kind as a model has it, whose tasks are kinds of logits. Which feature quantiles are grouped by a task alone does
+    /// not know: [`Description::spec_kind`](super::Description::spec_kind) does.
     pub fn spec_kind(&self) -> TaskKind {
         let loss = self.loss.as_ref().map(|loss| *loss.get_ref());
         match (self.kind.of_score(), loss) {
@@ -232,6 +235,10 @@ impl Task {
             (TaskKind::Duration, Some(Loss::Cread)) => TaskKind::Steps {
                 thresholds: self.cread.unwrap_or_default().bins,
                 ordered: false,
+            },
+            (TaskKind::Duration, Some(Loss::D2q)) => TaskKind::Quantile {
+                feature: 0,
+                knots: self.d2q.as_ref().map_or_else(sixteen, |d2q| d2q.knots),
             },
             (TaskKind::Steps { .. }, _) => TaskKind::Steps {
                 thresholds: self.levels.len().min(255) as u8,
@@ -299,6 +306,17 @@ impl Default for Cread {
             ordering: 0.1,
         }
     }
+}
+
+/// `d2q = { .. }`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct D2q {
+    /// The bucketed number by whose buckets rows are grouped.
+    pub group: Named,
+    /// Quantiles of each group that the file has.
+    #[serde(default = "sixteen")]
+    pub knots: u8,
 }
 
 /// What a task's positives say of a candidate.
@@ -450,6 +468,10 @@ fn tenth() -> f64 {
 /// As in the paper of the penalty (AITM; Xi et al., KDD 2021).
 fn at_most_weight() -> f64 {
     0.6
+}
+/// As many as [`Cread`] has bins.
+fn sixteen() -> u8 {
+    16
 }
 fn one_expert() -> u8 {
     1

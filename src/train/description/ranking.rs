@@ -61,6 +61,8 @@ pub enum Loss {
     Odds,
     /// Of a duration: whether it is above each of some thresholds (Sun et al. 2024).
     Cread,
+    /// Of a duration: its quantile among candidates of about the same length (Zhan et al. 2022).
+    D2q,
 }
 
 impl Loss {
@@ -68,7 +70,7 @@ impl Loss {
     pub(super) const WORDS: [&'static [&'static str]; 3] = [
         &["pairwise", "listnet", "softmax", "lambdarank"],
         &["jrc", "rcr"],
-        &["log-huber", "weighted-logistic", "odds", "cread"],
+        &["log-huber", "weighted-logistic", "odds", "cread", "d2q"],
     ];
 
     /// The kind of task that has it.
@@ -76,7 +78,7 @@ impl Loss {
         match self {
             Loss::Pairwise | Loss::ListNet | Loss::Softmax | Loss::LambdaRank => Objective::Rank,
             Loss::Jrc | Loss::Rcr => Objective::Score(TaskKind::Binary),
-            Loss::LogHuber | Loss::WeightedLogistic | Loss::Odds | Loss::Cread => {
+            Loss::LogHuber | Loss::WeightedLogistic | Loss::Odds | Loss::Cread | Loss::D2q => {
                 Objective::Score(TaskKind::Duration)
             }
         }
@@ -177,7 +179,9 @@ impl Task {
             Loss::LambdaRank => ListLoss::LambdaRank(self.ndcg_at.unwrap_or(10)),
             Loss::Jrc => ListLoss::Jrc(self.list_weight.unwrap_or(0.5)),
             Loss::Rcr => ListLoss::RegressionCompatible(self.list_weight.unwrap_or(0.5)),
-            Loss::LogHuber | Loss::WeightedLogistic | Loss::Odds | Loss::Cread => return None,
+            Loss::LogHuber | Loss::WeightedLogistic | Loss::Odds | Loss::Cread | Loss::D2q => {
+                return None;
+            }
         })
     }
 

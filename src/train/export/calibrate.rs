@@ -173,8 +173,8 @@ fn correct(
             if let Some(step) = step {
                 *corrected += step;
                 done = false;
-                if let TaskKind::Steps { .. } = kind {
-                    // Of several logits none moves the mean by a known factor; what they are worth does.
+                if let TaskKind::Steps { .. } | TaskKind::Quantile { .. } = kind {
+                    // Of several logits, and of quantiles, none moves the mean by a known factor; what they are worth does.
                     let given = run.parameters.steps[t].bias.iter();
                     let scaled = given.map(|s| (f64::from(*s) * libm::exp(*corrected)) as f32);
                     parameters.steps[t].bias = scaled.collect();
@@ -223,7 +223,9 @@ fn correction(
                 (libm::exp(step) * (score + scale) - scale).max(0.0)
             }
             TaskKind::Duration => 0.0,
-            TaskKind::Odds | TaskKind::Steps { .. } => libm::exp(step) * score,
+            TaskKind::Odds | TaskKind::Steps { .. } | TaskKind::Quantile { .. } => {
+                libm::exp(step) * score
+            }
         }
     };
     let (mut low, mut high) = (-4.0, 4.0);

@@ -72,7 +72,7 @@ impl Fit {
             let task = Task {
                 name: t.name.get_ref(),
                 unit,
-                kind: t.spec_kind(),
+                kind: d.spec_kind(t),
                 given: t
                     .space
                     .as_ref()

@@ -4,7 +4,7 @@ use std::prelude::v1::*;
 
 use serde_json::Value;
 
-use super::{Steps, focal_loss, odds_loss, odds_negative, steps_loss};
+use super::{Steps, bce, focal_loss, odds_loss, odds_negative, quantile_of, steps_loss};
 use crate::spec::limits;
 
 #[test]
@@ -36,7 +36,14 @@ fn losses_of_heads_are_those_of_pytorch() {
         );
     };
     let mut seen = 0;
-    for name in ["odds", "odds of every row", "focal", "cread", "ordinal"] {
+    for name in [
+        "odds",
+        "odds of every row",
+        "focal",
+        "cread",
+        "ordinal",
+        "d2q",
+    ] {
         for case in stored[name].as_array().unwrap() {
             let (z, want) = (list(&case["z"]), list(&case["gradient"]));
             let label = case["label"].as_f64().unwrap();
@@ -47,6 +54,7 @@ fn losses_of_heads_are_those_of_pytorch() {
             };
             let value = match name {
                 "focal" => one(focal_loss(number("gamma"), z[0], label)),
+                "d2q" => one(bce(z[0], quantile_of(&list(&stored["quantiles"]), label))),
                 "odds" => one(odds_loss(z[0], label, odds_negative(label, false))),
                 "odds of every row" => one(odds_loss(z[0], label, odds_negative(label, true))),
                 _ => {
@@ -63,5 +71,5 @@ fn losses_of_heads_are_those_of_pytorch() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 36);
+    assert_eq!(seen, 48);
 }

@@ -5,7 +5,7 @@
 //! tower and head per task, on m_t and what other tasks feed.
 use std::prelude::v1::*;
 
-use crate::spec::{FedValue, Gate};
+use crate::spec::{FedValue, Gate, TaskKind};
 use crate::train::dataset::Dataset;
 use crate::train::loss::sigmoid;
 use crate::train::network::attention::Attended;
@@ -159,8 +159,9 @@ impl<R: Real> Activations<R> {
         fit_stacks(&mut self.towers, &network.towers, 0);
         fit(&mut self.logits, network.num_tasks());
         self.steps.resize_with(network.num_tasks(), Vec::new);
-        for (v, span) in self.steps.iter_mut().zip(&network.steps) {
-            fit(v, span.outputs);
+        for (v, kind) in self.steps.iter_mut().zip(&network.kinds) {
+            let several = matches!(kind, TaskKind::Steps { .. });
+            fit(v, if several { kind.logits() } else { 0 });
         }
         fit(&mut self.levels, network.levels.len());
         self.rows = rows;

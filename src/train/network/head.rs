@@ -2,7 +2,8 @@
 use std::prelude::v1::*;
 
 use crate::spec::TaskKind;
-use crate::train::loss::{sigmoid, softplus};
+use crate::train::dataset::Dataset;
+use crate::train::loss::{sigmoid, softplus, value_at};
 use crate::train::network::Network;
 use crate::train::network::backward::ShardGradients;
 use crate::train::network::forward::Activations;
@@ -104,12 +105,24 @@ impl Network {
         }
     }
 
-    /// What scores are made of: the logits of tasks whose score is exp(logit) become those of durations, ln(1 + exp(logit)).
-    pub(crate) fn score_logits<R: Real>(&self, logits: &mut [R]) {
-        for row in logits.chunks_mut(self.num_tasks()) {
-            for (z, kind) in row.iter_mut().zip(&self.kinds) {
-                if *kind == TaskKind::Odds {
-                    *z = softplus(*z);
+    /// What scores are made of: the logits of tasks whose score is exp(logit) become those of durations, ln(1 + exp(logit)),
+    /// and those of quantiles ln(1 + the value that the row's group has at sigmoid(logit)).
+    pub(crate) fn score_logits<R: Real>(
+        &self,
+        w: &[R],
+        data: &Dataset,
+        rows: &[u32],
+        logits: &mut [R],
+    ) {
+        for (row, logits) in rows.iter().zip(logits.chunks_mut(self.num_tasks())) {
+            for (task, (z, kind)) in logits.iter_mut().zip(&self.kinds).enumerate() {
+                match kind {
+                    TaskKind::Odds => *z = softplus(*z),
+                    TaskKind::Quantile { .. } => {
+                        let values = self.group_quantiles(w, data, *row, task);
+                        *z = value_at(values, sigmoid(*z)).ln_1p();
+                    }
+                    _ => {}
                 }
             }
         }

@@ -70,8 +70,8 @@ public struct Request: Sendable {
   }
 
   /// Item sums that were kept: slots of ``Model/itemSumsBytes`` that ``Ranker/itemSums(_:)`` made, in memory or a mapped file.
-  /// Columns of item features are then read only where other features are made of them. On Apple's systems the bytes are not
-  /// copied.
+  /// Columns of item features are then read only where other features, or groups of quantiles, are made of them. On Apple's
+  /// systems the bytes are not copied.
   public var itemSums: Data? {
     get { sums?.data }
     set { sums = newValue.map(Sums.init) }

@@ -1,7 +1,7 @@
 //! Network, tasks, fusion and training.
 use std::prelude::v1::*;
 
-use crate::spec::{FedValue, Gate, NetworkKind, TaskKind, limits};
+use crate::spec::{FedValue, Gate, NetworkKind, Side, TaskKind, limits};
 use crate::train::description::{
     CalibrationKind, DefaultValue, Description, FeatureKind, IdKind, Loss, Named, Network, StopOn,
     Task,
@@ -166,6 +166,7 @@ impl Description {
             let most = limits::LOGITS;
             return wrong(format!("bins of cread is {bins}; 2 to {most}"));
         }
+        self.check_d2q(task)?;
         if !ordinal && (!task.levels.is_empty() || task.score_level.is_some()) {
             return wrong(format!(
                 "task \"{name}\" has levels or score_level, which only kind \"ordinal\" has"
@@ -201,6 +202,45 @@ impl Description {
             ));
         }
         Ok(())
+    }
+
+    /// A loss by quantiles has groups, which every candidate has on the device too.
+    fn check_d2q(&self, task: &Task) -> Result<()> {
+        let name = task.name.get_ref();
+        let wrong = |message: String| Err(self.mistake(&task.name, message));
+        let d2q = match (&task.d2q, task.has_loss(Loss::D2q)) {
+            (None, false) => return Ok(()),
+            (Some(d2q), true) => d2q,
+            (Some(_), false) => {
+                return wrong(format!(
+                    "task \"{name}\" has d2q, the settings of loss = \"d2q\", but not that loss"
+                ));
+            }
+            (None, true) => {
+                return wrong(format!(
+                    "task \"{name}\" has loss \"d2q\"; say whose quantiles: d2q = {{ group = \"FEATURE\" }}, a bucketed number"
+                ));
+            }
+        };
+        if !(2..=limits::KNOTS).contains(&usize::from(d2q.knots)) {
+            let (knots, most) = (d2q.knots, limits::KNOTS);
+            return wrong(format!("knots of d2q is {knots}; 2 to {most}"));
+        }
+        let group = d2q.group.get_ref();
+        let names = self.toml.feature.iter().map(|f| &f.name);
+        let found = self.exists(&d2q.group, "feature", self.feature(group), names)?;
+        let feature = &self.toml.feature[found];
+        let why = match self.side(feature) {
+            _ if feature.buckets.is_none() => "has no buckets",
+            _ if feature.train_only => "is train_only, and the device groups by it too",
+            Side::User => "is of the user, so that all candidates of a request are one group",
+            Side::Cross => "is of user and candidate together",
+            Side::Item | Side::Candidate => return Ok(()),
+        };
+        let message = format!(
+            "feature \"{group}\" {why}; d2q groups by a bucketed number of side \"item\" or \"candidate\""
+        );
+        Err(self.mistake(&d2q.group, message))
     }
 
     /// Tasks that feed a tower: there, each once, binary where a probability is asked for.

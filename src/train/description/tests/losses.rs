@@ -17,7 +17,10 @@ fn parsed(lines: &str) -> core::result::Result<Description, Error> {
 
 #[test]
 fn a_loss_gives_a_task_its_kind() {
-    let kind = |lines: &str| parsed(lines).unwrap().toml.task[1].spec_kind();
+    let kind = |lines: &str| {
+        let d = parsed(lines).unwrap();
+        d.spec_kind(&d.toml.task[1])
+    };
     let steps = |thresholds, ordered| TaskKind::Steps {
         thresholds,
         ordered,
@@ -71,7 +74,7 @@ fn every_mistake_of_a_loss_is_one_line() {
         ),
         (
             "kind = \"ordinal\"\nlevels = [1.0]\nloss = \"odds\"",
-            "durations one of \"log-huber\", \"weighted-logistic\", \"odds\", \"cread\"",
+            "durations one of \"log-huber\", \"weighted-logistic\", \"odds\", \"cread\", \"d2q\"",
         ),
         (
             "kind = \"duration\"\ncread = { bins = 4 }",
@@ -131,6 +134,99 @@ fn every_mistake_of_a_loss_is_one_line() {
         message.contains("task \"watch\" has several logits; it cannot be an input"),
         "{message}"
     );
+}
+
+/// Features of every side, and one that the device does not have.
+const NUMBERS: &str = "[[feature]]
+name = \"seconds\"
+side = \"item\"
+kind = \"number\"
+buckets = 8
+dim = 2
+
+[[feature]]
+name = \"plain\"
+side = \"item\"
+kind = \"number\"
+
+[[feature]]
+name = \"hours\"
+side = \"user\"
+kind = \"number\"
+buckets = 8
+dim = 2
+
+[[feature]]
+name = \"place\"
+side = \"candidate\"
+kind = \"number\"
+buckets = 8
+dim = 2
+train_only = true
+
+[position_bias]
+tasks = [\"click\"]
+reference = { place = 0 }
+
+[network]";
+
+#[test]
+fn quantiles_have_groups_that_the_device_knows() {
+    let described = |lines: &str| {
+        let task = format!("name = \"watch\"\nkind = \"duration\"\n{lines}\nspace = \"click\"\n");
+        let from = "name = \"watch\"\nkind = \"duration\"\nspace = \"click\"\n";
+        let model = MODEL.replacen(from, &task, 1);
+        let model = model.replacen("[network]", NUMBERS, 1);
+        Description::parse(Path::new("m.toml"), model)
+    };
+    for (settings, want) in [
+        ("group = \"seconds\"", 16),
+        ("group = \"seconds\", knots = 2", 2),
+    ] {
+        let d = described(&format!("loss = \"d2q\"\nd2q = {{ {settings} }}")).unwrap();
+        let feature = d.feature("seconds").unwrap() as u8;
+        assert!(feature > 0);
+        let knots = want;
+        assert_eq!(
+            d.spec_kind(&d.toml.task[1]),
+            TaskKind::Quantile { feature, knots }
+        );
+    }
+    for (lines, want) in [
+        ("loss = \"d2q\"", "say whose quantiles: d2q = { group"),
+        ("d2q = { group = \"seconds\" }", "but not that loss"),
+        (
+            "loss = \"d2q\"\nd2q = { group = \"second\" }",
+            "unknown feature \"second\"",
+        ),
+        (
+            "loss = \"d2q\"\nd2q = { group = \"seconds\", knots = 33 }",
+            "knots of d2q is 33; 2 to 32",
+        ),
+        (
+            "loss = \"d2q\"\nd2q = { group = \"seconds\", knots = 1 }",
+            "knots of d2q is 1; 2 to 32",
+        ),
+        (
+            "loss = \"d2q\"\nd2q = { group = \"plain\" }",
+            "feature \"plain\" has no buckets; d2q groups by a bucketed number",
+        ),
+        (
+            "loss = \"d2q\"\nd2q = { group = \"hours\" }",
+            "feature \"hours\" is of the user",
+        ),
+        (
+            "loss = \"d2q\"\nd2q = { group = \"place\" }",
+            "feature \"place\" is train_only",
+        ),
+        (
+            "loss = \"d2q\"\nd2q = { knots = 4 }",
+            "missing field `group`",
+        ),
+    ] {
+        let message = described(lines).unwrap_err().to_string();
+        assert!(message.contains(want), "{lines}\n{message}");
+    }
 }
 
 #[test]

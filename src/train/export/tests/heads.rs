@@ -6,6 +6,7 @@ fn kind_of(kind: TaskKind) -> Option<usize> {
         TaskKind::Odds => Some(0),
         TaskKind::Steps { ordered: false, .. } => Some(1),
         TaskKind::Steps { ordered: true, .. } => Some(2),
+        TaskKind::Quantile { .. } => Some(3),
         _ => None,
     }
 }
@@ -14,9 +15,10 @@ fn kind_of(kind: TaskKind) -> Option<usize> {
 /// by the task's scale.
 #[test]
 fn the_mean_of_every_head_becomes_that_of_the_f32_model_and_of_the_labels() {
-    let mut seen = [0; 3];
-    for seed in 0..40 {
-        let golden = golden::with_heads(&golden::model(seed), seed);
+    let mut seen = [0; 4];
+    let headed = (0..40).map(|seed| (seed, golden::with_heads(&golden::model(seed), seed)));
+    let grouped = (0..16).map(|seed| (seed, golden::with_quantiles(&golden::model(seed), seed)));
+    for (seed, golden) in headed.chain(grouped) {
         let scores = score(&golden);
         let tasks = golden.spec.tasks.len();
         let folder = tempfile::tempdir().unwrap();
@@ -63,6 +65,6 @@ fn the_mean_of_every_head_becomes_that_of_the_f32_model_and_of_the_labels() {
             }
         }
     }
-    println!("odds, steps of their own, steps in order: {seen:?}");
+    println!("odds, steps of their own, steps in order, quantiles: {seen:?}");
     assert!(seen.iter().all(|n| *n >= 6), "{seen:?}");
 }

@@ -19,6 +19,12 @@ fn ordinal() -> Steps {
     }
 }
 
+/// Within groups by age.
+const QUANTILES: TaskKind = TaskKind::Quantile {
+    feature: 6,
+    knots: 5,
+};
+
 /// The network of the synthetic spec with one of the tasks' kinds, and the tasks' options.
 fn with_head(
     task: usize,
@@ -57,6 +63,7 @@ fn gradients_of_every_head_are_those_of_finite_differences() {
         ("odds", TaskKind::Odds, None),
         ("cread", steps(6, false), Some(cread())),
         ("ordinal", steps(3, true), Some(ordinal())),
+        ("quantiles", QUANTILES, None),
     ] {
         let (network, tasks, mut w) = with_head(1, kind, options, &data);
         let total = |w: &Weights<f64>| {
@@ -115,6 +122,21 @@ fn predictions_are_logarithms_of_quantities() {
     let got = network.predict(&w, &data, &[3])[1];
     assert!((got - libm::log(8.0)).abs() < 1e-12);
 
+    // A quarter of the way up in the group of each row.
+    let (network, _, mut w) = with_head(1, QUANTILES, None, &data);
+    let (head, steps) = (network.heads[1], network.steps[1]);
+    assert_eq!(steps.outputs, 6 * 5);
+    w.dense[head.weights()].fill(0.0);
+    w.dense[head.bias] = -libm::log(3.0);
+    for (i, value) in w.dense[steps.biases()].iter_mut().enumerate() {
+        *value = (i / 5 * 100 + i % 5) as f64;
+    }
+    let rows: Vec<u32> = (0..16).collect();
+    for (row, z) in network.predict(&w, &data, &rows).chunks(3).enumerate() {
+        let value = 100.0 * f64::from(data.bucket(6, row)) + 1.0;
+        assert!((z[1] - libm::log1p(value)).abs() < 1e-9, "{row}");
+    }
+
     // Logits in order, however large what is learned is.
     let kind = TaskKind::Steps {
         thresholds: 3,
@@ -141,6 +163,7 @@ fn batches_without_rows_or_with_one_are_finite() {
         (TaskKind::Odds, None),
         (steps(6, false), Some(cread())),
         (steps(3, true), Some(ordinal())),
+        (QUANTILES, None),
     ] {
         let (network, mut tasks, w) = with_head(1, kind, options, &data);
         for every in [false, true] {
@@ -155,6 +178,34 @@ fn batches_without_rows_or_with_one_are_finite() {
             }
         }
     }
+}
+
+/// Each group with enough rows begins with its own quantiles, the others with those of all.
+#[test]
+fn quantiles_begin_as_those_of_each_group() {
+    let data = log(4000, 3);
+    let (network, _, w) = with_head(1, QUANTILES, None, &data);
+    let tables: Vec<&[f64]> = w.dense[network.steps[1].biases()].chunks(5).collect();
+    let mut labels = vec![Vec::new(); 7];
+    for row in 0..4000 {
+        if data.tasks[1].weights[row] > 0.0 {
+            let label = f64::from(data.tasks[1].labels[row]);
+            labels[data.bucket(6, row) as usize].push(label);
+            labels[6].push(label);
+        }
+    }
+    labels.iter_mut().for_each(|of| of.sort_by(f64::total_cmp));
+    let mut own = 0;
+    for (group, table) in tables.iter().enumerate() {
+        let few = labels[group].len() < crate::train::loss::GROUP_LABELS_MIN;
+        own += usize::from(!few);
+        let of = &labels[if few { 6 } else { group }];
+        let (last, middle) = (of[of.len() - 1], of[of.len() / 2]);
+        assert_eq!([table[0], table[4]], [of[0], last], "{group}");
+        assert!((table[2] / middle - 1.0).abs() < 0.05, "{group}: {table:?}");
+    }
+    assert!((3..6).contains(&own), "{own}");
+    assert_eq!(w.dense[network.heads[1].bias], 0.0);
 }
 
 /// The mean of each row's own loss, where every row weighs alike.

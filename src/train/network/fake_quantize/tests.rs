@@ -76,6 +76,13 @@ fn variants() -> Vec<(&'static str, Spec<'static>)> {
         ),
         ("single", of(NetworkKind::Single, 3, Gate::Softmax, &[])),
         ("odds", headed(TaskKind::Odds)),
+        (
+            "quantiles",
+            headed(TaskKind::Quantile {
+                feature: 6,
+                knots: 9,
+            }),
+        ),
         ("steps of their own", headed(steps(5, false))),
         ("steps in order", headed(steps(3, true))),
     ]

@@ -210,7 +210,8 @@ public class Request(public val model: Model) {
 
     /**
      * Item sums that were kept ([Ranker.itemSums]): what is between position and limit of a direct buffer, in slots of
-     * [Model.itemSumsBytes]; `null`: none. Columns of item features are then read only where others are made of them.
+     * [Model.itemSumsBytes]; `null`: none. Columns of item features are then read only where others, or groups of
+     * quantiles, are made of them.
      *
      * @param slots the slot of each candidate, -1 for one whose sums are computed here; `null`: candidate i has slot i
      */
