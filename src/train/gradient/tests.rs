@@ -4,7 +4,7 @@ use crate::spec::Spec;
 use crate::train::options::DropoutRates;
 use crate::train::synthetic::{log, spec};
 
-mod attention;
+pub(crate) mod attention;
 mod heads;
 mod lists;
 mod variants;
