@@ -10,7 +10,7 @@
 //! other candidates, the block it is in, or what scratch held.
 
 #[cfg(feature = "attention")]
-mod attention;
+pub(crate) mod attention;
 mod block;
 mod dense;
 #[cfg(feature = "formula")]

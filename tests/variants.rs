@@ -259,6 +259,38 @@ fn quantiles_go_from_a_log_to_a_file() {
 }
 
 #[test]
+fn attention_learns_on_the_grids_of_its_file_and_its_table_is_packed() {
+    let feed = Feed::new();
+    let aware = "[train]\nquantization_aware = { epochs = 1 }";
+    let text = attending(&feed).replacen("[train]", aware, 1);
+    let text = text.replacen("[export]", "[export]\nbits = \"auto\"", 1);
+    let (run, report) = feed.train("aware", &text);
+    assert!(report.quantized_from.is_some());
+    assert!(report.history.iter().any(|e| e.quantized));
+    let file = run.with_extension("pkr");
+    let options = run::ExportOptions {
+        layers: true,
+        ..Default::default()
+    };
+    let exported = run::export(&run, &file, &options).unwrap();
+    let bytes = fs::read(file).unwrap();
+    let mut model = Box::new(Model::new());
+    model.open(&bytes, &OpenOptions::default()).unwrap();
+    let budget = exported.budget.as_ref().unwrap();
+    let topic = budget.tables.iter().find(|t| t.name == "topic").unwrap();
+    assert_eq!(topic.bits, [8, 4], "{budget:?}");
+    let layers = exported.layers.as_ref().unwrap();
+    for part in ["query", "key", "steps, shares"] {
+        let name = format!("attention attended, {part}");
+        let error = layers.errors.iter().find(|e| e.name == name).unwrap();
+        assert!(error.outputs.unwrap() > 0.0 && error.alone.unwrap() > 0.0);
+    }
+    for task in &exported.tasks {
+        assert!(task.loss.unwrap() < 0.02, "{task:?}");
+    }
+}
+
+#[test]
 fn sampled_calibrated_and_biased_tasks_are_put_right_in_the_file() {
     let feed = Feed::new();
     let text = with_task(

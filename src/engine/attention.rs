@@ -152,7 +152,7 @@ impl<'b> Kept<'b> {
 /// The greatest magnitude of `values` makes them steps in [-most, most]: what to multiply with, and the scale of a step. 0 and
 /// 0 if all are below 2^-40: no scale can become subnormal.
 #[inline(never)]
-fn signed_grid(values: &[f32], most: f32) -> (f32, f32) {
+pub(crate) fn signed_grid(values: &[f32], most: f32) -> (f32, f32) {
     let mut max = 0.0;
     for x in values {
         let x = if *x < 0.0 { -*x } else { *x };
@@ -164,8 +164,10 @@ fn signed_grid(values: &[f32], most: f32) -> (f32, f32) {
     (most / max, max / most)
 }
 
+/// The greatest step of a key on either side of 0.
+pub(crate) const KEY_STEPS: f32 = 127.0;
 /// The greatest step of a query on either side of 64.
-const QUERY_STEPS: f32 = 63.0;
+pub(crate) const QUERY_STEPS: f32 = 63.0;
 
 /// Place of weight `input` of `output` in panels of outputs with so many inputs.
 fn place(output: usize, input: usize, inputs: usize) -> usize {
@@ -283,7 +285,7 @@ impl Model<'_> {
                 for r in 0..rows.len() {
                     let (j, key) = (block * BLOCK + r, row(floats, r, dim));
                     let key = key.get(..plan.dim).unwrap_or_default();
-                    let (inv, scale) = signed_grid(key, 127.0);
+                    let (inv, scale) = signed_grid(key, KEY_STEPS);
                     let mut sum = 0;
                     for (i, x) in key.iter().enumerate() {
                         let step = round(*x * inv);

@@ -442,7 +442,7 @@ impl<R: Real> Gradients<R> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 #[cfg(test)]
 mod torch;

@@ -26,7 +26,7 @@ use crate::train::parameters::{Dense, Parameters, num_inputs};
 pub(crate) use fake::on_grids;
 pub(crate) use grids::TableGrid;
 use grids::{input_grids, pack};
-use weights::Quantized;
+pub(crate) use weights::Quantized;
 
 mod attention;
 mod fake;

@@ -125,6 +125,33 @@ pub(crate) fn spec() -> Spec<'static> {
     spec
 }
 
+/// [`spec`], in which two features attend to the history, by projections of their own.
+pub(crate) fn attending() -> Spec<'static> {
+    let mut spec = spec();
+    for (name, dim) in [("attend", 3), ("attend again", 5)] {
+        let source = Source::Attention {
+            of: 2,
+            query: 0,
+            dim,
+        };
+        let encoding = Encoding::Rows {
+            table: 1,
+            max_len: 5,
+            pooling: Pooling::Mean,
+            weighted: false,
+            divisor: 1,
+        };
+        let feature = Feature {
+            name,
+            side: Side::Cross,
+            source,
+            encoding,
+        };
+        spec.features.push(feature).expect("few features");
+    }
+    spec
+}
+
 /// The true logit of a click.
 fn click_logit(user: u32, item: u32, age: f32) -> f64 {
     let half = |even: bool| if even { 0.5 } else { -0.5 };

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::refused_file;
-use crate::spec::Spec;
+use crate::spec::{Projection, Spec};
 use crate::train::dataset::Dataset;
 use crate::train::error::Result;
 use crate::train::network::fake_quantize::{Part, TableForm};
@@ -37,7 +37,7 @@ pub struct LayerError {
 pub struct Layers {
     /// Rows that they are measured on.
     pub rows: usize,
-    /// Tables, numbers, activations, then layers in their order, and all together.
+    /// Tables, numbers, activations, what attends to lists, then layers in their order, and all together.
     pub errors: Vec<LayerError>,
 }
 
@@ -45,6 +45,8 @@ pub struct Layers {
 enum Outputs {
     /// Columns of x.
     Inputs(Vec<Range<usize>>),
+    /// Queries or keys of a feature that attends.
+    Projections(usize, Projection),
     /// Of an expert's layer.
     Expert(usize, usize),
     /// A gate's weights of the experts.
@@ -61,7 +63,7 @@ struct Named {
     outputs: Outputs,
     part: Option<Part>,
     /// Of weights.
-    spans: Vec<Span>,
+    weights: Vec<Range<usize>>,
 }
 
 fn named(network: &Network, spec: &Spec<'_>) -> Vec<Named> {
@@ -78,7 +80,7 @@ fn named(network: &Network, spec: &Spec<'_>) -> Vec<Named> {
             name: format!("table {}{}", spec.tables[t / groups].name, of_task(t)),
             outputs: Outputs::Inputs(columns),
             part: Some(Part::Table(t)),
-            spans: Vec::new(),
+            weights: Vec::new(),
         });
     }
     let is_number = |i: &&InputPlan| i.kind == InputKind::Value;
@@ -90,21 +92,42 @@ fn named(network: &Network, spec: &Spec<'_>) -> Vec<Named> {
             name: "numbers".into(),
             outputs: Outputs::Inputs(numbers),
             part: Some(Part::Numbers),
-            spans: Vec::new(),
+            weights: Vec::new(),
         });
     }
     all.push(Named {
         name: "activations, gates".into(),
         outputs: Outputs::None,
         part: Some(Part::Activations),
-        spans: Vec::new(),
+        weights: Vec::new(),
     });
+    for (i, ((feature, _), plan)) in spec.attentions().zip(&network.attention).enumerate() {
+        let (name, input) = (spec.features[feature].name, network.inputs[plan.input]);
+        for (matrix, of, what) in [
+            (plan.query, Projection::Query, "query"),
+            (plan.key, Projection::Key, "key"),
+        ] {
+            all.push(Named {
+                name: format!("attention {name}, {what}"),
+                outputs: Outputs::Projections(i, of),
+                part: None,
+                weights: vec![matrix.weights()],
+            });
+        }
+        let columns = input.offset..input.offset + input.dim;
+        all.push(Named {
+            name: format!("attention {name}, steps, shares"),
+            outputs: Outputs::Inputs(vec![columns]),
+            part: Some(Part::Attention(i)),
+            weights: Vec::new(),
+        });
+    }
     let mut add = |name: String, outputs: Outputs, spans: &[Span]| {
         all.push(Named {
             name,
             outputs,
             part: None,
-            spans: spans.to_vec(),
+            weights: spans.iter().map(Span::weights).collect(),
         });
     };
     for (e, spans) in network.experts.iter().enumerate() {
@@ -134,6 +157,7 @@ impl Outputs {
     fn squares(
         &self,
         network: &Network,
+        weights: &Weights<f32>,
         f32: &Activations<f32>,
         on: &Activations<f32>,
     ) -> [f64; 2] {
@@ -152,6 +176,7 @@ impl Outputs {
         };
         match self {
             Self::Inputs(columns) => of(&f32.x, &on.x, network.x_stride(), columns),
+            Self::Projections(i, of) => network.attended_squares(weights, *i, *of, f32, on),
             Self::Expert(e, l) => {
                 let width = network.expert_widths[*l];
                 let (a, b) = (&f32.hidden[*l], &on.hidden[*l]);
@@ -226,7 +251,9 @@ pub fn layers(
         let (mut a, mut b) = (Activations::default(), Activations::default());
         f32.forward(&exact, data, rows, 0, None, &mut a);
         on.forward(&all, data, rows, 0, None, &mut b);
-        let squares = named.iter().map(|n| n.outputs.squares(&f32, &a, &b));
+        let squares = named
+            .iter()
+            .map(|n| n.outputs.squares(&f32, &exact, &a, &b));
         squares.collect()
     };
     let shards: Vec<Vec<[f64; 2]>> = rows.par_chunks(SHARD_ROWS).map(shard).collect();
@@ -246,13 +273,13 @@ pub fn layers(
         });
         let outputs = (sums[1] > 0.0).then(|| libm::sqrt(sums[0] / sums[1]));
         one.grids = n.part.and_then(|part| Some(on.grids.as_ref()?.only(part)));
-        for span in &n.spans {
-            weights.dense[span.weights()].copy_from_slice(&all.dense[span.weights()]);
+        for range in &n.weights {
+            weights.dense[range.clone()].copy_from_slice(&all.dense[range.clone()]);
         }
         let alone = change(tasks, &logits, &one.predict(&weights, data, rows));
         errors.push(error(&n.name, outputs, alone));
-        for span in &n.spans {
-            weights.dense[span.weights()].copy_from_slice(&exact.dense[span.weights()]);
+        for range in &n.weights {
+            weights.dense[range.clone()].copy_from_slice(&exact.dense[range.clone()]);
         }
     }
     let together = change(tasks, &logits, &on.predict(&all, data, rows));

@@ -5,7 +5,7 @@ use crate::train::dataset::FeatureData;
 use crate::train::options::DropoutRates;
 use crate::train::synthetic::{log, spec};
 
-mod attention;
+pub(crate) mod attention;
 mod heads;
 mod lists;
 mod variants;

@@ -52,21 +52,44 @@ pub(crate) struct AttentionPlan {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Attended<R> {
     /// List `i` is `offsets[i]..offsets[i + 1]`; empty if the row leaves the feature out.
-    offsets: Vec<usize>,
+    pub(super) offsets: Vec<usize>,
     /// Rows of the lists, as dropout lets them be seen.
-    rows: Vec<usize>,
+    pub(super) rows: Vec<usize>,
     /// Their shares a.
-    shares: Vec<R>,
+    pub(super) shares: Vec<R>,
     /// Row of each candidate.
-    ids: Vec<usize>,
+    pub(super) ids: Vec<usize>,
     /// e_c, `[rows, width]`.
-    of_ids: Vec<R>,
+    pub(super) of_ids: Vec<R>,
     /// q, `[rows, dim]`.
-    queries: Vec<R>,
+    pub(super) queries: Vec<R>,
     /// u, `[rows, width]`.
-    directions: Vec<R>,
+    pub(super) directions: Vec<R>,
     /// What is left of the output: 1, or more under dropout.
-    factor: R,
+    pub(super) factor: R,
+    /// If the device's grids change any of this.
+    pub(super) on_grid: Option<OnGrid<R>>,
+}
+
+/// Rows of the lists as the device has them, each once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OnGrid<R> {
+    /// The place of each row of the lists in what follows.
+    pub(super) places: Vec<usize>,
+    /// e_j, `[places, width]`.
+    pub(super) values: Vec<R>,
+    /// k_j, `[places, dim]`.
+    pub(super) keys: Vec<R>,
+}
+
+impl<R> Attended<R> {
+    /// Where the e_j of the lists lie: of each row of the lists the place, and what it is a place in.
+    fn embeddings<'a>(&'a self, table: &'a [R]) -> (&'a [usize], &'a [R]) {
+        match &self.on_grid {
+            Some(on) => (&on.places, &on.values),
+            None => (&self.rows, table),
+        }
+    }
 }
 
 /// Gradients of what [`Attended`] holds.
@@ -116,7 +139,7 @@ impl AttentionPlan {
         })
     }
 
-    fn scale<R: Real>(&self) -> R {
+    pub(super) fn scale<R: Real>(&self) -> R {
         R::from_f64(1.0 / libm::sqrt(self.query.outputs as f64))
     }
 
@@ -183,8 +206,13 @@ impl Network {
         a.attended
             .resize_with(self.attention.len(), Attended::default);
         let (n, stride) = (rows.len(), self.x_stride());
-        for (plan, of) in self.attention.iter().zip(&mut a.attended) {
+        for (i, (plan, of)) in self.attention.iter().zip(&mut a.attended).enumerate() {
             plan.read(self, data, rows, position, dropout, of);
+            of.on_grid = None;
+            if self.attends_on_grids(i) {
+                self.attend_on_grids(i, weights, of, &mut a.x);
+                continue;
+            }
             let (dim, width) = (plan.query.outputs, plan.query.inputs);
             let table = &weights.tables[plan.table];
             let embedding = |row: usize| &table[row * width..(row + 1) * width];
@@ -242,8 +270,8 @@ impl Network {
         let (n, stride) = (a.rows, self.x_stride());
         for ((plan, of), d) in self.attention.iter().zip(&a.attended).zip(&mut g.attended) {
             let (dim, width) = (plan.query.outputs, plan.query.inputs);
-            let table = &weights.tables[plan.table];
-            let embedding = |row: usize| &table[row * width..(row + 1) * width];
+            let (places, table) = of.embeddings(&weights.tables[plan.table]);
+            let embedding = |place: usize| &table[place * width..(place + 1) * width];
             d.logits.resize(of.rows.len(), R::ZERO);
             d.directions.clear();
             d.directions.resize(n * width, R::ZERO);
@@ -253,18 +281,18 @@ impl Network {
             for (i, dx) in g.x.chunks_exact(stride).enumerate().take(n) {
                 let d_out = &dx[column..column + width];
                 let list = of.offsets[i]..of.offsets[i + 1];
-                let (rows, shares) = (&of.rows[list.clone()], &of.shares[list.clone()]);
+                let (places, shares) = (&places[list.clone()], &of.shares[list.clone()]);
                 let logits = &mut d.logits[list];
-                for (z, row) in logits.iter_mut().zip(rows) {
-                    *z = of.factor * dot(d_out, embedding(*row));
+                for (z, place) in logits.iter_mut().zip(places) {
+                    *z = of.factor * dot(d_out, embedding(*place));
                 }
                 let mean = dot(shares, logits);
                 for (z, share) in logits.iter_mut().zip(shares) {
                     *z = *share * (*z - mean);
                 }
                 let du = &mut d.directions[i * width..(i + 1) * width];
-                for (z, row) in logits.iter().zip(rows) {
-                    add_scaled(du, *z, embedding(*row));
+                for (z, place) in logits.iter().zip(places) {
+                    add_scaled(du, *z, embedding(*place));
                 }
             }
             // From here on of u x sqrt(dim).
@@ -278,11 +306,23 @@ impl Network {
                 du(),
                 matrix_mut(&mut g.dense[plan.key.weights()], dim, width, width),
             );
-            gemm(
-                du(),
-                key.reversed_axes(),
-                matrix_mut(&mut d.queries, n, dim, dim),
-            );
+            match &of.on_grid {
+                None => gemm(
+                    du(),
+                    key.reversed_axes(),
+                    matrix_mut(&mut d.queries, n, dim, dim),
+                ),
+                // The keys are not W_k e_j, but steps.
+                Some(on) => {
+                    d.queries.fill(R::ZERO);
+                    for (i, dq) in d.queries.chunks_exact_mut(dim).enumerate() {
+                        let list = of.offsets[i]..of.offsets[i + 1];
+                        for (z, place) in d.logits[list.clone()].iter().zip(&on.places[list]) {
+                            add_scaled(dq, scale * *z, &on.keys[place * dim..(place + 1) * dim]);
+                        }
+                    }
+                }
+            }
             let dq = || matrix(&d.queries, n, dim, dim);
             gemm(
                 dq().reversed_axes(),

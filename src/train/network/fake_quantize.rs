@@ -8,6 +8,7 @@
 //! | weight | its output, of the first layer and side; as the exporter rounds it |
 //! | hidden activation, mixture | its row, by the engine's [`quantize_row`] |
 //! | gate | 2^-15, by the engine's [`math::softmax_q15`] |
+//! | what attends to a list | see [`attention`] |
 //!
 //! The backward pass is that of the exact network at these values (the straight-through estimator; Bengio et al., arXiv
 //! 1308.3432): rounding, and the two places that clip (a pooled sum beyond its bytes, a number beyond its range), pass the
@@ -26,7 +27,7 @@ use crate::spec::{Encoding, Pooling, Spec, Table, limits};
 use crate::train::dataset::{Dataset, FeatureData};
 use crate::train::network::gather::{Dropout, entries};
 use crate::train::network::{InputKind, Network, Weights};
-use crate::train::quantize::{TableGrid, on_grids};
+use crate::train::quantize::{Quantized, TableGrid, on_grids};
 use crate::train::real::Real;
 use crate::train::server;
 
@@ -65,6 +66,10 @@ pub(crate) struct Grids {
     numbers: bool,
     /// Whether activations and gates are on theirs.
     activations: bool,
+    /// By feature that attends: whether keys, queries and shares are on theirs.
+    attention: Vec<bool>,
+    /// By feature that attends: integers of its queries and keys; empty unless all is on grids.
+    projections: Vec<[Quantized; 2]>,
 }
 
 impl Grids {
@@ -76,6 +81,10 @@ impl Grids {
         }
         only.numbers = part == Part::Numbers;
         only.activations = part == Part::Activations;
+        for (i, attention) in only.attention.iter_mut().enumerate() {
+            *attention = part == Part::Attention(i);
+        }
+        only.projections.clear();
         only
     }
 
@@ -115,6 +124,8 @@ pub(crate) enum Part {
     Numbers,
     /// Activations and gates.
     Activations,
+    /// Keys, queries and shares of a feature that attends.
+    Attention(usize),
 }
 
 /// Rows of a table as bytes, and what these stand for.
@@ -172,13 +183,15 @@ impl Network {
         let of = tables.par_iter().zip(served.par_iter().enumerate());
         let rounded = of.with_max_len(1).map(rounded).collect();
         let layers = on_grids(spec, &self.dense_parameters(&weights.dense), &tables)?;
-        let dense = self.weights(layers).dense;
+        let dense = self.weights(layers.parameters).dense;
         self.grids = Some(Grids {
             tables: tables.into_iter().map(Some).collect(),
             rounded,
             encodings: spec.features.iter().map(|f| f.encoding).collect(),
             numbers: true,
             activations: true,
+            attention: vec![true; self.attention.len()],
+            projections: layers.projections,
         });
         Ok(dense)
     }
@@ -324,10 +337,14 @@ impl Network {
     }
 }
 
-/// logits -> softmax in 2^-15, as the device has it.
+/// A gate's logits -> softmax in 2^-15, as the device has it.
 pub(super) fn softmax_q15<R: Real>(z: &mut [R]) {
     let (mut logits, mut weights) = ([0.0f32; limits::EXPERTS], [0u16; limits::EXPERTS]);
-    let (logits, weights) = (&mut logits[..z.len()], &mut weights[..z.len()]);
+    softmax_q15_by(z, &mut logits[..z.len()], &mut weights[..z.len()]);
+}
+
+/// The same of any number of logits, by way of as many of both.
+fn softmax_q15_by<R: Real>(z: &mut [R], logits: &mut [f32], weights: &mut [u16]) {
     for (to, z) in logits.iter_mut().zip(z.iter()) {
         *to = z.to_f64() as f32;
     }
@@ -342,5 +359,6 @@ pub(super) fn softmax_q15<R: Real>(z: &mut [R]) {
     }
 }
 
+mod attention;
 #[cfg(test)]
 mod tests;

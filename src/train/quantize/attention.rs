@@ -7,7 +7,7 @@ use super::weights::Quantized;
 use super::{f32_bytes, panels};
 use crate::error::Result;
 use crate::format::Writer;
-use crate::spec::{Projection, Spec, Tensor, TensorSection};
+use crate::spec::{Attention, Projection, Spec, Tensor, TensorSection};
 use crate::train::parameters::Projections;
 
 /// The section of `parameters`, one for each feature that attends.
@@ -23,7 +23,11 @@ pub(super) fn section(
         &mut |tensor, dtype, rows, cols| match tensor {
             // Weights come before their scales and biases.
             Tensor::ProjectionWeight(feature, of) => {
-                layer = projection(spec, parameters, grids, feature, of)?;
+                let mut attentions = spec.attentions().zip(parameters);
+                let found = attentions.find(|((i, _), _)| *i == feature);
+                let ((_, plan), p) = found.expect("the walk is over the spec's own features");
+                let grid = &grids[usize::from(plan.table)];
+                layer = projection(&plan, p, grid, of)?;
                 to.tensor(dtype, rows, cols, &panels(&layer.weight, rows, cols))
             }
             Tensor::ProjectionScale(..) => {
@@ -38,21 +42,26 @@ pub(super) fn section(
     Ok(to)
 }
 
-fn projection(
-    spec: &Spec<'_>,
-    parameters: &[Projections<f32>],
-    grids: &[TableGrid],
-    feature: usize,
+/// What the weights of a projection are multiplied with in the file.
+pub(super) fn factor(plan: &Attention, of: Projection) -> f64 {
+    match of {
+        Projection::Query => 1.0 / libm::sqrt(plan.dim as f64),
+        Projection::Key => 1.0,
+    }
+}
+
+/// A projection of rows on `grid`.
+pub(super) fn projection(
+    plan: &Attention,
+    parameters: &Projections<f32>,
+    grid: &TableGrid,
     of: Projection,
 ) -> Result<Quantized> {
-    let mut attentions = spec.attentions().zip(parameters);
-    let found = attentions.find(|((i, _), _)| *i == feature);
-    let ((_, plan), parameters) = found.expect("the walk is over the spec's own features");
-    let (dense, factor) = match of {
-        Projection::Query => (&parameters.query, 1.0 / libm::sqrt(plan.dim as f64)),
-        Projection::Key => (&parameters.key, 1.0),
+    let factor = factor(plan, of);
+    let dense = match of {
+        Projection::Query => &parameters.query,
+        Projection::Key => &parameters.key,
     };
-    let grid = &grids[usize::from(plan.table)];
     let rows = dense.weight.chunks_exact(dense.inputs).map(|row| {
         let scaled = row.iter().zip(&grid.scales);
         let scaled = scaled.map(|(w, scale)| f64::from(*w) * f64::from(*scale) * factor);

@@ -2,15 +2,24 @@
 use std::prelude::v1::*;
 
 use crate::error::Result;
-use crate::spec::{Layer, Side, Spec, Tensor, TensorSection};
+use crate::spec::{Layer, Projection, Side, Spec, Tensor, TensorSection};
 use crate::train::parameters::{Dense, Parameters};
 
+use super::attention::{factor, projection};
 use super::grids::{TableGrid, input_grids};
 use super::weights::Quantized;
 use super::{dense_of, first_layer, query_factor, side_start};
 
-/// The dense layers of `p`, each weight as the integer that the file would hold times what that is worth. `grids` are those
-/// of the tables, whose rows `p` needs not have. Biases, and weights on what other tasks feed, are f32 in the file too.
+/// The layers of a file that is not written.
+pub(crate) struct OnGrids {
+    /// Each weight as the integer that the file would hold times what that is worth.
+    pub parameters: Parameters<f32>,
+    /// By feature that attends, of its queries and keys: the integers themselves. What they make is rounded to steps, and the
+    /// last bit of a sum must not decide to which.
+    pub projections: Vec<[Quantized; 2]>,
+}
+
+/// The dense layers of `p` on their grids. `grids` are those of the tables, whose rows `p` needs not have. Biases, and weights on what other tasks feed, are f32 in the file too.
 ///
 /// # Errors
 /// [`Status::BadScale`](crate::error::Status::BadScale) for weights that no file can hold.
@@ -18,7 +27,7 @@ pub(crate) fn on_grids(
     spec: &Spec<'_>,
     p: &Parameters<f32>,
     grids: &[TableGrid],
-) -> Result<Parameters<f32>> {
+) -> Result<OnGrids> {
     let mut on = p.clone();
     spec.tensors(
         TensorSection::Layers,
@@ -43,7 +52,36 @@ pub(crate) fn on_grids(
             _ => Ok(()),
         },
     )?;
-    Ok(on)
+    let mut projections = Vec::new();
+    for (((_, plan), from), to) in spec.attentions().zip(&p.attention).zip(&mut on.attention) {
+        let grid = &grids[usize::from(plan.table)];
+        let [query, key] = [Projection::Query, Projection::Key];
+        let both = [
+            projection(&plan, from, grid, query)?,
+            projection(&plan, from, grid, key)?,
+        ];
+        put_projection(&mut to.query, &both[0], grid, factor(&plan, query));
+        put_projection(&mut to.key, &both[1], grid, factor(&plan, key));
+        projections.push(both);
+    }
+    Ok(OnGrids {
+        parameters: on,
+        projections,
+    })
+}
+
+/// Puts a projection in the place of its weights; that of a dimension which is always 0 stays.
+fn put_projection(to: &mut Dense<f32>, layer: &Quantized, grid: &TableGrid, factor: f64) {
+    let rows = to.weight.chunks_exact_mut(to.inputs);
+    let from = layer.weight.chunks_exact(to.inputs).zip(&layer.scale);
+    for (row, (weights, scale)) in rows.zip(from) {
+        for ((to, w), of_input) in row.iter_mut().zip(weights).zip(&grid.scales) {
+            if *of_input > 0.0 {
+                let weight = f64::from(*w) * f64::from(*scale) / f64::from(*of_input);
+                *to = (weight / factor) as f32;
+            }
+        }
+    }
 }
 
 /// A later layer, and the factor that its weights have in the file.

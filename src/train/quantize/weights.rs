@@ -16,7 +16,7 @@ const I8_MAX: f64 = 127.0;
 
 /// A layer in the file's element types; `scale`, `bias` and `zero_bias` have [`padded`] outputs.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Quantized {
+pub(crate) struct Quantized {
     /// `[outputs, inputs]`, row-major.
     pub weight: Vec<i8>,
     pub scale: Vec<f32>,

@@ -491,14 +491,6 @@ impl Description {
         if let (Ok(options), Some(aware)) = (&options, &self.toml.train.quantization_aware) {
             let checked = options.check_quantization_aware();
             checked.map_err(|message| self.mistake(aware, message))?;
-            let mut features = self.toml.feature.iter();
-            if let Some(f) = features.find(|f| f.kind == FeatureKind::Attention) {
-                let message = format!(
-                    "quantization_aware does not compute as the device does what attends to lists; leave out it or feature \"{}\"",
-                    f.name.get_ref()
-                );
-                return Err(self.mistake(aware, message));
-            }
         }
         let checked = options.and_then(|o| o.check()).and(tasks);
         checked.map_err(|message| self.mistake(&self.toml.network.kind, message))

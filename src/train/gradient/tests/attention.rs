@@ -1,36 +1,11 @@
 //! Attention over a list: gradients against finite differences, values by hand and PyTorch's.
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::spec::{Encoding, Feature, Pooling, Side, Source, Spec};
-use crate::train::dataset::FeatureData;
+use crate::spec::Source;
+use crate::train::dataset::{Dataset, FeatureData};
 use crate::train::network::attention::Attended;
-
-/// The synthetic model, in which two features attend to the history: of a second id, and of the item's.
-pub(crate) fn attending() -> Spec<'static> {
-    let mut spec = spec();
-    for (name, dim) in [("attend", 3), ("attend again", 5)] {
-        let source = Source::Attention {
-            of: 2,
-            query: 0,
-            dim,
-        };
-        let encoding = Encoding::Rows {
-            table: 1,
-            max_len: 5,
-            pooling: Pooling::Mean,
-            weighted: false,
-            divisor: 1,
-        };
-        let feature = Feature {
-            name,
-            side: Side::Cross,
-            source,
-            encoding,
-        };
-        spec.features.push(feature).unwrap();
-    }
-    spec
-}
+use crate::train::parameters::Parameters;
+use crate::train::synthetic::attending;
 
 #[test]
 fn gradients_of_projections_and_rows_are_those_of_finite_differences() {
@@ -138,89 +113,104 @@ fn degenerate_lists_and_extreme_rows_stay_finite() {
     let _ = Attended::<f32>::default();
 }
 
-/// `tests/torch/attention.py` made the values.
-#[test]
-fn outputs_and_gradients_are_those_of_pytorch() {
-    let path = format!("{}/tests/torch/attention.json", env!("CARGO_MANIFEST_DIR"));
-    let file: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let numbers = |v: &serde_json::Value| -> Vec<f64> {
-        v.as_array()
+/// What `tests/torch/attention.py` made.
+pub(crate) struct Torch(serde_json::Value);
+
+impl Torch {
+    pub(crate) fn read() -> Self {
+        let path = format!("{}/tests/torch/attention.json", env!("CARGO_MANIFEST_DIR"));
+        Self(serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
+    }
+
+    /// Numbers under a name, or under one under another.
+    pub(crate) fn numbers(&self, names: &[&str]) -> Vec<f64> {
+        numbers(names.iter().fold(&self.0, |value, name| &value[name]))
+    }
+
+    /// Parameters of [`attending`], and data of which rows 0, 4 and 8 are the candidates.
+    pub(crate) fn subject<R: Real>(&self, network: &Network) -> (Parameters<R>, Dataset) {
+        let reals = |name: &str| -> Vec<R> {
+            let numbers = self.numbers(&[name]).into_iter();
+            numbers.map(R::from_f64).collect()
+        };
+        let mut p = network.empty_parameters::<R>();
+        let rows = reals("table");
+        p.tables[1][..rows.len()].copy_from_slice(&rows);
+        p.attention[0].query.weight = reals("query");
+        p.attention[0].key.weight = reals("key");
+        let mut data = log(4 * 3, 1);
+        let ids = self.numbers(&["ids"]);
+        let id = |i: usize| {
+            if i.is_multiple_of(4) {
+                ids[i / 4] as u32
+            } else {
+                0
+            }
+        };
+        data.features[0] = FeatureData::Rows((0..12).map(id).collect());
+        let lists: Vec<Vec<f64>> = self.0["lists"]
+            .as_array()
             .unwrap()
             .iter()
-            .map(|x| x.as_f64().unwrap())
-            .collect()
-    };
-    let spec = attending();
+            .map(numbers)
+            .collect();
+        let mut offsets = vec![0];
+        lists
+            .iter()
+            .for_each(|l| offsets.push(offsets.last().unwrap() + l.len() as u32));
+        data.features[2] = FeatureData::Lists {
+            offsets,
+            rows: lists.concat().iter().map(|r| *r as u32).collect(),
+            weights: None,
+        };
+        (p, data)
+    }
+}
+
+fn numbers(list: &serde_json::Value) -> Vec<f64> {
+    let list = list.as_array().unwrap().iter();
+    list.map(|x| x.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn outputs_and_gradients_are_those_of_pytorch() {
+    let (spec, torch) = (attending(), Torch::read());
     let network = Network::new(&spec);
-    let mut p = network.empty_parameters::<f64>();
-    let rows = numbers(&file["table"]);
-    p.tables[1][..rows.len()].copy_from_slice(&rows);
-    p.attention[0].query.weight = numbers(&file["query"]);
-    p.attention[0].key.weight = numbers(&file["key"]);
-    let mut data = log(4 * 3, 1);
-    let ids = numbers(&file["ids"]);
-    data.features[0] = FeatureData::Rows(
-        (0..12)
-            .map(|i| if i % 4 == 0 { ids[i / 4] as u32 } else { 0 })
-            .collect(),
-    );
-    let lists: Vec<Vec<f64>> = file["lists"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(numbers)
-        .collect();
-    let mut offsets = vec![0];
-    lists
-        .iter()
-        .for_each(|l| offsets.push(offsets.last().unwrap() + l.len() as u32));
-    data.features[2] = FeatureData::Lists {
-        offsets,
-        rows: lists.concat().iter().map(|r| *r as u32).collect(),
-        weights: None,
-    };
+    let (p, data) = torch.subject::<f64>(&network);
     let w = network.weights(p);
     let mut a = Activations::default();
     network.forward(&w, &data, &[0, 4, 8], 0, None, &mut a);
     let input = network.inputs.iter().find(|i| i.feature == 10).unwrap();
     let stride = network.x_stride();
-    let close = |what: &str, got: &[f64], want: &[f64]| {
-        assert_eq!(got.len(), want.len(), "{what}");
+    let close = |name: &str, got: &[f64]| {
+        let want = torch.numbers(&[name]);
+        assert_eq!(got.len(), want.len(), "{name}");
         for (got, want) in got.iter().zip(want) {
-            assert!((got - want).abs() < 1e-12, "{what}: {got}, PyTorch {want}");
+            assert!((got - want).abs() < 1e-12, "{name}: {got}, PyTorch {want}");
         }
     };
     let out: Vec<f64> = (0..3)
         .flat_map(|i| a.x[i * stride + input.offset..][..4].to_vec())
         .collect();
-    close("output", &out, &numbers(&file["output"]));
+    close("output", &out);
     // The loss is the sum of the output times `upstream`.
     let mut g = ShardGradients::default();
     g.dense.resize(network.num_dense, 0.0);
     g.x.resize(3 * stride, 0.0);
-    let upstream = numbers(&file["upstream"]);
+    let upstream = torch.numbers(&["upstream"]);
     for (i, d) in upstream.chunks(4).enumerate() {
         g.x[i * stride + input.offset..][..4].copy_from_slice(d);
     }
     network.attend_backward(&w, &a, &mut g);
     let plan = &network.attention[0];
-    close(
-        "query",
-        &g.dense[plan.query.weights()],
-        &numbers(&file["d_query"]),
-    );
-    close(
-        "key",
-        &g.dense[plan.key.weights()],
-        &numbers(&file["d_key"]),
-    );
+    close("d_query", &g.dense[plan.query.weights()]);
+    close("d_key", &g.dense[plan.key.weights()]);
     let mut table = TableGradient::default();
     table.scatter(&network, 1, &data, &[], None, core::iter::empty::<&[f64]>());
     table.scatter_attended(&network, 1, core::iter::once((&a, &g)));
-    let want = numbers(&file["d_table"]);
-    let mut got = vec![0.0; want.len()];
+    let mut got = vec![0.0; 6 * 4];
     for (row, values) in table.rows.iter().zip(table.values.chunks(4)) {
         got[*row as usize * 4..][..4].copy_from_slice(values);
     }
-    close("table", &got, &want);
+    close("d_table", &got);
 }

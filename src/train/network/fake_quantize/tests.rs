@@ -14,8 +14,10 @@ use crate::train::options::{TaskOptions, TrainOptions};
 use crate::train::parameters::Parameters;
 use crate::train::quantize::{Lookups, quantize};
 use crate::train::requests::{OwnedColumn, OwnedLists, OwnedRequest};
-use crate::train::synthetic::{log, spec, train};
+use crate::train::synthetic::{self, log, spec, train};
 use crate::train::vocabulary;
+
+mod attention;
 
 /// Every kind of network and gate, of usual depth; some tables packed.
 fn variants() -> Vec<(&'static str, Spec<'static>)> {
@@ -54,7 +56,17 @@ fn variants() -> Vec<(&'static str, Spec<'static>)> {
     let mut packed = of(NetworkKind::Mmoe, 3, Gate::Softmax, &[]);
     packed.tables[0].bits = Table::PACKED;
     packed.tables[2].bits = Table::PACKED;
+    // The last two features attend to the history.
+    let mut attending = of(NetworkKind::Mmoe, 3, Gate::Softmax, &[]);
+    let attend = synthetic::attending().features;
+    for feature in attend.into_iter().skip(attending.features.len()) {
+        attending.features.push(feature).unwrap();
+    }
+    let mut packed_attending = attending.clone();
+    packed_attending.tables[1].bits = Table::PACKED;
     vec![
+        ("attending to lists", attending),
+        ("attending to packed lists", packed_attending),
         ("mmoe", of(NetworkKind::Mmoe, 3, Gate::Softmax, &[])),
         ("packed tables", packed),
         (
@@ -429,6 +441,14 @@ fn the_errors_of_layers_are_of_the_device_and_a_packed_table_loses_most() {
                 alone.is_finite() && alone < 1.5 * all.alone.unwrap(),
                 "{name} {report}"
             );
+        }
+        if name.starts_with("attending") {
+            for (what, most) in [("query", 0.3), ("key", 0.3), ("steps, shares", 0.3)] {
+                let error = of(&format!("attention attend again, {what}"));
+                let outputs = error.outputs.unwrap();
+                assert!(outputs > 0.0 && outputs < most, "{name} {report}");
+                assert!(error.alone.unwrap() > 0.0, "{name} {report}");
+            }
         }
         if name == "packed tables" {
             let user = of("table user");
