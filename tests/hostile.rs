@@ -7,9 +7,10 @@ use pocketrank::error::{Error, Status};
 use pocketrank::format::{digest, seal};
 use pocketrank::train::golden::{self, request_for};
 
-/// A model with every kind of feature, a small one, and one that attends to lists.
-fn files() -> [Vec<u8>; 3] {
-    [golden::model(0), golden::model(5), golden::attending(1)].map(|model| model.bytes)
+/// A model with every kind of feature, a small one, one that attends to lists, and one with two levels of experts.
+fn files() -> [Vec<u8>; 4] {
+    let (attending, levels) = (golden::attending(1), golden::with_levels(1));
+    [golden::model(0), golden::model(5), attending, levels].map(|model| model.bytes)
 }
 
 fn masks() -> Vec<u8> {
@@ -136,7 +137,7 @@ fn a_changed_byte_under_a_right_digest_is_refused_by_name_or_ranks_finite() {
 
 #[test]
 fn many_changed_bytes_under_right_digests_are_refused_by_name_or_rank_finite() {
-    let [golden, _, attending] = files();
+    let [golden, _, attending, levels] = files();
     let mut state = 1u64;
     let mut next = |below: usize| {
         state = state
@@ -149,7 +150,7 @@ fn many_changed_bytes_under_right_digests_are_refused_by_name_or_rank_finite() {
     } else {
         1_000
     } {
-        let mut bytes = if next(2) == 0 { &golden } else { &attending }.clone();
+        let mut bytes = [&golden, &attending, &levels][next(3)].clone();
         for _ in 0..1 + next(8) {
             let at = 56 + next(bytes.len() - 56);
             bytes[at] = match next(4) {
