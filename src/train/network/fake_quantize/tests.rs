@@ -75,6 +75,10 @@ fn variants() -> Vec<(&'static str, Spec<'static>)> {
             of(NetworkKind::SharedEmbedding, 3, Gate::Softmax, &[]),
         ),
         ("single", of(NetworkKind::Single, 3, Gate::Softmax, &[])),
+        (
+            "two levels",
+            of(NetworkKind::Progressive { own: 1 }, 5, Gate::Softmax, &[8]),
+        ),
         ("odds", headed(TaskKind::Odds)),
         ("steps of their own", headed(steps(5, false))),
         ("steps in order", headed(steps(3, true))),
