@@ -84,6 +84,8 @@ fn file(spec: &Spec<'_>) -> Result<Vec<u8>> {
         gates: towers()
             .map(|_| stack([u16::from(network.num_experts)], inputs))
             .collect(),
+        upper_experts: Vec::new(),
+        upper_gates: Vec::new(),
         towers: towers().map(|widths| stack(widths, mixture)).collect(),
         heads: towers()
             .map(|widths| dense(1, widths.last().map_or(mixture, usize::from)))

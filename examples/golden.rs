@@ -1,7 +1,8 @@
 //! Writes a small random model, or the one of the size that apps ship, and requests for it, the same on every machine:
 //! `golden MODEL.pkr REQUESTS.req COUNT [SEED|reference]`. After the first half of the requests, all of them small, come
 //! those of 1 to 500 candidates and with options. From seed 100 on a model has a formula in place of terms, from
-//! 200 on it attends to lists, from 300 on it has heads of every kind, from 400 on it has tasks of quantiles.
+//! 200 on it attends to lists, from 300 on it has heads of every kind, from 400 on it has tasks of quantiles, from 500 on
+//! a second level of experts.
 
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     let model = match seed.first().map(String::as_str) {
         Some("reference") => golden::reference(),
         seed => match seed.and_then(|s| s.parse().ok()).unwrap_or(1) {
+            seed @ 500.. => golden::with_levels(seed - 500),
             seed @ 400.. => golden::with_quantiles(&golden::model(seed - 400), seed),
             seed @ 300.. => golden::with_heads(&golden::model(seed - 300), seed),
             seed @ 200.. => golden::attending(seed - 200),

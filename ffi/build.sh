@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 target_dir=${CARGO_TARGET_DIR:-target}
 out=${OUT:-$target_dir/sdk${TARGET:+-$TARGET}}
 tools=${TOOLS:-}
-features=${FEATURES-formula,session,rerank,attention,quantile,i8mm}
+features=${FEATURES-formula,session,rerank,attention,quantile,levels,i8mm}
 flags=(-p pocketrank-ffi --no-default-features --features "sdk${features:+,$features}" --profile sdk ${TARGET:+--target "$TARGET"})
 built=$target_dir/${TARGET:+$TARGET/}sdk
 mkdir -p "$out"

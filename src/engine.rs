@@ -95,7 +95,16 @@ const ROW_SIDES: [Side; 3] = [Side::Item, Side::Candidate, Side::Cross];
 
 /// Later layers of a model, at most.
 const LAYERS: usize = limits::EXPERTS * (limits::LAYERS - 1)
-    + limits::TASKS * (limits::GATE_LAYERS + limits::LAYERS + 1);
+    + limits::TASKS * (limits::GATE_LAYERS + limits::LAYERS + 1)
+    + UPPER_LAYERS;
+/// Of those the shared gate's and those of a second level.
+const UPPER_LAYERS: usize = if cfg!(feature = "levels") {
+    limits::GATE_LAYERS
+        + limits::EXPERTS * limits::LAYERS
+        + limits::TASKS * (limits::GATE_LAYERS + 1)
+} else {
+    0
+};
 
 /// An open model. Borrows the file's bytes; immutable, so any number of threads may share it, each with its own
 /// [`Scratch`]. Some 30 kB: keep it where it is (static, boxed or in the caller's memory).
@@ -315,7 +324,9 @@ fn later_layer(spec: &Spec<'_>, layer: Layer) -> Option<usize> {
     let (tasks, depth) = (spec.tasks.len(), network.gate_layers.len());
     let experts = usize::from(network.num_experts) * (network.expert_layers.len() - 1);
     // Without gates their depth is 0.
-    let gates = experts + tasks * depth;
+    let gates = experts + spec.input_gates() * depth;
+    #[cfg(feature = "levels")]
+    let (upper, gates) = (gates, gates + upper_layers(spec));
     let towers = |task: usize| -> usize {
         let before = spec.tasks.iter().take(task);
         gates + before.map(|t| t.tower_layers.len()).sum::<usize>()
@@ -326,5 +337,22 @@ fn later_layer(spec: &Spec<'_>, layer: Layer) -> Option<usize> {
         Layer::Gate { task, layer } => experts + task * depth + layer - 1,
         Layer::Tower { task, layer } => towers(task) + layer,
         Layer::Head { task } => towers(tasks) + task,
+        #[cfg(feature = "levels")]
+        Layer::UpperExpert { expert, layer } => {
+            upper + expert * network.expert_layers.len() + layer
+        }
+        #[cfg(feature = "levels")]
+        Layer::UpperGate { task, layer } => gates - (tasks - task) * (depth + 1) + layer,
     })
+}
+
+/// Layers of the second level.
+#[cfg(feature = "levels")]
+fn upper_layers(spec: &Spec<'_>) -> usize {
+    let network = &spec.network;
+    let experts = usize::from(network.num_experts) * network.expert_layers.len();
+    match spec.own_experts() {
+        Some(_) => experts + spec.tasks.len() * (network.gate_layers.len() + 1),
+        None => 0,
+    }
 }

@@ -7,6 +7,7 @@
 mod check;
 mod contents;
 mod feature;
+mod network;
 mod tensors;
 
 pub use check::weight_is_valid;
@@ -106,6 +107,16 @@ pub enum NetworkKind {
     /// An expert for each task on embeddings of its own: as many models in one file. A row of a table holds the
     /// embeddings of all tasks, one behind the other.
     Single,
+    /// Progressive layered extraction of two levels (Tang et al., RecSys 2020, section 4.2), each of
+    /// [`Network::num_experts`]. On the inputs there is a gate for each task and, behind them, one more: the shared gate.
+    /// An expert of the second level is a stack of the same widths on one of their mixtures, and so is a task's gate, on
+    /// the task's; the tower reads what that mixes. Gates are [`Gate::Softmax`].
+    #[cfg(feature = "levels")]
+    Progressive {
+        /// The last experts, of each task so many, read the task's mixture; those before them, at least one, that of the
+        /// shared gate.
+        own: u8,
+    },
 }
 
 /// What a gate makes of its last layer's outputs.
@@ -425,85 +436,6 @@ impl<'a> Spec<'a> {
             }
             _ => None,
         }
-    }
-
-    /// Copies of the embeddings and inputs: one, or one a task in [`NetworkKind::Single`].
-    pub fn groups(&self) -> usize {
-        if self.network.kind == NetworkKind::Single {
-            self.tasks.len()
-        } else {
-            1
-        }
-    }
-
-    /// Whether tasks mix experts by gates.
-    pub fn has_gates(&self) -> bool {
-        self.network.kind == NetworkKind::Mmoe
-    }
-
-    /// Whether every task has an expert of its own.
-    pub fn has_own_experts(&self) -> bool {
-        matches!(
-            self.network.kind,
-            NetworkKind::SharedEmbedding | NetworkKind::Single
-        )
-    }
-
-    /// Outputs of a gate's layer, counted from its first; the last is past its hidden layers.
-    pub fn gate_width(&self, layer: usize) -> usize {
-        match (self.network.gate_layers.get(layer), self.network.gate) {
-            _ if !self.has_gates() => 0,
-            (Some(width), _) => usize::from(*width),
-            (None, Gate::Softmax) => usize::from(self.network.num_experts),
-            (None, Gate::Attention) => self.mixture_width(),
-        }
-    }
-
-    /// Outputs of a group's first layer: every expert's first hidden layer, then the first layer of every task's gate.
-    pub fn first_outputs(&self) -> usize {
-        let experts = usize::from(self.network.num_experts);
-        match self.network.kind {
-            NetworkKind::Single => self.expert_width(0),
-            _ => experts * self.expert_width(0) + self.tasks.len() * self.gate_width(0),
-        }
-    }
-
-    /// Width of an expert's layer; 0 past the last.
-    pub fn expert_width(&self, layer: usize) -> usize {
-        self.network
-            .expert_layers
-            .get(layer)
-            .map_or(0, |w| usize::from(*w))
-    }
-
-    /// Width of an expert's output, and so of every mixture and query.
-    pub fn mixture_width(&self) -> usize {
-        self.network
-            .expert_layers
-            .last()
-            .map_or(0, |w| usize::from(*w))
-    }
-
-    /// The tasks so that each stands behind those that it is fed; `None` if tasks are fed in a circle.
-    pub fn order(&self) -> Option<Vec<u8, { limits::TASKS }>> {
-        let mut order: Vec<u8, { limits::TASKS }> = Vec::new();
-        // Every round adds the tasks whose inputs are there, in the order of the file.
-        while order.len() < self.tasks.len() {
-            let before = order.len();
-            for (i, task) in self.tasks.iter().enumerate() {
-                // `contains` would bring in a search by words, for at most 16 bytes.
-                #[allow(clippy::manual_contains)]
-                let there = |task: u8| order.iter().any(|t| *t == task);
-                let ready = task.inputs.iter().all(|fed| there(fed.task));
-                if ready && !there(i as u8) {
-                    order.push(i as u8).ok()?;
-                }
-            }
-            if order.len() == before {
-                return None;
-            }
-        }
-        Some(order)
     }
 
     /// Index of the feature called `name`.

@@ -300,6 +300,26 @@ fn a_library_without_sessions_refuses_what_needs_them() {
     assert_eq!(rank(&kept), PKR_ERR_BAD_OPTION);
 }
 
+/// The same command.
+#[cfg(not(feature = "levels"))]
+#[test]
+fn a_library_without_levels_refuses_a_network_that_has_two() {
+    use pocketrank::engine::{Model, OpenOptions};
+    let mut bytes = tiny_model::tiny_model();
+    // Kind, experts, layers of 8 and 6.
+    let network = [0, 2, 2, 8, 6];
+    let mut places = bytes.windows(5).enumerate().filter(|(_, b)| *b == network);
+    let (at, _) = places.next().unwrap();
+    assert!(places.next().is_none());
+    bytes[at] = 4;
+    pocketrank::format::seal(&mut bytes);
+    let refused = Model::new().open(&bytes, &OpenOptions::default());
+    assert_eq!(
+        refused.unwrap_err().status,
+        pocketrank::error::Status::BadRecord
+    );
+}
+
 /// The figures of tests/abi/layout.c, as the library has them.
 #[test]
 fn layout_is_what_the_header_promises() {

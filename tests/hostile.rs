@@ -8,13 +8,15 @@ use pocketrank::format::{digest, seal};
 use pocketrank::spec::TaskKind;
 use pocketrank::train::golden::{self, GoldenModel, request_for};
 
-/// A model with every kind of feature, a small one, one that attends to lists, and one whose scores are quantiles.
-fn files() -> [Vec<u8>; 4] {
+/// A model with every kind of feature, a small one, one that attends to lists, one whose scores are quantiles, and one
+/// with two levels of experts.
+fn files() -> [Vec<u8>; 5] {
     [
         golden::model(0),
         golden::model(5),
         golden::attending(1),
         quantiles(),
+        golden::with_levels(1),
     ]
     .map(|model| model.bytes)
 }
@@ -154,7 +156,7 @@ fn a_changed_byte_under_a_right_digest_is_refused_by_name_or_ranks_finite() {
 
 #[test]
 fn many_changed_bytes_under_right_digests_are_refused_by_name_or_rank_finite() {
-    let [golden, _, attending, quantiles] = files();
+    let [golden, _, attending, quantiles, levels] = files();
     let mut state = 1u64;
     let mut next = |below: usize| {
         state = state
@@ -167,7 +169,7 @@ fn many_changed_bytes_under_right_digests_are_refused_by_name_or_rank_finite() {
     } else {
         1_000
     } {
-        let mut bytes = [&golden, &attending, &quantiles][next(3)].clone();
+        let mut bytes = [&golden, &attending, &quantiles, &levels][next(4)].clone();
         for _ in 0..1 + next(8) {
             let at = 56 + next(bytes.len() - 56);
             bytes[at] = match next(4) {

@@ -146,6 +146,14 @@ fn quantiles_within_groups_equal_the_oracle() {
 }
 
 #[test]
+fn two_levels_of_experts_equal_the_oracle() {
+    for seed in 0..16 {
+        let golden = pocketrank::train::golden::with_levels(seed);
+        engine_and_oracle_agree(&format!("levels {seed}"), &golden.bytes, 12, 11);
+    }
+}
+
+#[test]
 fn attention_equals_the_oracle() {
     for seed in 0..16 {
         let golden = pocketrank::train::golden::attending(seed);
@@ -193,6 +201,7 @@ fn engine_and_oracle_refuse_the_same_files() {
     }
     refuse_the_same_files(&networks::attending(1).1, 600);
     refuse_the_same_files(&limits::grouped_file(2), 600);
+    refuse_the_same_files(&pocketrank::train::golden::with_levels(3).bytes, 600);
 }
 
 /// Changes `files` copies of a file at random.

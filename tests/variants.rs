@@ -119,6 +119,10 @@ fn every_network_gate_and_relation_goes_from_a_log_to_a_file() {
         ),
         ("deep-gates", gate("gate_layers = [8]")),
         (
+            "two-levels",
+            kind("ple").replace("experts = 4", "experts = 2\nlevels = 2\ngate_layers = [8]"),
+        ),
+        (
             "inputs",
             with_task(
                 &with_task(base, "like", "inputs = [\"click\", \"complete\"]"),
@@ -149,7 +153,8 @@ fn every_network_gate_and_relation_goes_from_a_log_to_a_file() {
         let mut model = Box::new(Model::new());
         model.open(&file, &OpenOptions::default()).unwrap();
         let kind = model.spec().network.kind;
-        let gates = kind == NetworkKind::Mmoe;
+        let gates = matches!(kind, NetworkKind::Mmoe | NetworkKind::Progressive { .. });
+        assert_eq!(model.spec().own_experts().is_some(), *name == "two-levels");
         assert_eq!(
             report.health.gates.len(),
             if gates { 4 } else { 0 },

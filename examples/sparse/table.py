@@ -1,5 +1,5 @@
 """Prints the tables of docs/sparse.md: table.py RUNS TRUTH.csv [SEED...], where RUNS is what `pocketrank compare
-examples/sparse/experiment.toml --out RUNS` (or rows.toml) made. Needs only Python; POCKETRANK names the program.
+examples/sparse/experiment.toml --out RUNS` (or levels.toml, rows.toml) made. Needs only Python; POCKETRANK names the program.
 
 Every file is measured by `pocketrank eval FILE --truth TRUTH.csv --json` on the validation rows of its log.
 """
@@ -32,7 +32,10 @@ def spread(values, digits):
 
 def main():
     runs, truth, *seeds = sys.argv[1:]
-    experiment = Path(__file__).with_name("experiment.toml" if (Path(runs) / "ple").exists() else "rows.toml")
+    # By a variant that only that experiment has.
+    of = {"ple": "experiment.toml", "two levels": "levels.toml"}
+    name = next((file for variant, file in of.items() if (Path(runs) / quote(variant, safe=",")).exists()), "rows.toml")
+    experiment = Path(__file__).with_name(name)
     described = tomllib.loads(experiment.read_text())
     seeds = [int(s) for s in seeds] or described["seeds"]
     variants = [v["name"] for v in described["variant"]]

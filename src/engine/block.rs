@@ -11,12 +11,14 @@ use crate::spec::{FedValue, Layer, Side, Task, TaskKind, limits, padded};
 mod gate;
 #[cfg(feature = "session")]
 mod kept;
+mod level;
 #[cfg(feature = "quantile")]
 mod quantile;
 mod score;
 mod sizes;
 
 pub(super) use crate::kernels::BLOCK;
+use level::Level;
 pub(super) use sizes::Sizes;
 
 /// Sees the i32 sums of every layer as they are made. `()` sees nothing and costs nothing.
@@ -65,7 +67,7 @@ pub(super) struct Buffers<'b> {
     experts: &'b mut [f32],
     /// A hidden layer's outputs, `[BLOCK, width]`.
     hidden: &'b mut [f32],
-    /// One task's mixture, `[BLOCK, mixture]`.
+    /// Mixtures, `[mixtures, BLOCK, mixture]`.
     mixture: &'b mut [f32],
     /// Fused score of every candidate.
     pub fused: &'b mut [f32],
@@ -89,7 +91,7 @@ impl<'b> Buffers<'b> {
         let (sums, floats) = floats.split_at_mut_checked(BLOCK * s.first)?;
         let (experts, floats) = floats.split_at_mut_checked(BLOCK * s.experts * s.mixture)?;
         let (hidden, floats) = floats.split_at_mut_checked(BLOCK * s.widest)?;
-        let (mixture, floats) = floats.split_at_mut_checked(BLOCK * s.mixture)?;
+        let (mixture, floats) = floats.split_at_mut_checked(s.mixtures() * BLOCK * s.mixture)?;
         #[cfg(feature = "attention")]
         let (attention_floats, floats) = floats.split_at_mut_checked(s.attention.floats)?;
         let (fused, columns) = floats.split_at_mut_checked(candidates)?;
@@ -235,7 +237,7 @@ impl Model<'_> {
         let rows = rows.min(BLOCK);
         self.first_of_rows(b, (rows, kept), see);
         see.done(Stage::First);
-        self.experts(b, s, rows, see);
+        let top = self.levels(b, s, rows, see);
         see.done(Stage::Experts);
         let (mut scores, mut logits): (Scores, Scores) = Default::default();
         for task in self.order.iter().map(|t| usize::from(*t)) {
@@ -245,7 +247,7 @@ impl Model<'_> {
             let Some(t) = spec.tasks.get(task) else {
                 return;
             };
-            self.mix(b, s, rows, task, see);
+            self.mix(b, s, rows, (top, task), see);
             see.done(Stage::Gates);
             let mut fed = Scores::default();
             for (fed, logits) in fed.iter_mut().zip(&logits).take(rows) {
@@ -267,39 +269,6 @@ impl Model<'_> {
             done(r, scores, logits.get(..tasks).unwrap_or_default());
         }
         see.done(Stage::Fusion);
-    }
-
-    fn experts(&self, b: &mut Buffers<'_>, s: &Sizes, rows: usize, see: &mut impl See) {
-        let width = self.spec.expert_width(0);
-        let depth = self.spec.network.expert_layers.len();
-        for expert in 0..s.experts {
-            let column = s.expert_column(&self.spec, expert);
-            let to = row_mut(b.experts, expert, BLOCK * s.mixture);
-            let mut scales = [0.0; BLOCK];
-            let scales = scales.get_mut(..rows).unwrap_or_default();
-            if depth == 1 {
-                for r in 0..rows {
-                    let first = first(b.sums, s, r, column, width);
-                    for (to, x) in row_mut(to, r, s.mixture).iter_mut().zip(first) {
-                        *to = relu(*x);
-                    }
-                }
-            } else {
-                self.quantize_first((b.sums, column), width, b.bytes, scales);
-            }
-            for layer in 1..depth {
-                let name = Layer::Expert { expert, layer };
-                let Some(dense) = self.layer(name) else {
-                    return;
-                };
-                let last = layer + 1 == depth;
-                let out = if last { &mut *to } else { &mut *b.hidden };
-                self.run(dense, (b.bytes, scales, &[]), out, true, name, see);
-                if !last {
-                    self.quantize(out, dense.outputs, b.bytes, scales);
-                }
-            }
-        }
     }
 
     /// One layer of rows of quantized activations, with what other tasks feed: `out` is `[rows, padded outputs]`.
@@ -349,8 +318,15 @@ impl Model<'_> {
 
     /// A task's mixture: the output of its own or the only expert, or the sum over experts of gate x output, in the
     /// order of the experts.
-    fn mix(&self, b: &mut Buffers<'_>, s: &Sizes, rows: usize, task: usize, see: &mut impl See) {
-        let weights = self.shares(b, s, rows, task, see);
+    fn mix(
+        &self,
+        b: &mut Buffers<'_>,
+        s: &Sizes,
+        rows: usize,
+        of: (Level, usize),
+        see: &mut impl See,
+    ) {
+        let weights = self.shares(b, s, rows, of, see);
         let stride = BLOCK * s.mixture;
         for (r, weights) in weights.iter().enumerate().take(rows) {
             let weights = weights.get(..s.experts).unwrap_or_default();
@@ -360,7 +336,7 @@ impl Model<'_> {
                 weights,
                 experts,
                 stride,
-                row_mut(b.mixture, r, s.mixture),
+                row_mut(b.mixture, s.mixture_row(of.1) + r, s.mixture),
             );
         }
     }
@@ -371,12 +347,12 @@ impl Model<'_> {
         b: &mut Buffers<'_>,
         s: &Sizes,
         rows: usize,
-        task: usize,
+        (level, task): (Level, usize),
         see: &mut impl See,
     ) -> [[u16; limits::EXPERTS]; BLOCK] {
         let mut weights = [[0u16; limits::EXPERTS]; BLOCK];
         if self.spec.has_gates() {
-            self.gate(b, s, rows, task, see, &mut weights);
+            self.gate(b, s, rows, (level, task), see, &mut weights);
         } else {
             let own = self.spec.has_own_experts();
             for weights in &mut weights {
@@ -393,9 +369,9 @@ impl Model<'_> {
     pub(super) fn shares_of_one(&self, b: &mut Buffers<'_>, see: &mut dyn FnMut(usize, &[u16])) {
         let s = &self.sizes;
         self.first_of_rows(b, (1, &Kept::default()), &mut ());
-        self.experts(b, s, 1, &mut ());
+        let top = self.levels(b, s, 1, &mut ());
         for task in 0..self.spec.tasks.len() {
-            let [weights, ..] = self.shares(b, s, 1, task, &mut ());
+            let [weights, ..] = self.shares(b, s, 1, (top, task), &mut ());
             see(task, weights.get(..s.experts).unwrap_or_default());
         }
     }
@@ -412,7 +388,7 @@ impl Model<'_> {
         let mut scales = [0.0; BLOCK];
         let scales = scales.get_mut(..fed.len()).unwrap_or_default();
         let mut width = self.spec.mixture_width();
-        self.quantize(b.mixture, width, b.bytes, scales);
+        self.quantize_mixture((b.mixture, task), b.bytes, scales);
         for layer in 0..t.tower_layers.len() {
             let name = Layer::Tower { task, layer };
             let Some(dense) = self.layer(name) else {
@@ -449,6 +425,18 @@ impl Model<'_> {
     /// Quantizes rows of `width` outputs; negative ones are 0.
     fn quantize(&self, out: &[f32], width: usize, bytes: &mut [u8], scales: &mut [f32]) {
         kernels::quantize(self.isa, out, (padded(width), width), bytes, scales);
+    }
+
+    /// Quantizes rows of a gate's mixture.
+    fn quantize_mixture(
+        &self,
+        (mixtures, gate): (&[f32], usize),
+        bytes: &mut [u8],
+        scales: &mut [f32],
+    ) {
+        let first = self.sizes.mixture_row(gate) * self.sizes.mixture;
+        let rows = mixtures.get(first..).unwrap_or_default();
+        self.quantize(rows, self.spec.mixture_width(), bytes, scales);
     }
 
     /// Quantizes `width` columns of the first layer's sums from `column` on.

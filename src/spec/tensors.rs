@@ -60,9 +60,9 @@ pub enum Layer {
         /// Layer index.
         layer: usize,
     },
-    /// Layer `layer` (1 or more) of a task's gate; the last one, without ReLU, makes its logits or query.
+    /// Layer `layer` (1 or more) of a gate on the inputs; the last one, without ReLU, makes its logits or query.
     Gate {
-        /// Task index.
+        /// Task index; of the shared gate the number of tasks.
         task: usize,
         /// Layer index.
         layer: usize,
@@ -78,6 +78,22 @@ pub enum Layer {
     Head {
         /// Task index.
         task: usize,
+    },
+    /// Layer `layer` of an expert of the second level.
+    #[cfg(feature = "levels")]
+    UpperExpert {
+        /// Expert index.
+        expert: usize,
+        /// Layer index.
+        layer: usize,
+    },
+    /// Layer `layer` of a task's gate of the second level; the last one, without ReLU, makes its logits.
+    #[cfg(feature = "levels")]
+    UpperGate {
+        /// Task index.
+        task: usize,
+        /// Layer index.
+        layer: usize,
     },
 }
 
@@ -255,17 +271,15 @@ impl Spec<'_> {
                 )?;
             }
         }
-        let gates = if self.has_gates() {
-            self.tasks.len()
-        } else {
-            0
-        };
-        for task in 0..gates {
+        // Without gates they have no layers.
+        for task in 0..self.input_gates() {
             for layer in 1..=self.network.gate_layers.len() {
                 let (outputs, inputs) = (self.gate_width(layer), self.gate_width(layer - 1));
                 dense(visit, Layer::Gate { task, layer }, outputs, inputs)?;
             }
         }
+        #[cfg(feature = "levels")]
+        self.upper_layers(visit)?;
         for (task, t) in self.tasks.iter().enumerate() {
             let mut inputs = self.mixture_width();
             for (layer, width) in t.tower_layers.iter().enumerate() {
@@ -307,6 +321,33 @@ impl Spec<'_> {
                 _ => continue,
             };
             visit(Tensor::Steps(task), Dtype::F32, rows, usize::from(cols))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(feature = "levels")]
+impl Spec<'_> {
+    /// Layers of the second level: of its experts, then of its gates.
+    fn upper_layers<E>(&self, visit: Visit<'_, E>) -> Result<(), E> {
+        if self.own_experts().is_none() {
+            return Ok(());
+        }
+        for expert in 0..usize::from(self.network.num_experts) {
+            let mut inputs = self.mixture_width();
+            for layer in 0..self.network.expert_layers.len() {
+                let outputs = self.expert_width(layer);
+                dense(visit, Layer::UpperExpert { expert, layer }, outputs, inputs)?;
+                inputs = outputs;
+            }
+        }
+        for task in 0..self.tasks.len() {
+            let mut inputs = self.mixture_width();
+            for layer in 0..=self.network.gate_layers.len() {
+                let outputs = self.gate_width(layer);
+                dense(visit, Layer::UpperGate { task, layer }, outputs, inputs)?;
+                inputs = outputs;
+            }
         }
         Ok(())
     }

@@ -9,12 +9,14 @@ mod attention;
 mod features;
 mod formula;
 mod heads;
+mod levels;
 mod reference;
 mod requests;
 
 pub use attention::attending;
 pub use formula::{formula, with_formula};
 pub use heads::{with_heads, with_quantiles};
+pub use levels::with_levels;
 pub use reference::{reference, reference_with_list};
 pub use requests::{request, request_for, varied};
 
@@ -260,6 +262,7 @@ fn parameters(spec: &Spec<'_>, draw: Draw) -> Parameters<f32> {
         layers.collect::<Vec<_>>()
     };
     let tasks = || spec.tasks.iter().enumerate();
+    let upper = |count: usize| 0..spec.own_experts().map_or(0, |_| count);
     let gate_layers: Vec<u16> = (0..=spec.network.gate_layers.len())
         .map(|layer| spec.gate_width(layer) as u16)
         .collect();
@@ -269,11 +272,20 @@ fn parameters(spec: &Spec<'_>, draw: Draw) -> Parameters<f32> {
             .map(|e| stack(draw.at(100 + e), &spec.network.expert_layers, inputs))
             .collect(),
         gates: (0..if spec.has_gates() {
-            spec.tasks.len()
+            spec.input_gates()
         } else {
             0
         })
             .map(|t| stack(draw.at(200 + t), &gate_layers, inputs))
+            .collect(),
+        upper_experts: upper(experts)
+            .map(|e| {
+                let widths = &spec.network.expert_layers;
+                stack(draw.at(1000 + e), widths, spec.mixture_width())
+            })
+            .collect(),
+        upper_gates: upper(spec.tasks.len())
+            .map(|t| stack(draw.at(1100 + t), &gate_layers, spec.mixture_width()))
             .collect(),
         towers: tasks()
             .map(|(t, task)| {
@@ -421,7 +433,14 @@ mod tests {
                 packings.insert((table.bits, odd, golden.spec.groups() > 1));
             }
             depths.insert((0, network.expert_layers.len()));
-            depths.insert((4, network.kind as usize));
+            let kind = match network.kind {
+                NetworkKind::Mmoe => 0,
+                NetworkKind::SharedBottom => 1,
+                NetworkKind::SharedEmbedding => 2,
+                NetworkKind::Single => 3,
+                NetworkKind::Progressive { .. } => 4,
+            };
+            depths.insert((4, kind));
             depths.insert((5, network.gate as usize));
             depths.insert((6, network.gate_layers.len()));
             for task in &golden.spec.tasks {

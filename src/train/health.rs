@@ -23,7 +23,8 @@ const POLARIZED: f64 = 0.95;
 /// An expert that every gate uses less than this share of an even use is idle.
 const IDLE: f64 = 0.05;
 
-/// Gates and experts of a trained network.
+/// Gates and experts of a trained network; with two levels of experts those of the second, which the towers read, and
+/// warnings of both.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Health {
     /// By task and expert: mean share.
@@ -70,16 +71,62 @@ fn of_rows(
     rows: &[u32],
 ) -> Health {
     let weights = network.weights(p.clone());
-    let (tasks, experts) = (network.num_tasks(), network.num_experts);
-    let last = network.expert_widths.len() - 1;
-    let (width, stride) = (network.mixture_width(), network.hidden_stride(last));
-    let mut gates = vec![vec![0.0; experts]; tasks];
-    let mut entropy = vec![0.0; tasks];
-    let mut products = vec![vec![0.0; experts]; experts];
+    let mut sums = vec![Sums::new(network, network.gates.len())];
+    if let Some(upper) = &network.upper {
+        sums.push(Sums::new(network, upper.gates.len()));
+    }
+    let levels = sums.len();
     let mut a = Activations::default();
     for rows in rows.chunks(SHARD_ROWS) {
         network.forward(&weights, data, rows, 0, None, &mut a);
-        for ((shares, gate), entropy) in a.shares.iter().zip(&mut gates).zip(&mut entropy) {
+        let from_above = [network.top(&a), network.bottom(&a)];
+        for (sums, (outputs, shares)) in sums.iter_mut().rev().zip(from_above) {
+            sums.add(network, outputs, shares);
+        }
+    }
+    let mut healths = sums.into_iter().enumerate().map(|(level, sums)| {
+        let of = if levels > 1 {
+            format!("level {}: ", level + 1)
+        } else {
+            String::new()
+        };
+        sums.health((spec, own), rows.len(), &of)
+    });
+    let first = healths.next().unwrap_or_default();
+    let Some(second) = healths.next() else {
+        return first;
+    };
+    Health {
+        warnings: [first.warnings, second.warnings.clone()].concat(),
+        ..second
+    }
+}
+
+/// Sums over rows of one level.
+struct Sums {
+    /// By gate and expert: shares.
+    gates: Vec<Vec<f64>>,
+    /// By gate.
+    entropy: Vec<f64>,
+    /// Inner products of the experts' outputs.
+    products: Vec<Vec<f64>>,
+}
+
+impl Sums {
+    fn new(network: &Network, gates: usize) -> Self {
+        let experts = network.num_experts;
+        Self {
+            gates: vec![vec![0.0; experts]; gates],
+            entropy: vec![0.0; gates],
+            products: vec![vec![0.0; experts]; experts],
+        }
+    }
+
+    /// Adds rows: outputs of the experts and how far they are apart, and shares by gate.
+    fn add(&mut self, network: &Network, (h, stride): (&[f32], usize), shares: &[Vec<f32>]) {
+        let (experts, width) = (network.num_experts, network.mixture_width());
+        let gates = self.gates.iter_mut().zip(&mut self.entropy);
+        for (shares, (gate, entropy)) in shares.iter().zip(gates) {
             for shares in shares.chunks(experts) {
                 for (sum, share) in gate.iter_mut().zip(shares) {
                     let share = f64::from(*share);
@@ -92,42 +139,54 @@ fn of_rows(
                 }
             }
         }
-        for row in a.hidden[last].chunks(stride) {
+        for row in h.chunks(stride) {
             let of = |e: usize| &row[e * width..(e + 1) * width];
-            for (i, products) in products.iter_mut().enumerate() {
+            for (i, products) in self.products.iter_mut().enumerate() {
                 for (j, product) in products.iter_mut().enumerate() {
                     *product += f64::from(dot(of(i), of(j)));
                 }
             }
         }
     }
-    let n = rows.len() as f64;
-    gates.iter_mut().flatten().for_each(|x| *x /= n);
-    // Experts that a gate reaches.
-    let reached = experts.saturating_sub(own * tasks.saturating_sub(1));
-    let most = if reached > 1 {
-        libm::log(reached as f64)
-    } else {
-        1.0
-    };
-    entropy.iter_mut().for_each(|x| *x /= n * most);
-    let cosine = |i: usize, j: usize| {
-        let size = libm::sqrt(products[i][i] * products[j][j]);
-        if size > 0.0 {
-            products[i][j] / size
-        } else {
-            0.0
+
+    /// `of` begins every warning.
+    fn health(self, (spec, own): (&Spec<'_>, usize), rows: usize, of: &str) -> Health {
+        let Self {
+            mut gates,
+            mut entropy,
+            products,
+        } = self;
+        let (tasks, experts, n) = (spec.tasks.len(), products.len(), rows as f64);
+        gates.iter_mut().flatten().for_each(|x| *x /= n);
+        for (gate, x) in entropy.iter_mut().enumerate() {
+            // Experts that it reaches; the shared one, behind those of the tasks, reaches all.
+            let others = if gate < tasks { tasks - 1 } else { 0 };
+            let reached = experts.saturating_sub(own * others);
+            let most = if reached > 1 {
+                libm::log(reached as f64)
+            } else {
+                1.0
+            };
+            *x /= n * most;
         }
-    };
-    let expert_cosine: Vec<Vec<f64>> = (0..experts)
-        .map(|i| (0..experts).map(|j| cosine(i, j)).collect())
-        .collect();
-    let warnings = warnings(spec, own, &gates, &expert_cosine);
-    Health {
-        gates,
-        gate_entropy: entropy,
-        expert_cosine,
-        warnings,
+        let cosine = |i: usize, j: usize| {
+            let size = libm::sqrt(products[i][i] * products[j][j]);
+            if size > 0.0 {
+                products[i][j] / size
+            } else {
+                0.0
+            }
+        };
+        let expert_cosine: Vec<Vec<f64>> = (0..experts)
+            .map(|i| (0..experts).map(|j| cosine(i, j)).collect())
+            .collect();
+        let warnings = warnings(spec, own, &gates, &expert_cosine);
+        Health {
+            gates,
+            gate_entropy: entropy,
+            expert_cosine,
+            warnings: warnings.into_iter().map(|w| format!("{of}{w}")).collect(),
+        }
     }
 }
 
@@ -159,7 +218,7 @@ fn warnings(spec: &Spec<'_>, own: usize, gates: &[Vec<f64>], cosine: &[Vec<f64>]
         ],
         _ => ["try fewer experts, or kind = \"mmoe\""; 2],
     };
-    for (task, gate) in spec.tasks.iter().zip(gates) {
+    for (at, gate) in gates.iter().enumerate() {
         let (expert, most) =
             gate.iter().enumerate().fold(
                 (0, 0.0),
@@ -167,8 +226,11 @@ fn warnings(spec: &Spec<'_>, own: usize, gates: &[Vec<f64>], cosine: &[Vec<f64>]
             );
         if most > POLARIZED {
             all.push(format!(
-                "the gate of task \"{}\" is polarized: expert {expert} has {:.1} % of its use; {even}",
-                task.name,
+                "{} is polarized: expert {expert} has {:.1} % of its use; {even}",
+                match spec.tasks.get(at) {
+                    Some(task) => format!("the gate of task \"{}\"", task.name),
+                    None => "the shared gate".into(),
+                },
                 100.0 * most
             ));
         }
@@ -239,6 +301,43 @@ mod tests {
         p.gates[1].last_mut().expect("a layer").bias[0] = -50.0;
         let health = measure(&spec, &p, &data, &rows, 1).expect("it is in memory");
         assert!(health.warnings[0].ends_with("try fewer experts, or kind = \"mmoe\""));
+    }
+
+    #[test]
+    fn what_is_wrong_on_either_level_is_named_with_it() {
+        let (mut spec, data) = (spec(), log(400, 3));
+        spec.network.kind = crate::spec::NetworkKind::Progressive { own: 1 };
+        spec.network.num_experts = 2 + spec.tasks.len() as u8;
+        let network = Network::new(&spec);
+        let rows: Vec<u32> = (0..400).collect();
+        let measured = |change: &dyn Fn(&mut Parameters<f32>)| {
+            let mut p = network.initialize(&data, &rows, 1, 0.5);
+            network.close_gates(&mut p, 1);
+            change(&mut p);
+            measure(&spec, &p, &data, &rows, 1).expect("it is in memory")
+        };
+        let health = measured(&|_| {});
+        assert_eq!(health.warnings, Vec::<String>::new());
+        // Of the second level: a gate a task.
+        assert_eq!(health.gates.len(), spec.tasks.len());
+        assert!(health.gate_entropy.iter().all(|e| (0.1..=1.0).contains(e)));
+        let dead = |layers: &mut Vec<crate::train::parameters::Dense<f32>>| {
+            layers.iter_mut().for_each(|l| l.bias.fill(-1e3));
+        };
+        let lower = measured(&|p| dead(&mut p.experts[1]));
+        assert!(lower.warnings[0].starts_with("level 1: expert 1 is dead"));
+        let upper = measured(&|p| dead(&mut p.upper_experts[1]));
+        assert!(upper.warnings[0].starts_with("level 2: expert 1 is dead"));
+        let shared = measured(&|p| p.gates[3][0].bias[2] = 50.0);
+        assert!(
+            shared.warnings[0].starts_with("level 1: the shared gate is polarized: expert 2"),
+            "{:?}",
+            shared.warnings
+        );
+        let polarized = measured(&|p| p.upper_gates[1][0].bias[0] = 50.0);
+        assert!(
+            polarized.warnings[0].starts_with("level 2: the gate of task \"watch\" is polarized")
+        );
     }
 
     #[test]

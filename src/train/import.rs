@@ -24,7 +24,7 @@ mod plan;
 mod weights;
 
 use crate::features::hash_int;
-use crate::spec::Spec;
+use crate::spec::{NetworkKind, Spec};
 use crate::train::checkpoint::{self, RunLock};
 use crate::train::description::{Description, Feature, FeatureKind, IdKind, Loss, TransformStep};
 use crate::train::error::{Error, Kind, Result};
@@ -137,6 +137,10 @@ fn check(d: &Description) -> Result<()> {
             task.name.get_ref()
         );
         return Err(d.mistake(&task.name, message));
+    }
+    if matches!(d.toml.network.kind(), Some(NetworkKind::Progressive { .. })) {
+        let message = "the network has levels = 2; import takes networks of one level, and a run trains those of two";
+        return Err(d.mistake(&d.toml.network.kind, message));
     }
     if d.toml.network.own_experts() > 0 {
         let message = "the network is \"ple\"; import takes it as the \"mmoe\" that it is, with gates that leave experts out";

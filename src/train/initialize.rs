@@ -45,6 +45,7 @@ impl Network {
         let he = |span: &Span| 2.0 / span.inputs.max(1) as f64;
         let glorot = |span: &Span| 2.0 / (span.inputs + span.outputs) as f64;
         let gates = p.gates.iter_mut().zip(&self.gates);
+        let gates = gates.chain(p.upper_gates.iter_mut().zip(self.upper_gates()));
         let (mut ends, mut hidden) = (Vec::new(), Vec::new());
         for (layers, spans) in gates {
             let mut layers: Vec<_> = layers.iter_mut().zip(spans).collect();
@@ -55,6 +56,7 @@ impl Network {
             .experts
             .iter_mut()
             .zip(&self.experts)
+            .chain(p.upper_experts.iter_mut().zip(self.upper_experts()))
             .chain(p.towers.iter_mut().zip(&self.towers));
         hidden.extend(stacks.flat_map(|(layers, spans)| layers.iter_mut().zip(spans)));
         ends.extend(p.heads.iter_mut().zip(&self.heads));

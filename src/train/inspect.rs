@@ -9,10 +9,12 @@ use crate::format::{ENTRY_BYTES, ENVELOPE_BYTES, File, SectionKind, VERSION};
 use crate::spec::{Calibration, Encoding, Gate, NetworkKind, Side, Source, Spec, TensorSection};
 
 mod attention;
+mod cost;
 mod formula;
 mod text;
 
 pub use attention::AttentionInfo;
+pub use cost::multiply_adds;
 pub use formula::{FormulaInfo, WeightInfo, formula};
 
 /// A file, looked at.
@@ -108,7 +110,9 @@ pub struct TableInfo {
 pub struct NetworkInfo {
     /// As the description calls it.
     pub kind: &'static str,
-    /// Experts.
+    /// Levels of experts, 1 or 2.
+    pub levels: u8,
+    /// Experts of a level.
     pub experts: u8,
     /// Widths of an expert's layers.
     pub expert_layers: Vec<u16>,
@@ -174,54 +178,6 @@ pub struct ScratchInfo {
     pub candidates: usize,
     /// Bytes, f32 values and activations together.
     pub bytes: usize,
-}
-
-/// Multiply-adds of `spec`, without padding.
-pub fn multiply_adds(spec: &Spec<'_>) -> MultiplyAdds {
-    let stack = |widths: &[u16], mut inputs: usize| {
-        let mut sum = 0;
-        for width in widths {
-            sum += usize::from(*width) * inputs;
-            inputs = usize::from(*width);
-        }
-        (sum, inputs)
-    };
-    let first = |sides: &[Side]| {
-        let inputs: usize = sides.iter().map(|s| spec.side_inputs(*s)).sum();
-        inputs * spec.first_outputs() * spec.groups()
-    };
-    let experts = usize::from(spec.network.num_experts);
-    let later = spec
-        .network
-        .expert_layers
-        .get(1..)
-        .map_or(0, |w| stack(w, spec.expert_width(0)).0);
-    let mixture = spec.mixture_width();
-    // Gates behind their first layer, the query's products, and the mixture.
-    let gate = if spec.has_gates() {
-        let depth = spec.network.gate_layers.len();
-        let layers = (1..=depth).map(|l| spec.gate_width(l) * spec.gate_width(l - 1));
-        let products = match spec.network.gate {
-            Gate::Softmax => 0,
-            Gate::Attention => experts * mixture,
-        };
-        layers.sum::<usize>() + products + experts * mixture
-    } else {
-        0
-    };
-    let towers = spec.tasks.iter().map(|t| {
-        let (hidden, last) = stack(&t.tower_layers, mixture);
-        let fed = t.tower_layers.first().map_or(1, |w| usize::from(*w));
-        gate + hidden + last + t.inputs.len() * fed
-    });
-    let [keys, attended] = attention::multiply_adds(spec);
-    MultiplyAdds {
-        request: first(&[Side::User]) + keys,
-        candidate: attended
-            + first(&[Side::Item, Side::Candidate, Side::Cross])
-            + experts * later
-            + towers.sum::<usize>(),
-    }
 }
 
 /// Checks all of `bytes`, SHA-256 included, and describes it.
@@ -325,7 +281,9 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
                 NetworkKind::SharedBottom => "shared-bottom",
                 NetworkKind::SharedEmbedding => "shared-embedding",
                 NetworkKind::Single => "single",
+                NetworkKind::Progressive { .. } => "ple",
             },
+            levels: 1 + u8::from(spec.own_experts().is_some()),
             gate: spec.has_gates().then_some(match spec.network.gate {
                 Gate::Softmax => "softmax",
                 Gate::Attention => "attention",
@@ -444,7 +402,15 @@ mod tests {
 
     #[test]
     fn an_inspection_adds_up() {
-        let golden = golden::model(0);
+        adds_up(&golden::model(0));
+        let golden = golden::with_levels(0);
+        adds_up(&golden);
+        let seen = inspect(&golden.bytes).unwrap();
+        assert_eq!((seen.network.kind, seen.network.levels), ("ple", 2));
+        assert!(seen.to_string().contains("network  ple, 2 levels of "));
+    }
+
+    fn adds_up(golden: &golden::GoldenModel) {
         let seen = inspect(&golden.bytes).unwrap();
         let last = seen.sections.last().unwrap();
         assert_eq!(last.offset + last.bytes, golden.bytes.len());
@@ -454,6 +420,8 @@ mod tests {
             .iter()
             .chain(&p.towers)
             .chain(&p.gates)
+            .chain(&p.upper_experts)
+            .chain(&p.upper_gates)
             .flatten()
             .chain(&p.heads);
         let values: usize = dense.map(|d| d.weight.len() + d.bias.len()).sum();
@@ -463,6 +431,33 @@ mod tests {
         assert_eq!(inputs, seen.network.inputs.iter().sum::<usize>());
         assert!(seen.to_string().contains("multiply-adds"));
         assert!(serde_json::to_string(&seen).unwrap().contains("\"sha256\""));
+    }
+
+    #[test]
+    fn multiply_adds_of_two_levels_are_weights_and_mixtures() {
+        use crate::spec::{Layer, Tensor};
+        for seed in 0..20 {
+            let spec = golden::with_levels(seed).spec;
+            let (mut all, mut first) = (0, 0);
+            spec.tensors::<()>(TensorSection::Layers, &mut |tensor, _, rows, cols| {
+                match tensor {
+                    Tensor::Weight(Layer::First { .. }) => first += rows * cols,
+                    Tensor::Weight(_) => all += rows * cols,
+                    _ => {}
+                }
+                Ok(())
+            })
+            .unwrap();
+            let fed = spec.tasks.iter().map(|t| {
+                let width = t.tower_layers.first().map_or(1, |w| usize::from(*w));
+                t.inputs.len() * width
+            });
+            let mixtures = 2 * spec.tasks.len() + 1;
+            let mixed = mixtures * usize::from(spec.network.num_experts) * spec.mixture_width();
+            let cost = multiply_adds(&spec);
+            let want = first + all + mixed + fed.sum::<usize>();
+            assert_eq!(cost.request + cost.candidate, want, "{seed}");
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod gather;
 mod head;
 mod levels;
 mod own;
+pub(crate) mod upper;
 mod weights;
 pub(crate) use weights::Weights;
 
@@ -131,11 +132,13 @@ pub struct Network {
     pub(crate) offsets: Vec<f64>,
     /// Tasks, each behind those that it is fed.
     pub(crate) order: Vec<usize>,
-    /// By group: all experts' first layers, then the first layers of all gates.
+    /// By group: all experts' first layers, then the first layers of all gates on the inputs.
     pub(crate) first: Vec<Span>,
     pub(crate) experts: Vec<Vec<Span>>,
-    /// Empty without gates.
+    /// By task, and with a second level the shared gate behind them; empty without gates.
     pub(crate) gates: Vec<Vec<Span>>,
+    /// A second level of experts.
+    pub(crate) upper: Option<upper::UpperPlan>,
     pub(crate) towers: Vec<Vec<Span>>,
     pub(crate) heads: Vec<Span>,
     /// By task of several logits, what no step changes: thresholds as weights, and what being above each is worth as
@@ -288,7 +291,7 @@ impl Network {
             .collect();
         let (gate_width, gate_rest) = gate_widths.split_first().expect("a gate has a layer");
         let gated = if spec.has_gates() {
-            spec.tasks.len()
+            spec.input_gates()
         } else {
             0
         };
@@ -300,6 +303,7 @@ impl Network {
                 spans
             })
             .collect();
+        let upper = upper::UpperPlan::new(spec, &mut next);
         let mut towers = Vec::new();
         let mut heads = Vec::new();
         for task in &spec.tasks {
@@ -343,7 +347,14 @@ impl Network {
             spans.iter().for_each(|s| add(s, owner));
         }
         for (task, spans) in gates.iter().enumerate() {
-            spans.iter().for_each(|s| add(s, Some(task)));
+            let owner = (task < spec.tasks.len()).then_some(task);
+            spans.iter().for_each(|s| add(s, owner));
+        }
+        if let Some(upper) = &upper {
+            upper.experts.iter().flatten().for_each(|s| add(s, None));
+            for (task, spans) in upper.gates.iter().enumerate() {
+                spans.iter().for_each(|s| add(s, Some(task)));
+            }
         }
         for task in 0..spec.tasks.len() {
             towers[task].iter().for_each(|s| add(s, Some(task)));
@@ -376,6 +387,7 @@ impl Network {
             first,
             experts,
             gates,
+            upper,
             towers,
             heads,
             steps,
@@ -422,7 +434,7 @@ impl Network {
     /// The expert that a task reads alone; `None`: it mixes them.
     pub(crate) fn expert_of(&self, task: usize) -> Option<usize> {
         match self.kind {
-            NetworkKind::Mmoe => None,
+            NetworkKind::Mmoe | NetworkKind::Progressive { .. } => None,
             NetworkKind::SharedBottom => Some(0),
             NetworkKind::SharedEmbedding | NetworkKind::Single => Some(task),
         }

@@ -33,9 +33,13 @@ pub struct Parameters<R> {
     pub tables: Vec<Vec<R>>,
     /// Per expert, its layers; each is followed by ReLU.
     pub experts: Vec<Vec<Dense<R>>>,
-    /// Per task, its gate: hidden layers, each followed by ReLU, then logits over the experts or the query. Empty
-    /// without gates.
+    /// Per task, its gate: hidden layers, each followed by ReLU, then logits over the experts or the query; with a second
+    /// level of experts behind them the shared gate. Empty without gates.
     pub gates: Vec<Vec<Dense<R>>>,
+    /// Per expert of a second level, its layers, each followed by ReLU; empty without.
+    pub upper_experts: Vec<Vec<Dense<R>>>,
+    /// Per task, its gate over those.
+    pub upper_gates: Vec<Vec<Dense<R>>>,
     /// Per task, its hidden layers, each followed by ReLU. The first one's inputs (without layers the head's) are the
     /// mixture, then what the task is fed.
     pub towers: Vec<Vec<Dense<R>>>,

@@ -123,23 +123,41 @@ fn check_shapes(spec: &Spec<'_>, p: &Parameters<f32>, lookups: &Lookups) -> Resu
         }
     }
     fits(p.experts.len() == experts)?;
-    for layers in &p.experts {
+    let expert = |layers: &[Dense<f32>], mut before: usize| {
         fits(layers.len() == spec.network.expert_layers.len())?;
-        let mut before = inputs;
         for (i, layer) in layers.iter().enumerate() {
             dense(layer, spec.expert_width(i), before)?;
             before = layer.outputs;
         }
+        Ok(())
+    };
+    for layers in &p.experts {
+        expert(layers, inputs)?;
     }
     let tasks = spec.tasks.len();
-    fits(p.gates.len() == if spec.has_gates() { tasks } else { 0 })?;
-    for layers in &p.gates {
+    let gate = |layers: &[Dense<f32>], mut before: usize| {
         fits(layers.len() == spec.network.gate_layers.len() + 1)?;
-        let mut before = inputs;
         for (i, layer) in layers.iter().enumerate() {
             dense(layer, spec.gate_width(i), before)?;
             before = layer.outputs;
         }
+        Ok(())
+    };
+    let gates = if spec.has_gates() {
+        spec.input_gates()
+    } else {
+        0
+    };
+    fits(p.gates.len() == gates)?;
+    p.gates.iter().try_for_each(|layers| gate(layers, inputs))?;
+    let upper = spec.own_experts().map_or([0; 2], |_| [experts, tasks]);
+    fits([p.upper_experts.len(), p.upper_gates.len()] == upper)?;
+    let mixture = spec.mixture_width();
+    for layers in &p.upper_experts {
+        expert(layers, mixture)?;
+    }
+    for layers in &p.upper_gates {
+        gate(layers, mixture)?;
     }
     fits(p.attention.len() == spec.attentions().count())?;
     for (p, (_, a)) in p.attention.iter().zip(spec.attentions()) {
@@ -387,6 +405,8 @@ fn dense_of<'p>(spec: &Spec<'_>, p: &'p Parameters<f32>, layer: Layer) -> Cow<'p
             }
             head
         }
+        Layer::UpperExpert { expert, layer } => &p.upper_experts[expert][layer],
+        Layer::UpperGate { task, layer } => &p.upper_gates[task][layer],
     })
 }
 

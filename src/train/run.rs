@@ -340,6 +340,8 @@ pub fn train(
         .iter()
         .flatten()
         .chain(p.gates.iter().flatten())
+        .chain(p.upper_experts.iter().flatten())
+        .chain(p.upper_gates.iter().flatten())
         .chain(p.towers.iter().flatten())
         .chain(&p.heads)
         .chain(p.attention.iter().flat_map(|a| [&a.query, &a.key]));

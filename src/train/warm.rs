@@ -129,7 +129,11 @@ fn difference(new: &Spec<'_>, old: &Spec<'_>) -> Option<String> {
     if new.network != old.network {
         let shape = |s: &Spec<'_>| {
             let layers = &s.network.expert_layers;
-            format!("{} experts of {layers:?}", s.network.num_experts)
+            let levels = match s.own_experts() {
+                Some(own) => format!(", {own} of each task's own, on two levels"),
+                None => String::new(),
+            };
+            format!("{} experts of {layers:?}{levels}", s.network.num_experts)
         };
         return Some(format!("there are {}, there {}", shape(new), shape(old)));
     }

@@ -245,6 +245,52 @@ pub fn own_expert(spec: &Spec<'_>, task: usize) -> usize {
     }
 }
 
+fn mixed(logits: &[f32], outputs: &[Vec<f32>]) -> Vec<f32> {
+    let mut x = vec![0.0f32; outputs[0].len()];
+    for (g, row) in softmax(logits).iter().zip(outputs) {
+        for (x, from) in x.iter_mut().zip(row) {
+            *x += (*g as f32 / 32768.0) * from;
+        }
+    }
+    x
+}
+
+/// The gate of the first level whose mixture an expert of the second reads.
+pub fn read_by(spec: &Spec<'_>, own: u8, expert: usize) -> usize {
+    let (own, tasks) = (usize::from(own), spec.tasks.len());
+    let shared = usize::from(spec.network.num_experts) - own * tasks;
+    match expert {
+        e if e < shared => tasks,
+        e => (e - shared) / own,
+    }
+}
+
+/// A task's mixture, of a second level of experts if there is one; `lower` are those of the first.
+fn upper(
+    spec: &Spec<'_>,
+    t: &Tensors<'_>,
+    lower: &dyn Fn(usize) -> Vec<f32>,
+    task: usize,
+) -> Vec<f32> {
+    let NetworkKind::Progressive { own } = spec.network.kind else {
+        return lower(task);
+    };
+    let experts = 0..usize::from(spec.network.num_experts);
+    let outputs: Vec<Vec<f32>> = experts
+        .map(|expert| {
+            let layers = 0..spec.network.expert_layers.len();
+            layers.fold(lower(read_by(spec, own, expert)), |x, layer| {
+                relu(dense(t, Layer::UpperExpert { expert, layer }, &x))
+            })
+        })
+        .collect();
+    let layers = 0..=spec.network.gate_layers.len();
+    let logits = layers.fold(lower(task), |u, layer| {
+        dense(t, Layer::UpperGate { task, layer }, &relu(u))
+    });
+    mixed(&logits, &outputs)
+}
+
 /// Scores by task from the input bytes by group and side, in the arithmetic of the device.
 pub fn exact(spec: &Spec<'_>, t: &Tensors<'_>, inputs: &[[Vec<u8>; 4]]) -> Vec<f32> {
     let groups = inputs.iter().enumerate();
@@ -261,7 +307,7 @@ pub fn exact(spec: &Spec<'_>, t: &Tensors<'_>, inputs: &[[Vec<u8>; 4]]) -> Vec<f
         })
         .collect();
     let mixture = |task: usize| {
-        if spec.network.kind != NetworkKind::Mmoe {
+        if !spec.has_gates() {
             return outputs[own_expert(spec, task)].clone();
         }
         let mut u = first[0][gate_place(spec, task)].to_vec();
@@ -279,14 +325,9 @@ pub fn exact(spec: &Spec<'_>, t: &Tensors<'_>, inputs: &[[Vec<u8>; 4]]) -> Vec<f
             };
             u = outputs.iter().map(terms).collect();
         }
-        let mut x = vec![0.0f32; outputs[0].len()];
-        for (g, row) in softmax(&u).iter().zip(&outputs) {
-            for (x, from) in x.iter_mut().zip(row) {
-                *x += (*g as f32 / 32768.0) * from;
-            }
-        }
-        x
+        mixed(&u, &outputs)
     };
+    let mixture = |task: usize| upper(spec, t, &mixture, task);
     let mut logits: Vec<Option<f32>> = vec![None; spec.tasks.len()];
     while logits.iter().any(Option::is_none) {
         for (i, task) in spec.tasks.iter().enumerate() {

@@ -101,6 +101,10 @@ pub fn each_golden(
             let golden = golden::attending(seed);
             run(seed, &golden, &open(&golden.bytes));
         }
+        if seed % 3 == 1 {
+            let golden = golden::with_levels(seed);
+            run(seed, &golden, &open(&golden.bytes));
+        }
     }
 }
 

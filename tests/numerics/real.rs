@@ -6,7 +6,7 @@ use pocketrank::spec::{
 };
 use pocketrank::train::parameters::Parameters;
 
-use super::network::{Tensors, expert_place, gate_place, own_expert};
+use super::network::{Tensors, expert_place, gate_place, own_expert, read_by};
 
 /// A value, and how far from it the device's u7 activations and 2^-15 gates may be.
 #[derive(Clone, Copy)]
@@ -24,6 +24,8 @@ pub struct Real {
     first: Vec<Layered>,
     experts: Vec<Vec<Layered>>,
     gates: Vec<Vec<Layered>>,
+    upper_experts: Vec<Vec<Layered>>,
+    upper_gates: Vec<Vec<Layered>>,
     towers: Vec<Vec<Layered>>,
     heads: Vec<Layered>,
     /// By task of several logits: what being above each threshold is worth.
@@ -111,6 +113,7 @@ impl Real {
             }
             all
         };
+        let all = |layers: &Vec<_>| layers.iter().map(real).collect();
         let mut gates: Vec<Vec<Layered>> = p.gates.iter().map(query).collect();
         let experts: Vec<Layered> = p.experts.iter().map(|e| real(&e[0])).collect();
         let first = if spec.network.kind == NetworkKind::Single {
@@ -122,6 +125,8 @@ impl Real {
         Self {
             first,
             gates,
+            upper_experts: p.upper_experts.iter().map(all).collect(),
+            upper_gates: p.upper_gates.iter().map(all).collect(),
             experts: p
                 .experts
                 .iter()
@@ -205,8 +210,24 @@ impl Real {
         let experts = usize::from(spec.network.num_experts);
         Self {
             first: (0..spec.groups()).map(first).collect(),
+            upper_experts: (0..spec.own_experts().map_or(0, |_| experts))
+                .map(|expert| {
+                    let layers = 0..spec.network.expert_layers.len();
+                    layers
+                        .map(|layer| real(Layer::UpperExpert { expert, layer }))
+                        .collect()
+                })
+                .collect(),
+            upper_gates: (0..spec.own_experts().map_or(0, |_| spec.tasks.len()))
+                .map(|task| {
+                    let layers = 0..=spec.network.gate_layers.len();
+                    layers
+                        .map(|layer| real(Layer::UpperGate { task, layer }))
+                        .collect()
+                })
+                .collect(),
             gates: (0..if spec.has_gates() {
-                spec.tasks.len()
+                spec.input_gates()
             } else {
                 0
             })
@@ -279,7 +300,7 @@ impl Real {
             })
             .collect();
         let mixture = |task: usize| {
-            if spec.network.kind != NetworkKind::Mmoe {
+            if !spec.has_gates() {
                 return outputs[own_expert(spec, task)].clone();
             }
             let mut z = first[0][gate_place(spec, task)].to_vec();
@@ -289,6 +310,26 @@ impl Real {
             if spec.network.gate == Gate::Attention {
                 z = outputs.iter().map(|output| product(&z, output)).collect();
             }
+            mix(&z, &outputs)
+        };
+        let mixture = |task: usize| {
+            let NetworkKind::Progressive { own } = spec.network.kind else {
+                return mixture(task);
+            };
+            let experts = self.upper_experts.iter().enumerate();
+            let outputs: Vec<Vec<Bounded>> = experts
+                .map(|(e, layers)| {
+                    let x = mixture(read_by(spec, own, e));
+                    layers
+                        .iter()
+                        .fold(x, |x, layer| real_relu(forward(layer, &x, &[], true)))
+                })
+                .collect();
+            let z = self.upper_gates[task]
+                .iter()
+                .fold(mixture(task), |z, layer| {
+                    forward(layer, &real_relu(z), &[], true)
+                });
             mix(&z, &outputs)
         };
         let mut logits: Vec<Option<Bounded>> = vec![None; spec.tasks.len()];

@@ -19,6 +19,8 @@ fn layer_name(layer: Layer) -> String {
         Layer::Gate { task, layer } => format!("gate {task} {layer}"),
         Layer::Tower { task, layer } => format!("tower {task} {layer}"),
         Layer::Head { task } => format!("head {task}"),
+        Layer::UpperExpert { expert, layer } => format!("upper expert {expert} {layer}"),
+        Layer::UpperGate { task, layer } => format!("upper gate {task} {layer}"),
     }
 }
 

@@ -3,8 +3,8 @@
 use heapless::Vec as List;
 use pocketrank::format::seal;
 use pocketrank::spec::{
-    Calibration, Encoding, Fed, FedValue, Gate, Layer, Lookup, Pooling, Side, Source, Spec,
-    TaskKind, Tensor,
+    Calibration, Encoding, Fed, FedValue, Gate, Layer, Lookup, NetworkKind, Pooling, Side, Source,
+    Spec, TaskKind, Tensor,
 };
 
 use super::features::{list, number, table};
@@ -118,6 +118,36 @@ pub fn checked(seed: u64) -> Vec<(String, &'static str, Vec<u8>)> {
         }),
         ("softmax 2", "no width", "OverLimit", |s| {
             s.network.gate_layers = list(&[3, 0])
+        }),
+        ("levels", "16 experts", "Ok", |s| {
+            s.network.num_experts = 16;
+            s.network.kind = NetworkKind::Progressive { own: 3 };
+        }),
+        ("levels", "17 experts", "OverLimit", |s| {
+            s.network.num_experts = 17
+        }),
+        ("levels", "one shared expert", "Ok", |s| {
+            s.network.num_experts = 5
+        }),
+        ("levels", "no shared expert", "Inconsistent", |s| {
+            s.network.num_experts = 4
+        }),
+        ("levels", "no expert of its own", "Inconsistent", |s| {
+            s.network.kind = NetworkKind::Progressive { own: 0 }
+        }),
+        (
+            "levels",
+            "more of their own than all",
+            "Inconsistent",
+            |s| s.network.kind = NetworkKind::Progressive { own: 255 },
+        ),
+        ("levels", "attention gates", "Inconsistent", |s| {
+            s.network.gate = Gate::Attention
+        }),
+        ("levels 1", "as many layers as there may be", "Ok", |s| {
+            s.network.num_experts = 16;
+            s.network.expert_layers = list(&[2; 4]);
+            s.network.gate_layers = list(&[2; 2]);
         }),
     ];
     for (of, name, status, change) in changes {

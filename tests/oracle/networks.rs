@@ -16,11 +16,19 @@ fn network(kind: NetworkKind, expert_layers: &[u16], gate: Gate, gate_layers: &[
             NetworkKind::Mmoe => 3,
             NetworkKind::SharedBottom => 1,
             NetworkKind::SharedEmbedding | NetworkKind::Single => 4,
+            // Two shared ones and those of four tasks.
+            NetworkKind::Progressive { own } => 2 + 4 * own,
         },
         expert_layers: list(expert_layers),
         gate,
         gate_layers: list(gate_layers),
     }
+}
+
+/// Two levels of experts.
+fn levels(own: u8, expert_layers: &[u16], gate_layers: &[u16]) -> Network {
+    let kind = NetworkKind::Progressive { own };
+    network(kind, expert_layers, Gate::Softmax, gate_layers)
 }
 
 /// Every kind of network, of gate and of gate depth.
@@ -41,6 +49,9 @@ pub fn networks() -> Vec<(&'static str, Network)> {
         ("embedding", network(SharedEmbedding, &[7, 5], Softmax, &[])),
         ("single", network(Single, &[17], Softmax, &[])),
         ("single, deep", network(Single, &[5, 6, 7], Softmax, &[])),
+        ("levels", levels(1, &[6], &[])),
+        ("levels 1", levels(2, &[7, 5], &[18])),
+        ("levels 2", levels(1, &[5, 17, 6], &[6, 9])),
     ]
 }
 

@@ -163,6 +163,32 @@ const ATTENTION_PLANTS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Places of a second level of experts in the oracle, and an error for each.
+const LEVEL_PLANTS: &[(&str, &str)] = &[
+    ("return mix(u, upper_outputs)", "return mix(u, outputs)"),
+    ("u = lower[t]\n", "u = lower[-1]\n"),
+    (
+        "lower[len(tasks) if e < shared else (e - shared) // network[\"own\"]]",
+        "lower[len(tasks)]",
+    ),
+    (
+        "lower[len(tasks) if e < shared else (e - shared) // network[\"own\"]]",
+        "lower[0 if e < shared else (e - shared) // network[\"own\"]]",
+    ),
+    (
+        "lower[len(tasks) if e < shared else (e - shared) // network[\"own\"]]",
+        "lower[len(tasks) if e < shared else (e - shared) % len(tasks)]",
+    ),
+    (
+        "dense(f\"upper gate {t} {l}\", layer, a)",
+        "dense(f\"upper gate {t} {l}\", layer, a if l else lower[-1])",
+    ),
+    (
+        "a = [relu(x) for x in dense(f\"upper expert {e} {l}\", layer, a)]",
+        "a = dense(f\"upper expert {e} {l}\", layer, a)",
+    ),
+];
+
 /// Places of heads of several logits and of odds in the oracle, and an error for each.
 const HEAD_PLANTS: &[(&str, &str)] = &[
     ("f32(worth * sigmoid(z))", "f32(worth * sigmoid(-z))"),
@@ -266,6 +292,19 @@ fn errors_planted_in_quantiles_are_seen() {
     let of = |seed| golden::with_quantiles(&golden::model(seed), seed).bytes;
     let models: Vec<Subject> = (0..24).map(|seed| (("quantiles", of(seed)), 8)).collect();
     all_are_seen(QUANTILE_PLANTS, &models);
+}
+
+#[test]
+fn errors_planted_in_a_second_level_are_seen() {
+    if python(&score_py(), &[Path::new("--self-test")]).is_none() {
+        return;
+    }
+    let model = |seed| (("levels", golden::with_levels(seed).bytes), 4);
+    let mut models: Vec<Subject> = (0..12).map(model).collect();
+    // Several tasks that have more than one expert each.
+    let all = networks::every_network(8).into_iter();
+    models.extend(all.filter(|m| m.0 == "levels 1").map(|m| (m, 2)));
+    all_are_seen(LEVEL_PLANTS, &models);
 }
 
 /// A named file, and how many requests.

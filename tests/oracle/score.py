@@ -377,9 +377,11 @@ def read_spec(r):
     spec["tables"] = many("tables", 64, ("name", r.str), ("rows", r.u32), ("dim", r.u16), ("bits", r.u8), ("lookup", lookup))
     spec["labels"] = many("labels", 32, ("name", r.str), ("log1p", r.bool))
     one_of = lambda *names: lambda: r.enum(*((name,) for name in names))["is"]
-    spec["network"] = r.record(
-        ("kind", one_of("mmoe", "shared_bottom", "shared_embedding", "single")), ("experts", r.u8), ("layers", layers),
-        ("gate", one_of("softmax", "attention")), ("gate_layers", layers))
+    kind = lambda: r.enum(
+        ("mmoe",), ("shared_bottom",), ("shared_embedding",), ("single",), ("progressive", ("own", r.u8)))
+    network = spec["network"] = r.record(
+        ("kind", kind), ("experts", r.u8), ("layers", layers), ("gate", one_of("softmax", "attention")), ("gate_layers", layers))
+    network["own"], network["kind"] = network["kind"].get("own"), network["kind"]["is"]
     fed = lambda: r.fields(("task", r.u8), ("value", one_of("logit", "probability")))
     calibration = lambda: r.enum(("none",), ("platt", ("scale", r.f32), ("offset", r.f32)), ("isotonic", ("knots", r.u8)))
     kind = lambda: r.enum(("binary",), ("duration",), ("odds",), ("steps", ("thresholds", r.u8), ("ordered", r.bool)),
@@ -555,7 +557,9 @@ def check_spec(spec):
     kind = network["kind"]
     holds(kind != "shared_bottom" or network["experts"] == 1)
     holds(kind not in ("shared_embedding", "single") or network["experts"] == len(tasks))
-    holds(kind == "mmoe" or (network["gate"] == "softmax" and not network["gate_layers"]))
+    if kind == "progressive":
+        holds(1 <= network["own"] and network["own"] * len(tasks) < network["experts"] and network["gate"] == "softmax")
+    holds(kind in ("mmoe", "progressive") or (network["gate"] == "softmax" and not network["gate_layers"]))
     for width in network["layers"] + network["gate_layers"] + [w for t in tasks for w in t["layers"]]:
         within(width, 1024)
     within(len(tasks), 16)
@@ -905,7 +909,7 @@ class Model:
         network, tasks = spec["network"], spec["tasks"]
         experts, widths = network["experts"], network["layers"]
         gate = network["gate_layers"] + [experts if network["gate"] == "softmax" else widths[-1]]
-        gates = len(tasks) if network["kind"] == "mmoe" else 0
+        gates = {"mmoe": len(tasks), "progressive": len(tasks) + 1}.get(network["kind"], 0)
         outputs = (1 if network["kind"] == "single" else experts) * widths[0] + gates * gate[0]
         self.first, self.first_bias = [], []
         for _ in range(self.groups):
@@ -918,6 +922,9 @@ class Model:
         stack = lambda widths: [dense(out, inputs) for inputs, out in zip(widths, widths[1:])]
         self.experts = [stack(widths) for _ in range(experts)]
         self.gates = [stack(gate) for _ in range(gates)]
+        if network["kind"] == "progressive":
+            self.upper_experts = [stack(widths[-1:] + widths) for _ in range(experts)]
+            self.upper_gates = [stack(widths[-1:] + gate) for _ in tasks]
         self.towers = [stack([widths[-1]] + t["layers"]) for t in tasks]
         self.heads = []
         for t in tasks:
@@ -1480,7 +1487,7 @@ def score(model, request, candidate):
         outputs.append(a)
 
     def mixture(t):
-        if network["kind"] != "mmoe":
+        if network["kind"] not in ("mmoe", "progressive"):
             return outputs[0 if network["kind"] == "shared_bottom" else t]
         size = (network["gate_layers"] + [experts if network["gate"] == "softmax" else len(outputs[0])])[0]
         start = experts * width + t * size
@@ -1488,11 +1495,31 @@ def score(model, request, candidate):
         for l, layer in enumerate(model.gates[t]):
             u = dense(f"gate {t} {l + 1}", layer, [relu(x) for x in u])
         logits = u if network["gate"] == "softmax" else [dot_product(u, output) for output in outputs]
+        return mix(logits, outputs)
+
+    def mix(logits, outputs):
         mixed = [0.0] * len(outputs[0])
         for gate, output in zip(softmax(logits), outputs):
             share = gate / 32768.0
             mixed = rounded(map(float.__add__, mixed, rounded([share * x for x in output])))
         return list(mixed)
+
+    def upper_mixture(t):
+        """Of the second level's experts, by a gate on the task's mixture of the first."""
+        u = lower[t]
+        for l, layer in enumerate(model.upper_gates[t]):
+            a = [relu(x) for x in u]
+            u = dense(f"upper gate {t} {l}", layer, a)
+        return mix(u, upper_outputs)
+
+    if network["kind"] == "progressive":
+        lower, upper_outputs = [mixture(t) for t in range(len(tasks) + 1)], []
+        shared = experts - network["own"] * len(tasks)
+        for e in range(experts):
+            a = lower[len(tasks) if e < shared else (e - shared) // network["own"]]
+            for l, layer in enumerate(model.upper_experts[e]):
+                a = [relu(x) for x in dense(f"upper expert {e} {l}", layer, a)]
+            upper_outputs.append(a)
 
     logits = {}
 
@@ -1501,7 +1528,7 @@ def score(model, request, candidate):
         if t not in logits:
             values = [fed_value(logit(fed["task"]), fed["value"]) for fed in tasks[t]["inputs"]]
             layers = [(f"tower {t} {l}", layer) for l, layer in enumerate(model.towers[t])] + [(f"head {t}", model.heads[t])]
-            a = mixture(t)
+            a = upper_mixture(t) if network["kind"] == "progressive" else mixture(t)
             for l, (name, layer) in enumerate(layers):
                 a = dense(name, layer, a)
                 for weights, value in zip(model.fed[t] if l == 0 else [], values):

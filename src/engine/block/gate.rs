@@ -2,9 +2,9 @@
 
 use super::super::Model;
 use super::super::dense::row;
-use super::{BLOCK, Buffers, See, Sizes, first, score};
+use super::{BLOCK, Buffers, Level, See, Sizes, first, score};
 use crate::kernels;
-use crate::spec::{Gate, Layer, limits, padded};
+use crate::spec::{Gate, limits, padded};
 
 impl Model<'_> {
     /// Weights by row and expert; each row's sum to 2^15.
@@ -13,7 +13,7 @@ impl Model<'_> {
         b: &mut Buffers<'_>,
         s: &Sizes,
         rows: usize,
-        task: usize,
+        (level, task): (Level, usize),
         see: &mut impl See,
         weights: &mut [[u16; limits::EXPERTS]; BLOCK],
     ) {
@@ -22,11 +22,15 @@ impl Model<'_> {
         let column = s.experts * spec.expert_width(0) + task * width;
         let mut scales = [0.0; BLOCK];
         let scales = scales.get_mut(..rows).unwrap_or_default();
-        if depth > 0 {
-            self.quantize_first((b.sums, column), width, b.bytes, scales);
+        match level {
+            Level::Inputs if depth == 0 => {}
+            Level::Inputs => self.quantize_first((b.sums, column), width, b.bytes, scales),
+            #[cfg(feature = "levels")]
+            Level::Mixtures => self.quantize_mixture((b.mixture, task), b.bytes, scales),
         }
-        for layer in 1..=depth {
-            let (name, hidden) = (Layer::Gate { task, layer }, layer < depth);
+        let layers = level.first_layer()..=depth;
+        for layer in layers.clone() {
+            let (name, hidden) = (level.gate(task, layer), layer < depth);
             let Some(dense) = self.layer(name) else {
                 return;
             };
@@ -37,7 +41,7 @@ impl Model<'_> {
         }
         let mut logits = [[0.0; BLOCK]; limits::EXPERTS];
         for r in 0..rows {
-            let last = if depth > 0 {
+            let last = if !layers.is_empty() {
                 row(b.hidden, r, padded(spec.gate_width(depth)))
             } else {
                 first(b.sums, s, r, column, width)

@@ -16,6 +16,9 @@ pub(in super::super) struct Sizes {
     pub mixture: usize,
     pub widest: usize,
     pub experts: usize,
+    /// Mixtures that a block keeps.
+    #[cfg(feature = "levels")]
+    mixtures: usize,
     /// Bytes from one row of inputs to the next, by side.
     strides: [usize; 4],
     /// Of features that attend to lists.
@@ -46,10 +49,29 @@ impl Sizes {
             mixture: padded(spec.mixture_width()),
             widest: padded(widest),
             experts: usize::from(spec.network.num_experts),
+            #[cfg(feature = "levels")]
+            mixtures: match spec.own_experts() {
+                Some(_) => spec.input_gates(),
+                None => 1,
+            },
             strides: Side::ALL.map(|side| stride(spec.side_inputs(side))),
             #[cfg(feature = "attention")]
             attention: super::super::attention::Sizes::of(spec),
         }
+    }
+
+    /// Mixtures that a block keeps: one, that of the task in turn; with a second level of experts those of the first, of
+    /// which each is a task's until its own takes its place.
+    pub fn mixtures(&self) -> usize {
+        #[cfg(feature = "levels")]
+        return self.mixtures;
+        #[cfg(not(feature = "levels"))]
+        1
+    }
+
+    /// Row of the mixtures at which those of a gate begin.
+    pub fn mixture_row(&self, gate: usize) -> usize {
+        if self.mixtures() > 1 { gate * BLOCK } else { 0 }
     }
 
     /// Column of an expert's first layer.
@@ -72,7 +94,8 @@ impl Sizes {
     }
 
     pub fn scratch_len(&self, candidates_max: usize) -> ScratchLen {
-        let block = self.first + self.experts * self.mixture + self.widest + self.mixture;
+        let block =
+            self.first + self.experts * self.mixture + self.widest + self.mixtures() * self.mixture;
         let inputs: usize = Side::ALL.iter().map(|side| self.side_bytes(*side)).sum();
         let len = ScratchLen {
             floats: self.first + BLOCK * block + candidates_max.min(limits::CANDIDATES),

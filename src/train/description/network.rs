@@ -24,6 +24,9 @@ pub struct Network {
     /// Of PLE: experts that one task alone mixes, each task so many.
     #[serde(default = "one_expert")]
     pub task_experts: u8,
+    /// Of PLE: levels of experts, 1 or 2.
+    #[serde(default = "one_level")]
+    pub levels: u8,
     /// Widths of an expert's layers.
     pub expert_layers: Vec<u16>,
     /// Widths of a tower's layers.
@@ -56,7 +59,7 @@ impl Network {
         ("shared-embedding", NetworkKind::SharedEmbedding),
         ("shared-bottom", NetworkKind::SharedBottom),
         ("mmoe", NetworkKind::Mmoe),
-        // An MMoE whose gates leave experts of other tasks out.
+        // Of one level an MMoE whose gates leave experts of other tasks out.
         ("ple", NetworkKind::Mmoe),
     ];
 
@@ -77,7 +80,12 @@ impl Network {
     pub fn kind(&self) -> Option<NetworkKind> {
         let word = self.kind.get_ref();
         let mut kinds = Self::KINDS.iter();
-        kinds.find(|(w, _)| w == word).map(|(_, kind)| *kind)
+        let kind = kinds.find(|(w, _)| w == word).map(|(_, kind)| *kind)?;
+        let own = self.task_experts;
+        Some(match (word.as_str(), self.levels) {
+            ("ple", 2) => NetworkKind::Progressive { own },
+            _ => kind,
+        })
     }
 }
 
@@ -474,6 +482,9 @@ fn sixteen() -> u8 {
     16
 }
 fn one_expert() -> u8 {
+    1
+}
+fn one_level() -> u8 {
     1
 }
 fn four() -> u8 {

@@ -51,6 +51,10 @@ enum Outputs {
     Expert(usize, usize),
     /// A gate's weights of the experts.
     Gate(usize),
+    /// Of an expert's layer of the second level.
+    UpperExpert(usize, usize),
+    /// A gate's weights of those experts.
+    UpperGate(usize),
     /// Of a tower's layer.
     Tower(usize, usize),
     /// A task's logit.
@@ -137,8 +141,18 @@ fn named(network: &Network, spec: &Spec<'_>) -> Vec<Named> {
         }
     }
     for (t, spans) in network.gates.iter().enumerate() {
-        let name = format!("gate {}", spec.tasks[t].name);
-        add(name, Outputs::Gate(t), spans);
+        let of = spec.tasks.get(t).map_or("shared", |t| t.name);
+        add(format!("gate {of}"), Outputs::Gate(t), spans);
+    }
+    for (e, spans) in network.upper_experts().iter().enumerate() {
+        for (l, span) in spans.iter().enumerate() {
+            let name = format!("level 2: expert {e}, layer {l}");
+            add(name, Outputs::UpperExpert(e, l), &[*span]);
+        }
+    }
+    for (t, spans) in network.upper_gates().iter().enumerate() {
+        let name = format!("level 2: gate {}", spec.tasks[t].name);
+        add(name, Outputs::UpperGate(t), spans);
     }
     for (t, spans) in network.towers.iter().enumerate() {
         let task = spec.tasks[t].name;
@@ -183,14 +197,19 @@ impl Outputs {
                 let columns = e * width..(e + 1) * width;
                 of(a, b, network.hidden_stride(*l), &[columns])
             }
-            Self::Gate(t) => {
+            Self::Gate(t) | Self::UpperGate(t) => {
                 let n = network.num_experts;
-                of(
-                    &f32.shares[*t],
-                    &on.shares[*t],
-                    n,
-                    core::slice::from_ref(&(0..n)),
-                )
+                let (a, b) = match self {
+                    Self::Gate(_) => (&f32.shares, &on.shares),
+                    _ => (&f32.upper.shares, &on.upper.shares),
+                };
+                of(&a[*t], &b[*t], n, core::slice::from_ref(&(0..n)))
+            }
+            Self::UpperExpert(e, l) => {
+                let width = network.expert_widths[*l];
+                let (a, b) = (&f32.upper.hidden[*l], &on.upper.hidden[*l]);
+                let columns = e * width..(e + 1) * width;
+                of(a, b, network.num_experts * width, &[columns])
             }
             Self::Tower(t, l) => {
                 let n = network.towers[*t][*l].outputs;

@@ -132,12 +132,14 @@ impl Fit {
 fn network(d: &Description) -> core::result::Result<Network, ()> {
     let n = &d.toml.network;
     let kind = n.kind().unwrap_or(NetworkKind::Mmoe);
-    let gated = kind == NetworkKind::Mmoe;
+    let gated = matches!(kind, NetworkKind::Mmoe | NetworkKind::Progressive { .. });
     let gate_layers = if gated { &n.gate_layers[..] } else { &[] };
     Ok(Network {
         kind,
         num_experts: match kind {
-            NetworkKind::Mmoe => n.all_experts(d.toml.task.len()).min(255) as u8,
+            NetworkKind::Mmoe | NetworkKind::Progressive { .. } => {
+                n.all_experts(d.toml.task.len()).min(255) as u8
+            }
             NetworkKind::SharedBottom => 1,
             NetworkKind::SharedEmbedding | NetworkKind::Single => d.toml.task.len() as u8,
         },

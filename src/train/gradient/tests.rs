@@ -8,6 +8,7 @@ use crate::train::synthetic::{log, spec};
 pub(crate) mod attention;
 mod heads;
 mod lists;
+mod upper;
 mod variants;
 
 fn tasks() -> Vec<TaskOptions> {
@@ -44,6 +45,8 @@ fn weights<R: Real>(network: &Network, data: &Dataset) -> Weights<R> {
         .iter_mut()
         .flatten()
         .chain(p.gates.iter_mut().flatten())
+        .chain(p.upper_experts.iter_mut().flatten())
+        .chain(p.upper_gates.iter_mut().flatten())
         .chain(p.towers.iter_mut().flatten())
         .chain(p.bias.iter_mut().flatten());
     for (i, b) in biases.flat_map(|l| &mut l.bias).enumerate() {
@@ -122,7 +125,7 @@ fn check_data_differences(
         .chain(want.tables.iter().flatten())
         .fold(0.0, |m: f64, g| m.max(g.abs()));
     let h = 1e-5;
-    let mut checked = 0;
+    let (mut checked, mut turned) = (0, 0);
     for part in 0..=network.tables.len() {
         let values = |w: &mut Weights<f64>, i: usize, x: f64| match w.tables.get_mut(part) {
             Some(table) => table[i] += x,
@@ -138,16 +141,25 @@ fn check_data_differences(
             };
             // Richardson's extrapolation of central differences.
             let slope = |at: &mut dyn FnMut(f64) -> f64, h: f64| (at(h) - at(-h)) / (2.0 * h);
-            let got = (4.0 * slope(&mut at, h) - slope(&mut at, 2.0 * h)) / 3.0;
-            let error = (got - want).abs() / want.abs().max(1e-3 * scale);
-            assert!(
-                error < 1e-6,
-                "part {part}, value {i}: {got} by difference, {want} derived"
-            );
+            let mut by_difference = |h: f64| {
+                let got = (4.0 * slope(&mut at, h) - slope(&mut at, 2.0 * h)) / 3.0;
+                (got, (got - want).abs() / want.abs().max(1e-3 * scale))
+            };
+            let (got, error) = by_difference(h);
+            if error >= 1e-6 {
+                // A ReLU may turn within h. Closer by, rounding shows.
+                let (closer, error) = by_difference(h / 100.0);
+                assert!(
+                    error < 1e-4,
+                    "part {part}, value {i}: {got} or {closer} by difference, {want} derived"
+                );
+                turned += 1;
+            }
             checked += usize::from(*want != 0.0);
         }
     }
     assert!(checked > 300, "{checked} gradients are not 0");
+    assert!(100 * turned < checked, "{turned} of {checked} are in doubt");
 }
 
 #[test]

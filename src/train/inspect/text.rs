@@ -51,9 +51,13 @@ impl fmt::Display for Inspection {
         }
         let n = &self.network;
         let [user, item, candidate, cross] = n.inputs;
+        let levels = match n.levels {
+            1 => String::new(),
+            levels => format!("{levels} levels of "),
+        };
         writeln!(
             f,
-            "\nnetwork  {}, {} experts of {:?}",
+            "\nnetwork  {}, {levels}{} experts of {:?}",
             n.kind, n.experts, n.expert_layers
         )?;
         if let Some(gate) = n.gate {

@@ -8,13 +8,16 @@ use std::prelude::v1::*;
 
 use core::ops::Range;
 
-use crate::spec::{Gate, NetworkKind};
+use crate::spec::NetworkKind;
 use crate::train::network::attention::AttendedGradients;
 use crate::train::network::forward::Activations;
 use crate::train::network::{Network, Span, Weights};
-use crate::train::real::{Real, add_scaled, column_sums, dot, gemm, matrix, matrix_mut};
+use crate::train::real::{Real, column_sums, dot, gemm, matrix, matrix_mut};
 
+mod mixture;
 mod towers;
+
+pub(super) use mixture::{mean_use, mixed_backward};
 
 /// Gradients of one shard.
 #[derive(Clone, Debug, Default)]
@@ -31,11 +34,13 @@ pub(crate) struct ShardGradients<R> {
     pub x: Vec<R>,
     hidden: Vec<Vec<R>>,
     /// Per task `[rows, mixture_width + fed]`.
-    mixtures: Vec<Vec<R>>,
+    pub(super) mixtures: Vec<Vec<R>>,
+    /// Per gate of the first level, if a second reads what they mix: `[rows, mixture_width]`.
+    pub(super) lower: Vec<Vec<R>>,
     tower: Vec<R>,
     /// Of a gate's layers.
     gate: [Vec<R>; 2],
-    below: Vec<R>,
+    pub(super) below: Vec<R>,
     /// Per feature that attends.
     pub attended: Vec<AttendedGradients<R>>,
 }
@@ -61,7 +66,7 @@ pub(crate) struct Factors<R> {
 }
 
 /// d = 0 where the output was 0 (ReLU, or dropped), else d x keep.
-fn through_relu<R: Real>(d: &mut [R], y: &[R], stride: usize, cols: usize, keep: R) {
+pub(super) fn through_relu<R: Real>(d: &mut [R], y: &[R], stride: usize, cols: usize, keep: R) {
     for (d, y) in d.chunks_mut(stride).zip(y.chunks(stride)) {
         for (d, y) in d.iter_mut().zip(y).take(cols) {
             *d = if *y == R::ZERO { R::ZERO } else { *d * keep };
@@ -159,7 +164,8 @@ impl Network {
         for row in g.hidden[layers - 1].chunks_mut(stride) {
             row[..self.num_experts * self.mixture_width()].fill(R::ZERO);
         }
-        for task in 0..self.num_tasks() {
+        self.upper_backward(weights, a, factors, keep, g);
+        for task in 0..self.gates.len().max(self.num_tasks()) {
             self.mixture_backward(weights, a, task, factors, g);
         }
         let w = &weights.dense[..];
@@ -241,8 +247,10 @@ impl Network {
             NetworkKind::SharedEmbedding => tasks
                 .map(|t| (t * width..(t + 1) * width, factors.shared[t]))
                 .collect(),
-            // Nothing below belongs to one task, or everything does.
-            NetworkKind::SharedBottom | NetworkKind::Single => Vec::new(),
+            // Nothing below belongs to one task, or everything does, or factors entered above.
+            NetworkKind::SharedBottom | NetworkKind::Single | NetworkKind::Progressive { .. } => {
+                Vec::new()
+            }
         }
     }
 
@@ -295,6 +303,7 @@ impl Network {
             return;
         }
         let width = self.mixture_width();
+        let (_, gates) = self.top(a);
         for s in 0..tasks {
             for t in s..tasks {
                 let row = |task: usize, i: usize| {
@@ -302,7 +311,7 @@ impl Network {
                     &g.mixtures[task][i * stride..i * stride + width]
                 };
                 let shares = |task: usize, i: usize| {
-                    let shares = a.shares.get(task).map_or(&[][..], |v| v);
+                    let shares = gates.get(task).map_or(&[][..], |v| v);
                     shares.chunks(self.num_experts).nth(i).unwrap_or_default()
                 };
                 let products = (0..a.rows).map(|i| {
@@ -315,119 +324,6 @@ impl Network {
                 });
                 add(s, t, products.sum());
             }
-        }
-    }
-
-    /// From `g.mixtures[task]` to the task's gate and the experts' outputs.
-    fn mixture_backward<R: Real>(
-        &self,
-        weights: &Weights<R>,
-        a: &Activations<R>,
-        task: usize,
-        factors: &Factors<R>,
-        g: &mut ShardGradients<R>,
-    ) {
-        let (width, experts) = (self.mixture_width(), self.num_experts);
-        let last = self.expert_widths.len() - 1;
-        let (stride, m_stride) = (self.hidden_stride(last), self.mixture_stride(task));
-        if let Some(expert) = self.expert_of(task) {
-            let factor = match self.kind {
-                NetworkKind::SharedBottom => factors.shared[task],
-                _ => R::ONE,
-            };
-            let rows = g.hidden[last].chunks_mut(stride);
-            for (dh, dm) in rows.zip(g.mixtures[task].chunks(m_stride)) {
-                let dh = &mut dh[expert * width..(expert + 1) * width];
-                add_scaled(dh, factor, &dm[..width]);
-            }
-            return;
-        }
-        let columns = self.gate_columns(task);
-        let depth = self.gate_depth();
-        let outputs = self.gates[task][depth].outputs;
-        let scale = R::from_f64(1.0 / libm::sqrt(width as f64));
-        let mut mean_use = vec![R::ZERO; experts];
-        if factors.load_balance != R::ZERO {
-            column_sums(&a.shares[task], a.rows, experts, &mut mean_use);
-            let scale = factors.load_balance * R::from_f64(1.0 / a.rows as f64);
-            mean_use.iter_mut().for_each(|x| *x *= scale);
-        }
-        let [d_gate, _] = &mut g.gate;
-        d_gate.resize(a.rows * outputs, R::ZERO);
-        for i in 0..a.rows {
-            let dm = &g.mixtures[task][i * m_stride..i * m_stride + width];
-            let share = &a.shares[task][i * experts..(i + 1) * experts];
-            let h = a.hidden[last][i * stride..].chunks(width).take(experts);
-            g.below.clear();
-            g.below.extend(h.clone().map(|h| dot(dm, h)));
-            add_scaled(&mut g.below, R::ONE, &mean_use);
-            let dh = &mut g.hidden[last][i * stride..];
-            for (dh, share) in dh.chunks_mut(width).zip(share) {
-                add_scaled(dh, factors.shared[task] * *share, dm);
-            }
-            let mean = dot(share, &g.below);
-            let dz = g
-                .below
-                .iter()
-                .zip(share)
-                .map(|(d, share)| *share * (*d - mean));
-            let d_gate = &mut d_gate[i * outputs..(i + 1) * outputs];
-            match self.gate {
-                Gate::Softmax => d_gate.iter_mut().zip(dz).for_each(|(d, dz)| *d = dz),
-                Gate::Attention => {
-                    let query = match a.gates[task].last() {
-                        Some(q) => &q[i * outputs..(i + 1) * outputs],
-                        None => {
-                            let first = self.hidden_stride(0);
-                            &a.hidden[0][i * first..][columns.clone()]
-                        }
-                    };
-                    d_gate.fill(R::ZERO);
-                    for ((dz, h), dh) in dz.zip(h).zip(dh.chunks_mut(width)) {
-                        add_scaled(d_gate, dz * scale, h);
-                        add_scaled(dh, factors.gate[task] * dz * scale, query);
-                    }
-                }
-            }
-        }
-        self.gate_backward(weights, a, task, g);
-    }
-
-    /// From the gradient of a gate's last layer in `g.gate[0]` to its parameters and the outputs of its first layer.
-    fn gate_backward<R: Real>(
-        &self,
-        weights: &Weights<R>,
-        a: &Activations<R>,
-        task: usize,
-        g: &mut ShardGradients<R>,
-    ) {
-        let (n, first) = (a.rows, self.hidden_stride(0));
-        let (columns, depth) = (self.gate_columns(task), self.gate_depth());
-        let [d, below] = &mut g.gate;
-        for (l, span) in self.gates[task].iter().enumerate().skip(1).rev() {
-            if l < depth {
-                let y = &a.gates[task][l - 1];
-                through_relu(d, y, span.outputs, span.outputs, R::ONE);
-            }
-            let input = match l {
-                1 => (&a.hidden[0][columns.start..], first),
-                _ => (&a.gates[task][l - 2][..], span.inputs),
-            };
-            parameters_gradient(span, (d, span.outputs), input, n, &mut g.dense);
-            below.resize(n * span.inputs, R::ZERO);
-            input_gradient(
-                &weights.dense,
-                span,
-                (d, span.outputs),
-                (below, span.inputs),
-                n,
-            );
-            core::mem::swap(d, below);
-        }
-        let width = self.gates[task][0].outputs;
-        let rows = g.hidden[0].chunks_mut(first);
-        for (to, d) in rows.zip(d.chunks(width)).take(n) {
-            to[columns.clone()].copy_from_slice(d);
         }
     }
 }

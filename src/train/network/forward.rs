@@ -5,12 +5,13 @@
 //! tower and head per task, on m_t and what other tasks feed.
 use std::prelude::v1::*;
 
-use crate::spec::{FedValue, Gate, TaskKind};
+use crate::spec::{FedValue, Gate, TaskKind, limits};
 use crate::train::dataset::Dataset;
 use crate::train::loss::sigmoid;
 use crate::train::network::attention::Attended;
 use crate::train::network::fake_quantize::softmax_q15;
 use crate::train::network::gather::{Draw, Dropout};
+use crate::train::network::upper::UpperActivations;
 use crate::train::network::{Network, Span, Weights};
 use crate::train::random::Key;
 use crate::train::real::{Real, add_scaled, dot, gemm, matrix, matrix_mut};
@@ -46,15 +47,51 @@ pub(crate) struct Activations<R> {
     pub bias_dropped: Vec<bool>,
     /// Per feature that attends.
     pub attended: Vec<Attended<R>>,
+    /// Of a second level of experts.
+    pub upper: UpperActivations<R>,
 }
 
 /// Leaves hidden outputs out.
 #[derive(Clone, Copy)]
-struct HiddenDropout<'a, R> {
+pub(super) struct HiddenDropout<'a, R> {
     dropout: &'a Dropout,
     layer: usize,
     position: usize,
     keep: R,
+}
+
+/// Those of all layers of a forward pass.
+pub(super) struct HiddenDropouts<'a, R> {
+    dropout: Option<&'a Dropout>,
+    position: usize,
+    keep: R,
+}
+
+impl<'a, R: Real> HiddenDropouts<'a, R> {
+    fn new(dropout: Option<&'a Dropout>, position: usize) -> Self {
+        let dropout = dropout.filter(|d| d.rates.hidden > 0.0);
+        let keep = dropout.map_or(1.0, |d| 1.0 / (1.0 - d.rates.hidden));
+        Self {
+            dropout,
+            position,
+            keep: R::from_f64(keep),
+        }
+    }
+
+    /// Of the layer of that number.
+    fn at(&self, layer: usize) -> Option<HiddenDropout<'a, R>> {
+        Some(HiddenDropout {
+            dropout: self.dropout?,
+            layer,
+            position: self.position,
+            keep: self.keep,
+        })
+    }
+
+    /// Of a layer of the second level's experts, whose numbers are behind those of all towers.
+    pub(super) fn upper(&self, layer: usize) -> Option<HiddenDropout<'a, R>> {
+        self.at((limits::TASKS + 1) * (limits::LAYERS + 1) + layer)
+    }
 }
 
 /// max(z, 0). NaN must come through: a network that diverged is an error, not a zero.
@@ -79,7 +116,7 @@ pub(super) fn dense<R: Real>(
 }
 
 /// y = relu(y + b) in the first `bias.len()` of every `stride` columns; dropped outputs are 0, kept ones scaled.
-fn bias_relu<R: Real>(
+pub(super) fn bias_relu<R: Real>(
     y: &mut [R],
     stride: usize,
     bias: &[R],
@@ -126,6 +163,24 @@ pub(super) fn softmax<R: Real>(z: &mut [R], dropped: Option<(Key, f64)>) {
         } else {
             R::ZERO
         };
+    }
+}
+
+/// Mixtures of `width`, one a row, by a gate's shares `[rows, experts]`; `h` and `out` are values and row stride.
+pub(super) fn mix_rows<R: Real>(
+    (h, stride): (&[R], usize),
+    shares: &[R],
+    experts: usize,
+    (out, out_stride): (&mut [R], usize),
+    width: usize,
+) {
+    let rows = out.chunks_mut(out_stride).zip(h.chunks(stride));
+    for ((m, h), shares) in rows.zip(shares.chunks(experts)) {
+        let m = &mut m[..width];
+        m.fill(R::ZERO);
+        for (g, h) in shares.iter().zip(h.chunks(width)) {
+            add_scaled(m, *g, h);
+        }
     }
 }
 
@@ -236,18 +291,10 @@ impl Network {
         self.drop_bias_inputs(position, dropout, a);
         let w = &weights.dense[..];
         self.first_forward(w, a);
-        let hidden_dropout = dropout.filter(|d| d.rates.hidden > 0.0);
-        let dropped = |layer: usize| {
-            hidden_dropout.map(|dropout| HiddenDropout {
-                dropout,
-                layer,
-                position,
-                keep: R::from_f64(1.0 / (1.0 - dropout.rates.hidden)),
-            })
-        };
+        let dropped = HiddenDropouts::new(dropout, position);
         let bias: Vec<R> = self.biases(w, 0);
         let stride = self.hidden_stride(0);
-        bias_relu(&mut a.hidden[0], stride, &bias, dropped(0));
+        bias_relu(&mut a.hidden[0], stride, &bias, dropped.at(0));
         self.round_experts(0, &mut a.hidden[0]);
         for l in 1..self.expert_widths.len() {
             let (below, above) = a.hidden.split_at_mut(l);
@@ -261,13 +308,14 @@ impl Network {
                 let from = (&from[e * spans[l].inputs..], from_stride);
                 dense(w, &spans[l], from, (&mut to[e * width..], stride), a.rows);
             }
-            bias_relu(to, stride, &self.biases(w, l), dropped(l));
+            bias_relu(to, stride, &self.biases(w, l), dropped.at(l));
             self.round_experts(l, to);
         }
         let gate_dropout = dropout.filter(|d| d.rates.gate > 0.0);
         for task in 0..self.gates.len() {
             self.gate_forward(w, a, task, position, gate_dropout);
         }
+        self.upper_forward(w, position, dropout, &dropped, a);
         for task in self.order.iter().copied() {
             self.mix(a, task);
             let (stride, width) = (self.mixture_stride(task), self.mixture_width());
@@ -279,7 +327,7 @@ impl Network {
                 let out = &mut above[0];
                 let to = (&mut out[..], span.outputs);
                 dense(w, span, (input, span.inputs), to, a.rows);
-                let dropped = dropped(self.tower_layer(task, l));
+                let dropped = dropped.at(self.tower_layer(task, l));
                 bias_relu(out, span.outputs, &w[span.biases()], dropped);
                 self.round(out, span.outputs, 0, span.outputs);
             }
@@ -380,21 +428,21 @@ impl Network {
 
     /// A task's mixture.
     fn mix<R: Real>(&self, a: &mut Activations<R>, task: usize) {
-        let last = self.expert_widths.len() - 1;
-        let (width, stride) = (self.mixture_width(), self.hidden_stride(last));
-        let mixtures = a.mixtures[task].chunks_mut(self.mixture_stride(task));
-        for (i, (m, h)) in mixtures.zip(a.hidden[last].chunks(stride)).enumerate() {
-            let m = &mut m[..width];
-            if let Some(expert) = self.expert_of(task) {
-                m.copy_from_slice(&h[expert * width..(expert + 1) * width]);
-                continue;
+        let (width, m_stride) = (self.mixture_width(), self.mixture_stride(task));
+        let mut mixture = core::mem::take(&mut a.mixtures[task]);
+        let ((h, stride), shares) = self.top(a);
+        match self.expert_of(task) {
+            Some(expert) => {
+                let rows = mixture.chunks_mut(m_stride).zip(h.chunks(stride));
+                let of = expert * width..(expert + 1) * width;
+                rows.for_each(|(m, h)| m[..width].copy_from_slice(&h[of.clone()]));
             }
-            m.fill(R::ZERO);
-            let shares = &a.shares[task][i * self.num_experts..];
-            for (g, h) in shares.iter().zip(h.chunks(width)).take(self.num_experts) {
-                add_scaled(m, *g, h);
+            None => {
+                let to = (&mut mixture[..], m_stride);
+                mix_rows((h, stride), &shares[task], self.num_experts, to, width);
             }
         }
+        a.mixtures[task] = mixture;
     }
 
     /// Puts what a task is fed behind its mixture.
@@ -412,6 +460,6 @@ impl Network {
 
     /// A number for a tower's layer that no expert layer has.
     fn tower_layer(&self, task: usize, layer: usize) -> usize {
-        (task + 1) * (crate::spec::limits::LAYERS + 1) + layer
+        (task + 1) * (limits::LAYERS + 1) + layer
     }
 }

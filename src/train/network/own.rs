@@ -1,10 +1,11 @@
-//! Progressive layered extraction of one level, customized gate control (Tang et al., RecSys 2020): experts that all tasks share,
-//! and experts that one task alone mixes.
+//! Progressive layered extraction (Tang et al., RecSys 2020): experts that all tasks share, and experts that one task alone
+//! mixes. Of one level it is their customized gate control; [`super::upper`] has a second.
 //!
 //! It is an MMoE whose gates leave the experts of other tasks out: their logits have weights of 0 and a bias so low that the
 //! softmax is exactly 0, in training as on the device, so no gradient reaches them and they stay as they are. A file holds it as
 //! the MMoE that it is.
 use crate::train::network::Network;
+use crate::train::network::upper::owner;
 use crate::train::parameters::Parameters;
 use crate::train::real::Real;
 
@@ -14,9 +15,7 @@ const LEFT_OUT: f64 = -1e4;
 impl Network {
     /// The task that has an expert to itself, if the last `own` experts of each task are its own.
     fn expert_owner(&self, expert: usize, own: usize) -> Option<usize> {
-        let shared = self.num_experts.saturating_sub(own * self.num_tasks());
-        let behind = expert.checked_sub(shared)?;
-        behind.checked_div(own)
+        owner(self.num_experts, self.num_tasks(), own, expert)
     }
 
     /// Makes the last `own` experts of each task its own: what they learn by is the task's, as its gate and tower.
@@ -25,7 +24,12 @@ impl Network {
             let Some(owner) = self.expert_owner(expert, own) else {
                 continue;
             };
-            for span in &self.experts[expert] {
+            let layers = match &self.upper {
+                // Those of the first level learn by all tasks, through the shared gate.
+                Some(upper) => &upper.experts[expert],
+                None => &self.experts[expert],
+            };
+            for span in layers {
                 let (weights, biases) = (span.weights(), span.biases());
                 for segment in &mut self.segments {
                     if segment.range == weights || segment.range == biases {
@@ -36,9 +40,11 @@ impl Network {
         }
     }
 
-    /// Gates that leave the experts of other tasks out.
+    /// Gates that leave the experts of other tasks out, on either level; the shared gate, behind the tasks', leaves none out.
     pub(crate) fn close_gates<R: Real>(&self, p: &mut Parameters<R>, own: usize) {
-        for (task, gate) in p.gates.iter_mut().enumerate() {
+        let tasks = self.num_tasks();
+        let gates = p.gates.iter_mut().take(tasks).enumerate();
+        for (task, gate) in gates.chain(p.upper_gates.iter_mut().enumerate()) {
             let Some(last) = gate.last_mut() else {
                 continue;
             };

@@ -35,6 +35,8 @@ impl Network {
             .iter()
             .flatten()
             .chain(self.gates.iter().flatten())
+            .chain(self.upper_experts().iter().flatten())
+            .chain(self.upper_gates().iter().flatten())
             .chain(self.towers.iter().flatten());
         let bias = self.bias.iter().flat_map(|b| b.towers.iter().flatten());
         let ends = self.heads.iter().chain(&self.steps);
@@ -44,6 +46,8 @@ impl Network {
             .iter_mut()
             .flatten()
             .chain(p.gates.iter_mut().flatten())
+            .chain(p.upper_experts.iter_mut().flatten())
+            .chain(p.upper_gates.iter_mut().flatten())
             .chain(p.towers.iter_mut().flatten());
         let layers = layers
             .chain(&mut p.heads)
@@ -88,6 +92,8 @@ impl Network {
             tables: Vec::new(),
             experts: stacks(&self.experts),
             gates: stacks(&self.gates),
+            upper_experts: stacks(self.upper_experts()),
+            upper_gates: stacks(self.upper_gates()),
             towers: stacks(&self.towers),
             heads: self.heads.iter().map(dense).collect(),
             steps: self.steps.iter().map(dense).collect(),
@@ -119,6 +125,8 @@ impl Network {
                 .all(|(v, t)| v.len() == t.num_embeddings * t.dim)
             && stacks(&p.experts, &self.experts)
             && stacks(&p.gates, &self.gates)
+            && stacks(&p.upper_experts, self.upper_experts())
+            && stacks(&p.upper_gates, self.upper_gates())
             && stacks(&p.towers, &self.towers)
             && all(&p.heads, &self.heads)
             && all(&p.steps, &self.steps)

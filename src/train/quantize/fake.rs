@@ -99,6 +99,8 @@ fn dense_mut<'p>(
         ),
         Layer::Tower { task, layer } => (&mut p.towers[task][layer], 1.0),
         Layer::Head { task } => (&mut p.heads[task], 1.0),
+        Layer::UpperExpert { expert, layer } => (&mut p.upper_experts[expert][layer], 1.0),
+        Layer::UpperGate { task, layer } => (&mut p.upper_gates[task][layer], 1.0),
     }
 }
 

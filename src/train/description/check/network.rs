@@ -49,6 +49,10 @@ impl Description {
                 return Err(self.mistake(at, message));
             }
         }
+        if !(1..=2).contains(&n.levels) {
+            let message = format!("levels is {}; 1 or 2", n.levels);
+            return Err(self.mistake(at, message));
+        }
         if n.expert_layers.is_empty() {
             let message = "expert_layers is empty; an expert has at least one layer";
             return Err(self.mistake(at, message));

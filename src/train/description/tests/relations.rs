@@ -1,5 +1,6 @@
 //! Networks, relations between tasks, balancing, position bias: what is right, and what each mistake is told.
 use super::*;
+use crate::spec::NetworkKind;
 use crate::train::balance::Balance;
 
 const BIAS: &str = "[[feature]]\nname = \"position\"\nside = \"candidate\"\nkind = \"number\"\nbuckets = 5\ndim = 2\ntrain_only = true\n[position_bias]\ntasks = [\"click\"]\nreference = { position = 0 }\n[network]";
@@ -30,6 +31,18 @@ fn every_line_that_changes_the_network_or_a_task_is_read() {
     );
     for word in ["single", "shared-embedding", "shared-bottom", "mmoe"] {
         parsed("kind = \"mmoe\"", &kind(word)).unwrap();
+    }
+    for (lines, want) in [
+        ("kind = \"ple\"\nlevels = 1", NetworkKind::Mmoe),
+        (
+            "kind = \"ple\"\nlevels = 2\ntask_experts = 2",
+            NetworkKind::Progressive { own: 2 },
+        ),
+        // A kind that has no levels leaves them out.
+        ("kind = \"single\"\nlevels = 2", NetworkKind::Single),
+    ] {
+        let d = parsed("kind = \"mmoe\"", lines).unwrap();
+        assert_eq!(d.toml.network.kind(), Some(want));
     }
     for lines in [
         "inputs = [\"watch\"]",
@@ -81,6 +94,18 @@ fn every_mistake_of_a_relation_is_one_line_with_its_place() {
         (
             ("kind = \"mmoe\"", "kind = \"ple\"\ngate_dropout = 0.1".into()),
             "gate_dropout is for gates that reach every expert; in \"ple\" none does",
+        ),
+        (
+            ("kind = \"mmoe\"", "kind = \"ple\"\nlevels = 3".into()),
+            "levels is 3; 1 or 2",
+        ),
+        (
+            ("kind = \"mmoe\"", "kind = \"ple\"\nlevels = 2\ngate = \"attention\"".into()),
+            "gate = \"attention\" is for gates that reach every expert; in \"ple\" none does",
+        ),
+        (
+            ("kind = \"mmoe\"", "kind = \"ple\"\nlevels = 2\nload_balance = 0.1".into()),
+            "load_balance is for gates that reach every expert",
         ),
         (like("focal = -1"), "focal of a task is -1; from 0 to 10"),
         (

@@ -112,6 +112,8 @@ fn subject(even_second: bool) -> Subject {
         tables,
         experts: vec![vec![first]],
         gates: Vec::new(),
+        upper_experts: Vec::new(),
+        upper_gates: Vec::new(),
         towers: vec![Vec::new()],
         heads: vec![dense(1, 4, 1.0)],
         steps: vec![Dense::default()],

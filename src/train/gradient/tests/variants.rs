@@ -345,7 +345,8 @@ fn gates_mixtures_heads_and_what_tasks_feed_by_hand() {
 /// The inner products against gradients of each task alone, written out over the whole batch.
 #[test]
 fn inner_products_are_those_of_the_tasks_gradients_flattened_over_the_batch() {
-    for (name, spec) in variants().into_iter().take(6) {
+    let levels = ("two levels", upper::of_two_levels(1, 1));
+    for (name, spec) in variants().into_iter().take(6).chain([levels]) {
         let own = spec.network.kind == NetworkKind::SharedEmbedding;
         if spec.network.kind == NetworkKind::Single {
             continue;
@@ -385,7 +386,7 @@ fn inner_products_are_those_of_the_tasks_gradients_flattened_over_the_batch() {
                     }
                     let width = network.mixture_width();
                     for (i, dm) in g.mixture_of(only).chunks(width).enumerate() {
-                        let shares = a.shares.get(only).map_or(vec![1.0], |shares| {
+                        let shares = network.top(a).1.get(only).map_or(vec![1.0], |shares| {
                             shares[i * network.num_experts..][..network.num_experts].to_vec()
                         });
                         flat.extend(shares.iter().flat_map(|s| dm.iter().map(move |d| s * d)));

@@ -84,7 +84,7 @@ fn a_tensor_that_does_not_fit_is_named() {
 #[test]
 fn a_value_without_a_source_is_asked_for() {
     type Change = fn(&mut Case);
-    let cases: [(Change, &str); 12] = [
+    let cases: [(Change, &str); 13] = [
         (
             |c| c.text = c.text.replace("clip = [-2, 4]\n", ""),
             "has no range; it takes clip, the tensor \"number.age.range\" or a log (--data)",
@@ -142,6 +142,13 @@ fn a_value_without_a_source_is_asked_for() {
                 c.text = c.text.replace("kind = \"mmoe\"", "kind = \"ple\"");
             },
             "import takes it as the \"mmoe\" that it is",
+        ),
+        (
+            |c| {
+                let ple = "kind = \"ple\"\nlevels = 2";
+                c.text = c.text.replace("kind = \"mmoe\"", ple);
+            },
+            "the network has levels = 2; import takes networks of one level",
         ),
         (
             |c| {

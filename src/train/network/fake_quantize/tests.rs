@@ -87,6 +87,10 @@ fn variants() -> Vec<(&'static str, Spec<'static>)> {
             of(NetworkKind::SharedEmbedding, 3, Gate::Softmax, &[]),
         ),
         ("single", of(NetworkKind::Single, 3, Gate::Softmax, &[])),
+        (
+            "two levels",
+            of(NetworkKind::Progressive { own: 1 }, 5, Gate::Softmax, &[8]),
+        ),
         ("odds", headed(TaskKind::Odds)),
         (
             "quantiles",
