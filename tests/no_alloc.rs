@@ -57,6 +57,9 @@ fn open_state_and_rank_allocate_nothing() {
         if seed % 5 == 3 {
             golden = golden::with_levels(seed);
         }
+        if seed % 5 == 1 {
+            golden = golden::with_quantiles(&golden, seed);
+        }
         let request = golden::request(&golden, seed, 30);
         let columns = request.columns();
         let mut model = Box::new(Model::new());
