@@ -28,7 +28,7 @@ impl Model<'_> {
             #[cfg(feature = "levels")]
             Level::Mixtures => self.quantize_mixture((b.mixture, task), b.bytes, scales),
         }
-        let layers = level.first_layer()..=depth;
+        let layers = level.first_layer()..depth + 1;
         for layer in layers.clone() {
             let (name, hidden) = (level.gate(task, layer), layer < depth);
             let Some(dense) = self.layer(name) else {
