@@ -11,8 +11,10 @@ use crate::train::expression::Expression;
 mod attention;
 mod feature;
 mod network;
+mod position_bias;
 mod ranking;
 mod table;
+mod task;
 
 impl Description {
     pub(super) fn check(&self) -> Result<()> {
