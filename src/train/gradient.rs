@@ -83,7 +83,7 @@ fn sample(network: &Network, data: &Dataset, row: usize, task: usize, entire: bo
 fn row_losses<R: Real>(
     plan: &Plan<'_>,
     row: u32,
-    scales: &[f64],
+    (dense, scales): (&[R], &[f64]),
     logits: &[R],
     d: &mut [R],
     losses: &mut [f64],
@@ -95,14 +95,14 @@ fn row_losses<R: Real>(
         ..
     } = *plan;
     for (t, task) in tasks.iter().enumerate() {
+        // By all of its logits: `steps_losses`.
+        if let TaskKind::Steps { .. } = network.kinds[t] {
+            continue;
+        }
         let (weight, label) = sample(network, data, row as usize, t, task.entire_space);
         let whole = scales[t] * f64::from(weight);
         let mut weight = whole * lists::row_share(task);
-        let later = matches!(
-            network.kinds[t],
-            TaskKind::Steps { .. } | TaskKind::Quantile { .. }
-        );
-        if weight == 0.0 || later {
+        if weight == 0.0 {
             continue;
         }
         let label = R::from_f64(label.into());
@@ -138,6 +138,11 @@ fn row_losses<R: Real>(
                 TaskKind::Odds => {
                     let negative = odds_negative(label.to_f64(), task.every_negative);
                     odds_loss(logits[t], label, R::from_f64(negative))
+                }
+                // Least where the probability is the mean quantile of the row's group.
+                TaskKind::Quantile { .. } => {
+                    let values = network.group_quantiles(dense, data, row, t);
+                    bce(logits[t], quantile_of(values, label))
                 }
                 TaskKind::Binary if task.focal > 0.0 => {
                     focal_loss(R::from_f64(task.focal), logits[t], label)
@@ -195,37 +200,6 @@ fn steps_losses<R: Real>(
             let l = steps_loss(&options, delta, of, z, label, d);
             shard.losses[t] += l.to_f64() * weight;
             d.iter_mut().for_each(|d| *d *= R::from_f64(weight));
-        }
-    }
-}
-
-/// [`row_losses`] of the tasks of quantiles, for all rows of a shard: cross entropy of the logit against the label's quantile
-/// in the row's group, which is least where the probability is the mean quantile.
-fn quantile_losses<R: Real>(
-    plan: &Plan<'_>,
-    rows: &[u32],
-    scales: &[f64],
-    weights: &Weights<R>,
-    shard: &mut Shard<R>,
-) {
-    let Plan { network, data, .. } = *plan;
-    let tasks = network.num_tasks();
-    for t in 0..tasks {
-        if !matches!(network.kinds[t], TaskKind::Quantile { .. }) {
-            continue;
-        }
-        let logits = shard.activations.logits.chunks(tasks);
-        let logits = logits.zip(shard.gradients.logits.chunks_mut(tasks));
-        for (row, (z, d)) in rows.iter().zip(logits) {
-            let (weight, label) = sample(network, data, *row as usize, t, false);
-            let weight = scales[t] * f64::from(weight);
-            if weight == 0.0 {
-                continue;
-            }
-            let values = network.group_quantiles(&weights.dense, data, *row, t);
-            let (l, by) = bce(z[t], quantile_of(values, R::from_f64(label.into())));
-            shard.losses[t] += l.to_f64() * weight;
-            d[t] += by * R::from_f64(weight);
         }
     }
 }
@@ -309,11 +283,11 @@ impl<R: Real> Gradients<R> {
             let width = tasks.len();
             let logits = shard.activations.logits.chunks(width);
             let logits = logits.zip(shard.gradients.logits.chunks_mut(width));
+            let with = (&weights.dense[..], &scales[..]);
             for (row, (logits, d)) in rows.iter().zip(logits) {
-                row_losses(plan, *row, &scales, logits, d, &mut shard.losses);
+                row_losses(plan, *row, with, logits, d, &mut shard.losses);
             }
             steps_losses(plan, rows, &scales, weights, shard);
-            quantile_losses(plan, rows, &scales, weights, shard);
             then(shard);
         };
         let each = |shards: &mut [Shard<R>], what: &Work<'_, R>| {

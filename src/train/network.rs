@@ -417,8 +417,8 @@ impl Network {
             return &[];
         };
         let group = data.bucket(usize::from(feature), row as usize);
-        let tables = w[self.steps[task].biases()].chunks(usize::from(knots));
-        tables.into_iter().nth(group as usize).unwrap_or_default()
+        let mut tables = w[self.steps[task].biases()].chunks(usize::from(knots));
+        tables.nth(group as usize).unwrap_or_default()
     }
 
     /// Columns of the input vector with what is known in training alone.
