@@ -68,16 +68,18 @@ impl Draw {
 
 /// Model number `seed`.
 pub fn model(seed: u64) -> GoldenModel {
-    let root = Draw(Key::new(seed));
-    (0..)
-        .map(|attempt| build(root.at(attempt), seed.is_multiple_of(4)))
-        .find(|model| model.bytes.len() <= BYTES_MAX)
-        .expect("one in a few attempts is small")
+    small(Draw(Key::new(seed)), |draw| {
+        let (spec, lookups) = build_spec(draw, seed.is_multiple_of(4));
+        Some(finish(spec, lookups, draw))
+    })
 }
 
-fn build(draw: Draw, all_features: bool) -> GoldenModel {
-    let (spec, lookups) = build_spec(draw, all_features);
-    finish(spec, lookups, draw)
+/// The first attempt that gives a model, and a small one.
+fn small(root: Draw, build: impl Fn(Draw) -> Option<GoldenModel>) -> GoldenModel {
+    (0..)
+        .filter_map(|attempt| build(root.at(attempt)))
+        .find(|model| model.bytes.len() <= BYTES_MAX)
+        .expect("one in a few attempts is small")
 }
 
 fn build_spec(draw: Draw, all_features: bool) -> (Spec<'static>, Lookups) {
@@ -91,6 +93,10 @@ fn build_spec(draw: Draw, all_features: bool) -> (Spec<'static>, Lookups) {
 /// Parameters for a spec, and the file of both.
 fn finish(spec: Spec<'static>, lookups: Lookups, draw: Draw) -> GoldenModel {
     let parameters = parameters(&spec, draw.at(2));
+    packed(spec, lookups, parameters)
+}
+
+fn packed(spec: Spec<'static>, lookups: Lookups, parameters: Parameters<f32>) -> GoldenModel {
     let bytes = quantize(&spec, &parameters, &lookups).expect("a golden model is valid");
     GoldenModel {
         bytes,

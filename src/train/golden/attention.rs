@@ -1,7 +1,7 @@
 //! Golden models that attend to lists.
 use std::prelude::v1::*;
 
-use super::{BYTES_MAX, Draw, GoldenModel, build_spec, finish};
+use super::{Draw, GoldenModel, build_spec, finish, small};
 use crate::spec::{Encoding, Feature, Lookup, NetworkKind, Pooling, Side, Source, Spec};
 use crate::train::quantize::Lookups;
 use crate::train::random::Key;
@@ -10,16 +10,11 @@ use crate::train::random::Key;
 /// up to 40 items, each from the item and from another id of its table. Keys have 1 to 20 values.
 pub fn attending(seed: u64) -> GoldenModel {
     let root = Draw(Key::new(seed).at(0x6174_7465_6e64_0000));
-    let attempt = |attempt: usize| {
-        let draw = root.at(attempt);
+    small(root, |draw| {
         let (mut spec, mut lookups) = build_spec(draw, seed.is_multiple_of(4));
         attend(&mut spec, &mut lookups, draw.at(5))?;
         Some(finish(spec, lookups, draw))
-    };
-    (0..)
-        .filter_map(attempt)
-        .find(|model| model.bytes.len() <= BYTES_MAX)
-        .expect("one in a few attempts is small")
+    })
 }
 
 /// Adds lists and what attends to them; `None` for a network that cannot.

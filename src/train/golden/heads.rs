@@ -40,13 +40,7 @@ pub fn with_heads(model: &GoldenModel, seed: u64) -> GoldenModel {
         (task.unit, task.calibration) = ("s", Calibration::None);
         task.score_scale = 0.5 + draw.at(2).int(0, 8) as f32 / 8.0;
     }
-    let mut lookups = model.lookups.clone();
-    for (knots, task) in lookups.knots.iter_mut().zip(&spec.tasks) {
-        if task.calibration == Calibration::None {
-            knots.clear();
-        }
-    }
-    finish(spec, lookups, draw)
+    without_knots(spec, model, draw)
 }
 
 /// `model` with tasks of quantiles, as many as can be, some of which feed others: of the first number of side item or
@@ -78,6 +72,11 @@ pub fn with_quantiles(model: &GoldenModel, seed: u64) -> GoldenModel {
         (task.unit, task.calibration) = ("s", Calibration::None);
         task.score_scale = 0.5 + draw.at(2).int(0, 8) as f32 / 8.0;
     }
+    without_knots(spec, model, draw)
+}
+
+/// `spec` with the look-ups of `model`, less the knots of tasks that lost their calibration.
+fn without_knots(spec: Spec<'static>, model: &GoldenModel, draw: Draw) -> GoldenModel {
     let mut lookups = model.lookups.clone();
     for (knots, task) in lookups.knots.iter_mut().zip(&spec.tasks) {
         if task.calibration == Calibration::None {

@@ -1,20 +1,16 @@
 //! Golden models with a second level of experts.
 use std::prelude::v1::*;
 
-use super::{BYTES_MAX, Draw, GoldenModel, build_spec, parameters};
+use super::{Draw, GoldenModel, build_spec, packed, parameters, small};
 use crate::spec::{Gate, NetworkKind, Spec, limits};
 use crate::train::network::Network;
-use crate::train::quantize::quantize;
 use crate::train::random::Key;
 
 /// Model number `seed` of those with one to three shared experts on each of two levels and one or two of each task's own. Gates
 /// of even seeds leave other tasks' experts out, as those of a run do.
 pub fn with_levels(seed: u64) -> GoldenModel {
     let root = Draw(Key::new(seed).at(0x006c_6576_656c_7300));
-    (0..)
-        .map(|attempt| build(root.at(attempt), seed))
-        .find(|model| model.bytes.len() <= BYTES_MAX)
-        .expect("one in a few attempts is small")
+    small(root, |draw| Some(build(draw, seed)))
 }
 
 fn build(draw: Draw, seed: u64) -> GoldenModel {
@@ -24,13 +20,7 @@ fn build(draw: Draw, seed: u64) -> GoldenModel {
     if seed.is_multiple_of(2) {
         Network::new(&spec).close_gates(&mut parameters, own);
     }
-    let bytes = quantize(&spec, &parameters, &lookups).expect("a golden model is valid");
-    GoldenModel {
-        bytes,
-        spec,
-        parameters,
-        lookups,
-    }
+    packed(spec, lookups, parameters)
 }
 
 /// Gives a network a second level; the experts that a task has to itself.
@@ -54,6 +44,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::engine::{Model, OpenOptions};
+    use crate::train::golden::BYTES_MAX;
 
     #[test]
     fn golden_models_of_two_levels_open_and_vary() {
