@@ -51,6 +51,11 @@ impl Feed {
     }
 
     fn train(&self, name: &str, text: &str) -> (PathBuf, run::Report) {
+        self.train_from(name, text, None)
+    }
+
+    /// The same from the parameters of another run.
+    fn train_from(&self, name: &str, text: &str, from: Option<&Path>) -> (PathBuf, run::Report) {
         let model = self.write(name, text);
         let out = self.folder.path().join(name);
         let options = run::Options {
@@ -60,7 +65,7 @@ impl Feed {
             seed: None,
             threads: 0,
             resume: false,
-            from: None,
+            from,
         };
         let report = run::train(&options, &AtomicBool::new(false), &mut |_| {}).unwrap();
         (out, report)
@@ -243,18 +248,7 @@ fn quantiles_go_from_a_log_to_a_file() {
     let (file, exported) = export(&aware);
     check("aware", &file, &exported);
     // A run goes on from another with the quantiles that its network knows.
-    let out = feed.folder.path().join("warm");
-    let model = feed.write("warm", &text);
-    let options = run::Options {
-        model: &model,
-        data: None,
-        out: &out,
-        seed: None,
-        threads: 0,
-        resume: false,
-        from: Some(&run),
-    };
-    run::train(&options, &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let (out, _) = feed.train_from("warm", &text, Some(&run));
     let tables = |folder: &Path| {
         let p = run::Run::open(folder).unwrap().parameters().unwrap();
         p.steps[task].bias.clone()

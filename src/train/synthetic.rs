@@ -8,8 +8,10 @@ use crate::spec::{
 };
 use crate::train::dataset::{Dataset, FeatureData, Split, TaskData};
 use crate::train::loss::sigmoid;
+use crate::train::network;
 use crate::train::options::{TaskOptions, TaskSchedules, TrainOptions};
 use crate::train::random::Key;
+use crate::train::real::Real;
 use crate::train::trainer::{Job, Outcome, Trained, Training};
 
 pub(crate) const USERS: usize = 40;
@@ -260,6 +262,21 @@ pub(crate) fn log(n: usize, seed: u64) -> Dataset {
         gauc_group: (0..n).map(|i| users[i / ROWS_PER_REQUEST]).collect(),
         line: (0..n as u64).map(|i| i + 2).collect(),
     }
+}
+
+/// A network of `spec` whose tasks have `own` experts each to themselves, and parameters that no gate reaches others' with.
+pub(crate) fn with_own_experts<R: Real>(
+    spec: &Spec<'_>,
+    data: &Dataset,
+    own: usize,
+) -> (network::Network, network::Weights<R>) {
+    let mut network = network::Network::new(spec);
+    network.own_experts(own);
+    let rows: Vec<u32> = (0..data.request.len() as u32).collect();
+    let mut p = network.initialize::<R>(data, &rows, 7, 0.5);
+    network.close_gates(&mut p, own);
+    let weights = network.weights(p);
+    (network, weights)
 }
 
 /// The first 80 % train, the next 10 % stop, the rest validate.

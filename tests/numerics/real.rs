@@ -1,5 +1,7 @@
 //! The same network in real numbers, of a file or of trained parameters, with bounds of what quantized activations may change.
 
+use core::ops::Range;
+
 use pocketrank::spec::{
     Calibration, Encoding, FedValue, Gate, Layer, NetworkKind, Pooling, Side, Spec, Task, TaskKind,
     Tensor,
@@ -207,51 +209,38 @@ impl Real {
             }
             (weight, bias)
         };
+        let stack = |layers: Range<usize>, name: &dyn Fn(usize) -> Layer| -> Vec<Layered> {
+            layers.map(|layer| with_fed(name(layer))).collect()
+        };
+        let (depth, gate_depth) = (
+            spec.network.expert_layers.len(),
+            spec.network.gate_layers.len() + 1,
+        );
+        let upper = |count: usize| 0..spec.own_experts().map_or(0, |_| count);
+        let gates = if spec.has_gates() {
+            spec.input_gates()
+        } else {
+            0
+        };
         let experts = usize::from(spec.network.num_experts);
         Self {
             first: (0..spec.groups()).map(first).collect(),
-            upper_experts: (0..spec.own_experts().map_or(0, |_| experts))
-                .map(|expert| {
-                    let layers = 0..spec.network.expert_layers.len();
-                    layers
-                        .map(|layer| real(Layer::UpperExpert { expert, layer }))
-                        .collect()
-                })
+            upper_experts: upper(experts)
+                .map(|expert| stack(0..depth, &|layer| Layer::UpperExpert { expert, layer }))
                 .collect(),
-            upper_gates: (0..spec.own_experts().map_or(0, |_| spec.tasks.len()))
-                .map(|task| {
-                    let layers = 0..=spec.network.gate_layers.len();
-                    layers
-                        .map(|layer| real(Layer::UpperGate { task, layer }))
-                        .collect()
-                })
+            upper_gates: upper(spec.tasks.len())
+                .map(|task| stack(0..gate_depth, &|layer| Layer::UpperGate { task, layer }))
                 .collect(),
-            gates: (0..if spec.has_gates() {
-                spec.input_gates()
-            } else {
-                0
-            })
-                .map(|task| {
-                    let layers = 1..=spec.network.gate_layers.len();
-                    layers
-                        .map(|layer| real(Layer::Gate { task, layer }))
-                        .collect()
-                })
+            gates: (0..gates)
+                .map(|task| stack(1..gate_depth, &|layer| Layer::Gate { task, layer }))
                 .collect(),
             experts: (0..experts)
-                .map(|expert| {
-                    let layers = 1..spec.network.expert_layers.len();
-                    layers
-                        .map(|layer| real(Layer::Expert { expert, layer }))
-                        .collect()
-                })
+                .map(|expert| stack(1..depth, &|layer| Layer::Expert { expert, layer }))
                 .collect(),
             towers: (0..spec.tasks.len())
                 .map(|task| {
                     let layers = 0..spec.tasks[task].tower_layers.len();
-                    layers
-                        .map(|layer| with_fed(Layer::Tower { task, layer }))
-                        .collect()
+                    stack(layers, &|layer| Layer::Tower { task, layer })
                 })
                 .collect(),
             heads: (0..spec.tasks.len())

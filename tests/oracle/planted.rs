@@ -248,9 +248,6 @@ pub fn planted(folder: &Path, from: &str, to: &str) -> std::path::PathBuf {
 
 #[test]
 fn errors_planted_in_the_network_are_seen() {
-    if python(&score_py(), &[Path::new("--self-test")]).is_none() {
-        return;
-    }
     // Cheap ones first.
     let models = {
         let edges =
@@ -267,18 +264,12 @@ fn errors_planted_in_the_network_are_seen() {
 
 #[test]
 fn errors_planted_in_attention_are_seen() {
-    if python(&score_py(), &[Path::new("--self-test")]).is_none() {
-        return;
-    }
     let models: Vec<_> = (0..6).map(|seed| (networks::attending(seed), 12)).collect();
     all_are_seen(ATTENTION_PLANTS, &models);
 }
 
 #[test]
 fn errors_planted_in_heads_are_seen() {
-    if python(&score_py(), &[Path::new("--self-test")]).is_none() {
-        return;
-    }
     let headed = |seed| golden::with_heads(&golden::model(seed), seed).bytes;
     let models: Vec<Subject> = (0..24).map(|seed| (("heads", headed(seed)), 4)).collect();
     all_are_seen(HEAD_PLANTS, &models);
@@ -286,9 +277,6 @@ fn errors_planted_in_heads_are_seen() {
 
 #[test]
 fn errors_planted_in_quantiles_are_seen() {
-    if python(&score_py(), &[Path::new("--self-test")]).is_none() {
-        return;
-    }
     let of = |seed| golden::with_quantiles(&golden::model(seed), seed).bytes;
     let models: Vec<Subject> = (0..24).map(|seed| (("quantiles", of(seed)), 8)).collect();
     all_are_seen(QUANTILE_PLANTS, &models);
@@ -296,9 +284,6 @@ fn errors_planted_in_quantiles_are_seen() {
 
 #[test]
 fn errors_planted_in_a_second_level_are_seen() {
-    if python(&score_py(), &[Path::new("--self-test")]).is_none() {
-        return;
-    }
     let model = |seed| (("levels", golden::with_levels(seed).bytes), 4);
     let mut models: Vec<Subject> = (0..12).map(model).collect();
     // Several tasks that have more than one expert each.
@@ -310,8 +295,11 @@ fn errors_planted_in_a_second_level_are_seen() {
 /// A named file, and how many requests.
 type Subject = ((&'static str, Vec<u8>), usize);
 
-/// Plants each error and finds a model whose requests tell.
+/// Plants each error and finds a model whose requests tell; without Python there is none to ask, which `python` says.
 fn all_are_seen(plants: &[(&str, &str)], models: &[Subject]) {
+    if python(&score_py(), &[Path::new("--self-test")]).is_none() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let mut unseen = Vec::new();
     for (from, to) in plants {

@@ -61,12 +61,11 @@ impl Network {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::*;
     use crate::train::gradient::{Gradients, Plan};
     use crate::train::network::forward::Activations;
     use crate::train::network::gather::Dropout;
     use crate::train::options::{DropoutRates, TaskOptions};
-    use crate::train::synthetic::{log, spec};
+    use crate::train::synthetic::{log, spec, with_own_experts};
     use std::prelude::v1::*;
 
     /// Drawn to be left out are the experts that a gate reaches, now and then all of them.
@@ -75,12 +74,8 @@ mod tests {
         let (mut spec, data) = (spec(), log(60, 3));
         spec.network.gate = crate::spec::Gate::Softmax;
         spec.network.num_experts = 1 + spec.tasks.len() as u8;
-        let mut network = Network::new(&spec);
-        network.own_experts(1);
+        let (network, w) = with_own_experts::<f32>(&spec, &data, 1);
         let rows: Vec<u32> = (0..60).collect();
-        let mut p = network.initialize::<f32>(&data, &rows, 7, 0.5);
-        network.close_gates(&mut p, 1);
-        let w = network.weights(p);
         let rates = DropoutRates {
             gate: 0.6,
             ..DropoutRates::default()
@@ -105,12 +100,8 @@ mod tests {
         let tasks = spec.tasks.len();
         spec.network.gate = crate::spec::Gate::Softmax;
         spec.network.num_experts = 2 + 2 * tasks as u8;
-        let mut network = Network::new(&spec);
-        network.own_experts(2);
+        let (network, w) = with_own_experts::<f32>(&spec, &data, 2);
         let rows: Vec<u32> = (0..60).collect();
-        let mut p = network.initialize::<f32>(&data, &rows, 7, 0.5);
-        network.close_gates(&mut p, 2);
-        let w = network.weights(p);
         let mut a = Activations::default();
         network.forward(&w, &data, &rows, 0, None, &mut a);
         for (task, shares) in a.shares.iter().enumerate() {

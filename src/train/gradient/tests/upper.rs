@@ -7,6 +7,7 @@ use crate::spec::{
 use crate::train::dataset::{FeatureData, TaskData};
 use crate::train::network::Span;
 use crate::train::parameters::Parameters;
+use crate::train::synthetic::with_own_experts;
 
 /// The synthetic model with `shared` experts on either level and `own` of each task's own.
 pub(super) fn of_two_levels(shared: u8, own: u8) -> Spec<'static> {
@@ -34,44 +35,7 @@ fn gradients_through_two_levels_are_those_of_finite_differences() {
 
 #[test]
 fn uneven_gates_of_either_level_are_penalised_by_the_gradient_of_finite_differences() {
-    let (spec, data) = (of_two_levels(1, 1), log(48, 12));
-    let network = Network::new(&spec);
-    let w: Weights<f64> = weights(&network, &data);
-    let rows: Vec<u32> = (0..48).collect();
-    let tasks = tasks();
-    let penalty = |w: &Weights<f64>| {
-        let mut a = Activations::default();
-        network.forward(w, &data, &rows, 0, None, &mut a);
-        let of = |shares: &Vec<f64>| {
-            let mean = |e: usize| shares.iter().skip(e).step_by(4).sum::<f64>() / 48.0;
-            4.0 * (0..4).map(|e| mean(e) * mean(e)).sum::<f64>() - 1.0
-        };
-        a.shares.iter().chain(&a.upper.shares).map(of).sum::<f64>()
-    };
-    let of = |load_balance: f64| {
-        let plan = Plan {
-            load_balance,
-            ..plan(&network, &data, &tasks, None)
-        };
-        let mut g = Gradients::default();
-        assert!(g.compute(&plan, &w, &rows, None));
-        g.dense
-    };
-    let (with, without) = (of(0.3), of(0.0));
-    let mut seen = 0;
-    for i in (0..with.len()).step_by(7) {
-        let mut w = w.clone();
-        let mut at = |x: f64| {
-            w.dense[i] += x;
-            let p = penalty(&w);
-            w.dense[i] -= x;
-            p
-        };
-        let got = 0.3 * (at(1e-5) - at(-1e-5)) / 2e-5;
-        assert!((got - (with[i] - without[i])).abs() < 1e-8, "{i}");
-        seen += usize::from(got.abs() > 1e-6);
-    }
-    assert!(seen > 20, "{seen}");
+    variants::check_load_balance(&of_two_levels(1, 1));
 }
 
 /// By hand, for task 0. Level 1: experts give (1, 0), shared, (0, 2), its own, and (2, 0), (1, 2), those of others. Its gate
@@ -249,12 +213,8 @@ fn logits_losses_and_gradients_of_two_levels_are_those_of_pytorch() {
 #[test]
 fn own_experts_of_the_second_level_learn_by_their_task_alone() {
     let (spec, data) = (of_two_levels(2, 2), log(60, 3));
-    let mut network = Network::new(&spec);
-    network.own_experts(2);
+    let (network, w) = with_own_experts::<f32>(&spec, &data, 2);
     let rows: Vec<u32> = (0..60).collect();
-    let mut p = network.initialize::<f32>(&data, &rows, 7, 0.5);
-    network.close_gates(&mut p, 2);
-    let w = network.weights(p);
     let mut a = Activations::default();
     network.forward(&w, &data, &rows, 0, None, &mut a);
     let reached = |gate: usize, expert: usize| gate == 3 || expert < 2 || (expert - 2) / 2 == gate;
@@ -308,12 +268,8 @@ fn own_experts_of_the_second_level_learn_by_their_task_alone() {
 #[test]
 fn factors_of_tasks_enter_once() {
     let (spec, data) = (of_two_levels(1, 1), log(60, 3));
-    let mut network = Network::new(&spec);
-    network.own_experts(1);
+    let (network, w) = with_own_experts::<f64>(&spec, &data, 1);
     let rows: Vec<u32> = (0..60).collect();
-    let mut p = network.initialize::<f64>(&data, &rows, 7, 0.5);
-    network.close_gates(&mut p, 1);
-    let w = network.weights(p);
     let of = |lr: f64| {
         let mut options = tasks();
         options.iter_mut().for_each(|o| o.lr = lr);

@@ -251,23 +251,24 @@ fn a_factor_on_the_shared_representation_leaves_gates_and_towers_alone() {
     }
 }
 
-/// The penalty on uneven use of experts: by hand for two rows, by differences for all parameters.
-#[test]
-fn uneven_gates_are_penalised_by_the_gradient_of_finite_differences() {
-    let (spec, data) = (spec(), log(64, 12));
-    let network = Network::new(&spec);
+/// The penalty on uneven use of experts, by differences for all parameters.
+pub(super) fn check_load_balance(spec: &Spec<'_>) {
+    const ROWS: usize = 64;
+    let data = log(ROWS, 12);
+    let network = Network::new(spec);
     let w: Weights<f64> = weights(&network, &data);
-    let rows: Vec<u32> = (0..64).collect();
+    let rows: Vec<u32> = (0..ROWS as u32).collect();
     let tasks = tasks();
+    let experts = network.num_experts;
     let penalty = |w: &Weights<f64>| {
         let mut a = Activations::default();
         network.forward(w, &data, &rows, 0, None, &mut a);
-        let experts = network.num_experts as f64;
         let of = |shares: &Vec<f64>| {
-            let mean = |e: usize| shares.iter().skip(e).step_by(2).sum::<f64>() / 64.0;
-            experts * (mean(0) * mean(0) + mean(1) * mean(1)) - 1.0
+            let of = |e: usize| shares.iter().skip(e).step_by(experts);
+            let mean = |e: usize| of(e).sum::<f64>() / ROWS as f64;
+            experts as f64 * (0..experts).map(|e| mean(e) * mean(e)).sum::<f64>() - 1.0
         };
-        a.shares.iter().map(of).sum::<f64>()
+        a.shares.iter().chain(&a.upper.shares).map(of).sum::<f64>()
     };
     let of = |load_balance: f64| {
         let plan = Plan {
@@ -293,6 +294,11 @@ fn uneven_gates_are_penalised_by_the_gradient_of_finite_differences() {
         seen += usize::from(got.abs() > 1e-6);
     }
     assert!(seen > 20, "{seen}");
+}
+
+#[test]
+fn uneven_gates_are_penalised_by_the_gradient_of_finite_differences() {
+    check_load_balance(&spec());
 }
 
 /// By hand: experts give (1, 0) and (0, 2). A query (ln 3 x sqrt 2, 0) has products ln 3 and 0 with them over sqrt 2, as has
