@@ -16,6 +16,9 @@ use clap::Parser;
 use plotters::prelude::*;
 use serde_json::Value;
 
+mod plot;
+use plot::{COLOURS, Line, draw, folders, mean, on, sheet};
+
 #[derive(Parser)]
 struct Options {
     /// What run.sh made.
@@ -35,18 +38,6 @@ fn measured(report: &Value) -> Option<(f64, f64)> {
 fn read(path: &Path) -> Result<Value, Box<dyn Error>> {
     let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
     Ok(serde_json::from_str(&text)?)
-}
-
-fn folders(path: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(path)?.collect::<std::io::Result<Vec<_>>>()?;
-    let paths = entries.iter().map(fs::DirEntry::path);
-    let mut paths: Vec<PathBuf> = paths.filter(|p| p.is_dir()).collect();
-    paths.sort();
-    Ok(paths)
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -94,16 +85,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("no finished student in this folder".into());
     }
 
-    if let Some(folder) = options.out.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let root = SVGBackend::new(&options.out, (640, 400)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
-        .margin(16)
-        .x_label_area_size(44)
-        .y_label_area_size(60)
-        .build_cartesian_2d(0.0..most, low..high)?;
+    let root = sheet(&options.out)?;
+    let mut chart = on(&root).build_cartesian_2d(0.0..most, low..high)?;
     chart
         .configure_mesh()
         .x_desc("dense parameters of the student")
@@ -120,30 +103,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .draw_series(DashedLineSeries::new(line, 6, 4, BLACK.stroke_width(1)))?
         .label(format!("teacher, {teacher_size:.0} parameters"))
         .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], BLACK.stroke_width(1)));
-    // Okabe and Ito's palette, which colour-blind readers tell apart.
-    let colours = [
-        RGBColor(110, 110, 110),
-        RGBColor(0, 114, 178),
-        RGBColor(213, 94, 0),
-        RGBColor(0, 158, 115),
-    ];
-    for ((name, sizes), colour) in variants.iter().zip(colours) {
-        let means = sizes.iter().map(|(size, aucs)| (*size as f64, mean(aucs)));
-        chart
-            .draw_series(LineSeries::new(means, colour.stroke_width(2)))?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour.stroke_width(2)));
-        let seeds = sizes
-            .iter()
-            .flat_map(|(size, aucs)| aucs.iter().map(|a| (*size as f64, *a)));
-        chart.draw_series(seeds.map(|at| Circle::new(at, 3, colour.mix(0.5).filled())))?;
-    }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .label_font(("sans-serif", 14))
-        .background_style(WHITE.mix(0.8))
-        .draw()?;
+    let lines = variants.iter().zip(COLOURS).map(|((name, sizes), colour)| {
+        let points = sizes.iter().map(|(size, aucs)| (*size as f64, &aucs[..]));
+        (&**name, colour, points.collect())
+    });
+    draw(&mut chart, &lines.collect::<Vec<Line<'_>>>(), 14)?;
     root.present()?;
     Ok(())
 }

@@ -16,14 +16,16 @@ use clap::Parser;
 use plotters::prelude::*;
 use serde_json::Value;
 
-/// What is drawn: the beginning of a variant's name, before its rows; and a colour of Okabe and Ito's palette, which
-/// colour-blind readers tell apart.
+mod plot;
+use plot::{COLOURS, Line, draw, folders, on, sheet};
+
+/// What is drawn: the beginning of a variant's name, before its rows.
 const KINDS: [(&str, RGBColor); 5] = [
-    ("vocabulary", RGBColor(110, 110, 110)),
-    ("vocabulary, 4 bits", RGBColor(86, 180, 233)),
-    ("one hash", RGBColor(213, 94, 0)),
-    ("two hashes", RGBColor(0, 114, 178)),
-    ("two hashes, 4 bits", RGBColor(0, 158, 115)),
+    ("vocabulary", COLOURS[0]),
+    ("vocabulary, 4 bits", COLOURS[4]),
+    ("one hash", COLOURS[2]),
+    ("two hashes", COLOURS[1]),
+    ("two hashes, 4 bits", COLOURS[3]),
 ];
 
 #[derive(Parser)]
@@ -42,14 +44,6 @@ fn measured(result: &Path) -> Option<(u64, f64)> {
     let tasks = export["tasks"].as_array()?;
     let click = tasks.iter().find(|task| task["name"] == "click")?;
     Some((export["bytes"].as_u64()?, click["file"].as_f64()?))
-}
-
-fn folders(path: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(path)?.collect::<std::io::Result<Vec<_>>>()?;
-    let paths = entries.iter().map(fs::DirEntry::path);
-    let mut paths: Vec<PathBuf> = paths.filter(|p| p.is_dir()).collect();
-    paths.sort();
-    Ok(paths)
 }
 
 /// "two hashes, 512" is of kind "two hashes", "vocabulary, all, 4 bits" of "vocabulary, 4 bits".
@@ -85,18 +79,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("no finished run in this folder".into());
     }
 
-    if let Some(folder) = options.out.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let root = SVGBackend::new(&options.out, (640, 400)).into_drawing_area();
-    root.fill(&WHITE)?;
+    let root = sheet(&options.out)?;
     let bytes = (least / 1.1..most * 1.1).log_scale();
     let bytes = bytes.with_key_points(vec![20.0, 30.0, 50.0, 100.0, 200.0]);
-    let mut chart = ChartBuilder::on(&root)
-        .margin(16)
-        .x_label_area_size(44)
-        .y_label_area_size(60)
-        .build_cartesian_2d(bytes, low - 0.003..high + 0.003)?;
+    let mut chart = on(&root).build_cartesian_2d(bytes, low - 0.003..high + 0.003)?;
     chart
         .configure_mesh()
         .x_desc("kB of the file")
@@ -107,28 +93,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         .y_label_formatter(&|auc| format!("{auc:.2}"))
         .x_label_formatter(&|kb| format!("{kb:.0}"))
         .draw()?;
-    for (name, colour) in KINDS {
-        let Some(sizes) = kinds.get(name) else {
-            continue;
-        };
-        let at = |bytes: &u64| *bytes as f64 / 1000.0;
-        let mean = |aucs: &[f64]| aucs.iter().sum::<f64>() / aucs.len() as f64;
-        let means = sizes.iter().map(|(bytes, aucs)| (at(bytes), mean(aucs)));
-        chart
-            .draw_series(LineSeries::new(means, colour.stroke_width(2)))?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour.stroke_width(2)));
-        let seeds = sizes
-            .iter()
-            .flat_map(|(bytes, aucs)| aucs.iter().map(move |auc| (at(bytes), *auc)));
-        chart.draw_series(seeds.map(|at| Circle::new(at, 3, colour.mix(0.5).filled())))?;
-    }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .label_font(("sans-serif", 14))
-        .background_style(WHITE.mix(0.8))
-        .draw()?;
+    let line = |(name, colour): (&'static str, RGBColor)| -> Option<Line<'_>> {
+        let sizes = kinds.get(name)?.iter();
+        let points = sizes.map(|(bytes, aucs)| (*bytes as f64 / 1000.0, &aucs[..]));
+        Some((name, colour, points.collect()))
+    };
+    let lines: Vec<Line<'_>> = KINDS.into_iter().filter_map(line).collect();
+    draw(&mut chart, &lines, 14)?;
     root.present()?;
     Ok(())
 }

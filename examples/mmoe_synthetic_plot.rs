@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use plotters::prelude::*;
 
+mod plot;
+use plot::{COLOURS, Line, draw, folders, mean, on, sheet};
+
 #[derive(Parser)]
 struct Options {
     /// CORRELATION=FOLDER.
@@ -41,17 +44,6 @@ fn log_loss(run: &Path) -> Option<f64> {
     let losses: Option<Vec<f64>> = tasks.iter().map(|t| t[1]["log_loss"].as_f64()).collect();
     let losses = losses.filter(|l| !l.is_empty())?;
     Some(losses.iter().sum::<f64>() / losses.len() as f64)
-}
-
-fn folders(path: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(path)?.collect::<std::io::Result<Vec<_>>>()?;
-    let mut paths: Vec<PathBuf> = entries
-        .iter()
-        .map(fs::DirEntry::path)
-        .filter(|p| p.is_dir())
-        .collect();
-    paths.sort();
-    Ok(paths)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -87,15 +79,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("no finished run in these folders".into());
     }
 
-    if let Some(folder) = options.out.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let root = SVGBackend::new(&options.out, (640, 400)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
-        .margin(16)
-        .x_label_area_size(44)
-        .y_label_area_size(60)
+    let root = sheet(&options.out)?;
+    let mut chart = on(&root)
         // Correlation falls from left to right, as the paper tells it.
         .build_cartesian_2d(1.02..low - 0.02, 0.0..top * 1.15)?;
     chart
@@ -108,33 +93,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         .x_labels(6)
         .x_label_formatter(&|p| format!("{p:.1}"))
         .draw()?;
-    // Blue and vermilion of Okabe and Ito's palette, which colour-blind readers tell apart.
-    for ((name, points), colour) in variants
-        .iter()
-        .zip([RGBColor(0, 114, 178), RGBColor(213, 94, 0)])
-    {
-        chart
-            .draw_series(LineSeries::new(
-                points.iter().map(|(p, l)| (*p, mean(l))),
-                colour.stroke_width(2),
-            ))?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour.stroke_width(2)));
-        let seeds = points
-            .iter()
-            .flat_map(|(p, losses)| losses.iter().map(move |l| (*p, *l)));
-        chart.draw_series(seeds.map(|at| Circle::new(at, 3, colour.mix(0.5).filled())))?;
-    }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .label_font(("sans-serif", 15))
-        .background_style(WHITE.mix(0.8))
-        .draw()?;
+    let lines = variants.iter().zip(COLOURS.into_iter().skip(1));
+    let lines = lines.map(|((name, points), colour)| {
+        let points = points.iter().map(|(p, losses)| (*p, &losses[..]));
+        (&**name, colour, points.collect())
+    });
+    draw(&mut chart, &lines.collect::<Vec<Line<'_>>>(), 15)?;
     root.present()?;
     Ok(())
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
