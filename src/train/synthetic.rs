@@ -1,5 +1,6 @@
 //! Small networks and logs for tests: every encoding, side and kind of task.
 use core::sync::atomic::AtomicBool;
+use std::path::{Path, PathBuf};
 use std::prelude::v1::*;
 
 use crate::spec::{
@@ -12,6 +13,7 @@ use crate::train::network;
 use crate::train::options::{TaskOptions, TaskSchedules, TrainOptions};
 use crate::train::random::Key;
 use crate::train::real::Real;
+use crate::train::run;
 use crate::train::trainer::{Job, Outcome, Trained, Training};
 
 pub(crate) const USERS: usize = 40;
@@ -317,4 +319,44 @@ pub fn train(
         Outcome::Finished(trained) => *trained,
         Outcome::Interrupted { .. } => unreachable!("nobody interrupts"),
     }
+}
+
+/// A folder with log.csv, model.toml and the run that `train` makes of them.
+pub(crate) struct TrainedLog {
+    folder: tempfile::TempDir,
+}
+
+impl TrainedLog {
+    /// `log` begins with the header.
+    pub fn new(description: &str, log: impl IntoIterator<Item = Vec<String>>) -> Self {
+        let trained = Self {
+            folder: tempfile::tempdir().expect("a folder"),
+        };
+        let mut to = csv::Writer::from_path(trained.path("log.csv")).expect("a file");
+        for record in log {
+            to.write_record(record).expect("a line");
+        }
+        to.flush().expect("a file");
+        std::fs::write(trained.path("model.toml"), description).expect("a file");
+        train_file(&trained.path("model.toml"), &trained.path("run"));
+        trained
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+/// Trains a description's file to a folder, as `train` does without options.
+pub(crate) fn train_file(model: &Path, out: &Path) {
+    let options = run::Options {
+        model,
+        data: None,
+        out,
+        seed: None,
+        threads: 0,
+        resume: false,
+        from: None,
+    };
+    run::train(&options, &AtomicBool::new(false), &mut |_| {}).expect("the log is fine");
 }

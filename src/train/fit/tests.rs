@@ -1,8 +1,7 @@
 //! Tables of ids from a log to an exported file: two hashes of one id, and ids that few users have.
 #![allow(clippy::unwrap_used)]
-use core::sync::atomic::AtomicBool;
+use core::iter::once;
 use std::fs;
-use std::path::PathBuf;
 use std::prelude::v1::*;
 
 use super::*;
@@ -14,6 +13,7 @@ use crate::train::inspect::inspect;
 use crate::train::random::Key;
 use crate::train::replay::{self, Ranker};
 use crate::train::requests::{OwnedColumn, OwnedRequest};
+use crate::train::synthetic::TrainedLog;
 use crate::train::{evaluate, explain, log, run};
 
 const MODEL: &str = r#"
@@ -90,58 +90,32 @@ fn item(row: usize) -> String {
     }
 }
 
-struct Trained {
-    folder: tempfile::TempDir,
-}
-
-impl Trained {
-    fn new() -> Self {
-        let trained = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        let mut to = csv::Writer::from_path(trained.path("log.csv")).unwrap();
-        to.write_record(["request", "user", "time", "device", "item", "click"])
-            .unwrap();
-        for row in 0..ROWS {
-            let (request, draw) = (row / LIST, Key::new(6).at(row as u64).bits());
-            // Ids next to each other have nothing in common.
-            let likes = (Key::new(5).at(row as u64).bits() % ITEMS).is_multiple_of(3);
-            to.write_record([
-                request.to_string(),
-                (request % 17).to_string(),
-                (1000 + request).to_string(),
-                (request % 4).to_string(),
-                item(row),
-                u64::from(likes == (draw % 10 < 8)).to_string(),
-            ])
-            .unwrap();
-        }
-        to.flush().unwrap();
-        fs::write(trained.path("model.toml"), MODEL).unwrap();
-        let options = run::Options {
-            model: &trained.path("model.toml"),
-            data: None,
-            out: &trained.path("run"),
-            seed: None,
-            threads: 1,
-            resume: false,
-            from: None,
-        };
-        run::train(&options, &AtomicBool::new(false), &mut |_| {}).unwrap();
-        let file = trained.path("model.pkr");
-        let report = run::export(&trained.path("run"), &file, &Default::default()).unwrap();
-        report.check().unwrap();
-        trained
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
+/// The log, trained, and exported to `model.pkr`.
+fn trained() -> TrainedLog {
+    let header = ["request", "user", "time", "device", "item", "click"];
+    let rows = (0..ROWS).map(|row| {
+        let (request, draw) = (row / LIST, Key::new(6).at(row as u64).bits());
+        // Ids next to each other have nothing in common.
+        let likes = (Key::new(5).at(row as u64).bits() % ITEMS).is_multiple_of(3);
+        vec![
+            request.to_string(),
+            (request % 17).to_string(),
+            (1000 + request).to_string(),
+            (request % 4).to_string(),
+            item(row),
+            u64::from(likes == (draw % 10 < 8)).to_string(),
+        ]
+    });
+    let trained = TrainedLog::new(MODEL, once(header.map(String::from).into()).chain(rows));
+    let file = trained.path("model.pkr");
+    let report = run::export(&trained.path("run"), &file, &Default::default()).unwrap();
+    report.check().unwrap();
+    trained
 }
 
 #[test]
 fn an_id_of_two_hashes_is_sent_once_and_found_left_out_and_scored_as_one() {
-    let trained = Trained::new();
+    let trained = trained();
     let run = run::Run::open(&trained.path("run")).unwrap();
     let d = &run.description;
     let file = trained.path("model.pkr");

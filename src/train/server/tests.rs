@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-use core::sync::atomic::AtomicBool;
+use core::iter::once;
 use std::fs;
 
 use super::*;
@@ -7,6 +7,7 @@ use crate::engine::OpenOptions;
 use crate::train::inspect::inspect;
 use crate::train::random::Key;
 use crate::train::requests::OwnedColumn;
+use crate::train::synthetic::TrainedLog;
 use crate::train::{replay, run};
 
 const MODEL: &str = r#"
@@ -108,21 +109,14 @@ fn cells(row: usize) -> (String, String) {
     (item, author)
 }
 
-struct Trained {
-    folder: tempfile::TempDir,
-}
+struct Trained(TrainedLog);
 
 impl Trained {
     fn new() -> Self {
-        let trained = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        let mut to = csv::Writer::from_path(trained.path("log.csv")).unwrap();
         let header = [
             "request", "user", "time", "device", "item", "author", "editor", "topic", "click",
         ];
-        to.write_record(header).unwrap();
-        for row in 0..ROWS {
+        let rows = (0..ROWS).map(|row| {
             let (item, author) = cells(row);
             let (_, editor) = cells(row + 1);
             let draw = Key::new(6).at(row as u64).bits();
@@ -130,7 +124,7 @@ impl Trained {
                 != (author.len() + draw as usize % 3 == 20);
             let click = u64::from(likes == (draw % 10 < 8));
             let request = row / LIST;
-            to.write_record([
+            vec![
                 request.to_string(),
                 (request % 17).to_string(),
                 (1000 + request).to_string(),
@@ -140,26 +134,14 @@ impl Trained {
                 editor,
                 (draw % 3).to_string(),
                 click.to_string(),
-            ])
-            .unwrap();
-        }
-        to.flush().unwrap();
-        fs::write(trained.path("model.toml"), MODEL).unwrap();
-        let options = run::Options {
-            model: &trained.path("model.toml"),
-            data: None,
-            out: &trained.path("run"),
-            seed: None,
-            threads: 0,
-            resume: false,
-            from: None,
-        };
-        run::train(&options, &AtomicBool::new(false), &mut |_| {}).unwrap();
-        trained
+            ]
+        });
+        let log = once(header.map(String::from).into()).chain(rows);
+        Self(TrainedLog::new(MODEL, log))
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.0.path(name)
     }
 
     /// Exports the run as if it had another description.

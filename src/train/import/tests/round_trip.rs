@@ -1,9 +1,9 @@
 //! What was trained here, written as tensors and taken again.
 use core::ops::ControlFlow;
-use core::sync::atomic::AtomicBool;
 
 use super::*;
 use crate::train::simulate::{SimulateOptions, simulate};
+use crate::train::synthetic::train_file;
 
 /// Every parameter and every fitted value of a run as tensors; rows of vocabularies in another order than the run's.
 fn dump(run: &run::Run) -> Tensors {
@@ -123,16 +123,7 @@ fn what_was_trained_here_comes_back_byte_for_byte() {
         let model = path(&format!("{kind}.toml"));
         fs::write(&model, text).unwrap();
         let (trained, imported) = (path(&format!("{kind}-trained")), path("imported"));
-        let options = run::Options {
-            model: &model,
-            data: None,
-            out: &trained,
-            seed: None,
-            threads: 0,
-            resume: false,
-            from: None,
-        };
-        run::train(&options, &AtomicBool::new(false), &mut |_| {}).unwrap();
+        train_file(&model, &trained);
         let weights = path("weights.safetensors");
         write(&weights, &dump(&run::Run::open(&trained).unwrap()));
         let read = |folder: &Path, name: &str| fs::read(folder.join(name)).unwrap();

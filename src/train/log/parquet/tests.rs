@@ -1,6 +1,5 @@
 #![allow(clippy::unwrap_used)]
 use core::ops::ControlFlow;
-use core::sync::atomic::AtomicBool;
 use std::fs;
 use std::sync::Arc;
 
@@ -13,8 +12,8 @@ use parquet::schema::parser::parse_message_type;
 use super::*;
 use crate::train::description::Description;
 use crate::train::log::{RawLog, read};
-use crate::train::run;
 use crate::train::simulate::{Format, SimulateOptions, simulate};
+use crate::train::synthetic::train_file;
 
 fn simulated(rows: u64, format: Format) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -39,16 +38,7 @@ fn a_csv_log_and_its_parquet_twin_train_to_the_same_bytes() {
         let mut raw = read(&Description::read(&model).unwrap(), None).unwrap();
         raw.joins.clear();
         let out = folder.path().join("run");
-        let options = run::Options {
-            model: &model,
-            data: None,
-            out: &out,
-            seed: None,
-            threads: 1,
-            resume: false,
-            from: None,
-        };
-        run::train(&options, &AtomicBool::new(false), &mut |_| ()).unwrap();
+        train_file(&model, &out);
         let bytes = ["fit.bin", "parameters.bin", "report.json"];
         let bytes = bytes.map(|name| fs::read(out.join(name)).unwrap());
         results.push((format!("{raw:?}"), bytes));
