@@ -182,7 +182,7 @@ impl<'a> Model<'a> {
             let kept = inputs.kept(start, rows);
             self.score_block(b, (rows, &kept), live, see, |r, scores, logits| {
                 #[cfg(feature = "quantile")]
-                self.invert(inputs, inputs.candidate(start + r), scores);
+                self.invert(inputs, inputs.candidate(start + r), live, scores);
                 done(start + r, scores, logits);
             });
         }

@@ -132,7 +132,7 @@ impl Model<'_> {
             &mut Report(see),
             |_, from, _| {
                 #[cfg(feature = "quantile")]
-                self.invert(&inputs, candidate, from);
+                self.invert(&inputs, candidate, TaskSet::MAX, from);
                 for (to, from) in scores.iter_mut().zip(from) {
                     *to = *from;
                 }

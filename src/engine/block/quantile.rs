@@ -3,19 +3,24 @@
 use super::super::dense::float;
 use super::super::inputs::Inputs;
 use super::Model;
+use crate::fusion::TaskSet;
 use crate::spec::TaskKind;
 
 impl Model<'_> {
-    /// Makes scores of the quantiles in `scores`. The group is read from the request's columns, also where the first layer's
+    /// Makes scores of the quantiles in `scores` of tasks that are `live`. The group is read from the request's columns, also where the first layer's
     /// sums were kept.
     pub(in super::super) fn invert(
         &self,
         inputs: &Inputs<'_, '_, '_>,
         candidate: usize,
+        live: TaskSet,
         scores: &mut [f32],
     ) {
         let tasks = self.spec.tasks.iter().zip(&self.knots);
-        for ((task, table), score) in tasks.zip(scores) {
+        for (i, ((task, table), score)) in tasks.zip(scores).enumerate() {
+            if live & 1 << i == 0 {
+                continue;
+            }
             if let TaskKind::Quantile { feature, knots } = task.kind {
                 let group = inputs.group(feature, candidate) as usize;
                 *score = quantity(table, group, knots, *score) * task.score_scale;
