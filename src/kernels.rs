@@ -2,7 +2,8 @@
 //!
 //! Inputs are activation bytes 0..=127, weights are i8 in [-127, 127], sums are i32. Two products fit an i16 and a
 //! whole sum fits an i32 ([`limits`] proves it at compile time), so every kernel is exact and
-//! may add in any order. What follows a sum in f32 has one order, that of `generic`, on every instruction set.
+//! may add in any order. What follows a sum in f32 has one order, that of `generic`, on every instruction set. On aarch64,
+//! whose every CPU has NEON, `neon` does it for all of them, `portable` too.
 //!
 //! | file | runs on | products of bytes |
 //! |---|---|---|
@@ -22,6 +23,11 @@ mod avx2;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 #[allow(unsafe_code)]
 mod dotprod;
+// On aarch64 `neon` takes the place of much of it.
+#[cfg_attr(
+    all(target_arch = "aarch64", target_endian = "little"),
+    allow(dead_code)
+)]
 mod generic;
 #[cfg(all(feature = "i8mm", target_arch = "aarch64", target_endian = "little"))]
 #[allow(unsafe_code)]
@@ -39,6 +45,8 @@ mod tests;
 #[allow(unsafe_code)]
 mod vnni;
 
+#[cfg(feature = "session")]
+use generic::ROWS;
 pub use generic::{Affine, Part, Rows, Start};
 use generic::{Sums, Tile};
 
@@ -157,6 +165,9 @@ pub fn affine(isa: Isa, layer: &Affine<'_>, out: &mut [f32]) {
         // Sums stay in registers. Elsewhere code around the products is there once.
         #[cfg(target_arch = "x86_64")]
         Kind::Avx2(k) if k.affine(layer, out) => {}
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        _ => neon::affine(isa, layer, out),
+        #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
         _ => generic::affine(
             layer,
             out,
@@ -183,15 +194,26 @@ fn add_products(isa: Isa, tile: &Tile<'_>, sums: &mut Sums) {
     }
 }
 
-/// The i32 sums of a layer's only part: `see(row, panel, sums)`.
+/// The i32 sums of `rows` rows and `panels` panels of a part: `see(row, panel, sums)`.
 #[cfg(feature = "session")]
-pub fn sums(isa: Isa, layer: &Affine<'_>, see: &mut dyn FnMut(usize, usize, &[i32; PANEL])) {
-    generic::affine(
-        layer,
-        &mut [],
-        |tile, sums| add_products(isa, tile, sums),
-        |_, row, panel, sums| see(row, panel, sums),
-    );
+pub fn sums(
+    isa: Isa,
+    part: &Part<'_>,
+    (rows, panels): (usize, usize),
+    see: &mut dyn FnMut(usize, usize, &[i32; PANEL]),
+) {
+    for panel in 0..panels {
+        for row in (0..rows).step_by(ROWS) {
+            let Some(tile) = part.tile(panel, row, ROWS.min(rows - row)) else {
+                return;
+            };
+            let mut sums = [generic::ints(part.zero, panel); ROWS];
+            add_products(isa, &tile, &mut sums);
+            for (m, sums) in sums.iter().enumerate().take(rows - row) {
+                see(row + m, panel, sums);
+            }
+        }
+    }
 }
 
 /// Gets part, row, panel and the sums.
@@ -214,12 +236,16 @@ pub fn prefetch<T>(values: &[T]) {
     let _ = values;
 }
 
-/// The functions below are plain loops: only an instruction set that the compiler may not use by itself has its own.
-macro_rules! generic_or_avx2 {
+/// The functions below are plain loops: AVX2, which the compiler may not use by itself, has its own, and aarch64 where the
+/// compiler's were measured to be slow.
+macro_rules! by_isa {
     ($isa:expr, $name:ident($($arg:expr),*)) => {
         match $isa.0 {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(k) => k.$name($($arg),*),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            _ => neon::$name($($arg),*),
+            #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
             _ => generic::$name($($arg),*),
         }
     };
@@ -236,7 +262,7 @@ pub fn quantize(
     bytes: &mut [u8],
     scales: &mut [f32],
 ) {
-    generic_or_avx2!(isa, quantize(values, (stride, width), bytes, scales));
+    by_isa!(isa, quantize(values, (stride, width), bytes, scales));
 }
 
 /// `out[o] = start[o] + sums[o] x scale[o]`: what [`affine`] makes of a part whose sums are known. `sums` are i32, `scale` f32,
@@ -244,14 +270,14 @@ pub fn quantize(
 #[cfg(feature = "session")]
 #[inline(never)]
 pub fn add_sums(isa: Isa, start: &[f32], sums: &[u8], scale: &[u8], out: &mut [f32]) {
-    generic_or_avx2!(isa, add_sums(start, sums, scale, out));
+    by_isa!(isa, add_sums(start, sums, scale, out));
 }
 
 /// `mixture[j] = Σ_e weights[e] / 2^15 x experts[e][j]` in the order of the experts, whose rows are `stride` apart.
 /// Widths are multiples of [`PANEL`].
 #[inline(never)]
 pub fn mix(isa: Isa, weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
-    generic_or_avx2!(isa, mix(weights, experts, stride, mixture));
+    by_isa!(isa, mix(weights, experts, stride, mixture));
 }
 
 /// [`math::softmax_q15`](crate::math::softmax_q15) of a block: `logits` by expert and row.
@@ -270,11 +296,11 @@ pub fn softmax(isa: Isa, logits: &[[f32; BLOCK]], weights: &mut [[u16; limits::E
 /// The same weights of rows in lanes, of as many logits as there are: by logit and lane, as f32 integers in `weights`.
 #[inline(never)]
 pub fn softmax_lanes(isa: Isa, logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]]) {
-    generic_or_avx2!(isa, softmax_lanes(logits, weights));
+    by_isa!(isa, softmax_lanes(logits, weights));
 }
 
 /// `Σ input[i] x weight[i]` over the shorter of the two.
 #[inline(never)]
 pub fn dot(isa: Isa, input: &[u8], weight: &[u8]) -> i32 {
-    generic_or_avx2!(isa, dot(input, weight))
+    by_isa!(isa, dot(input, weight))
 }

@@ -6,7 +6,7 @@ use core::arch::x86_64::*;
 use super::generic::Sums;
 #[cfg(feature = "session")]
 use super::generic::Tile;
-use super::generic::{self, Affine, Part, Start};
+use super::generic::{self, Affine, Start};
 use super::vnni::Vnni;
 use super::{BLOCK, unroll};
 use crate::math::ACTIVATION_MAX;
@@ -51,9 +51,9 @@ impl Avx2 {
         self.0.map_or("avx2", Vnni::name)
     }
 
-    /// Runs a layer; `false` for one whose lengths do not fit, which is left to [`generic::affine`].
+    /// Runs a layer; `false` for one whose lengths do not fit or that has no part, which is left to [`generic::affine`].
     pub fn affine(self, layer: &Affine<'_>, out: &mut [f32]) -> bool {
-        let Some(last) = last_part(layer, out) else {
+        let (Some(last), true) = (layer.last_part(), layer.fits(out)) else {
             return false;
         };
         // SAFETY: an `Avx2` exists, so the CPU has it, and VNNI where it says so; lengths are checked.
@@ -117,31 +117,6 @@ unsafe fn affine(layer: &Affine<'_>, last: usize, out: &mut [f32]) {
     unsafe { panels::<Pairs>(layer, last, out) }
 }
 
-/// The last part that is not left out, if everything that [`panels`] reads and writes is there: checked once a layer, since
-/// checks of each tile took a third of the time that is not spent on products.
-fn last_part(layer: &Affine<'_>, out: &[f32]) -> Option<usize> {
-    let (rows, columns) = (layer.rows, layer.columns);
-    let words = columns.saturating_mul(4);
-    let start = match layer.start {
-        Start::Floats(x) => x.len() >= columns,
-        Start::Bytes(x) => x.len() >= words,
-        Start::Out => true,
-    };
-    let end = rows.count.checked_sub(1)?.saturating_mul(rows.stride);
-    let end = end.saturating_add(layer.column).saturating_add(columns);
-    let scales = rows.scales.is_empty() || rows.scales.len() >= rows.count;
-    let whole = |part: &Part<'_>| {
-        part.scale.is_empty()
-            || part.scale.len() >= words
-                && (part.zero.is_empty() || part.zero.len() >= words)
-                && part.bytes.len() >= rows.count.saturating_mul(part.stride)
-                && part.weight.len() >= columns.saturating_mul(part.stride)
-    };
-    let all = start && out.len() >= end && scales && layer.parts.iter().all(whole);
-    let last = layer.parts.iter().rposition(|part| !part.scale.is_empty());
-    last.filter(|_| all)
-}
-
 /// See [`prefetch`](super::prefetch). SSE is part of x86-64.
 #[inline(always)]
 pub(super) fn prefetch<T>(at: *const T) {
@@ -180,7 +155,7 @@ struct Panel {
 /// sums take half of the registers, they would not stay in any.
 ///
 /// # Safety
-/// The CPU must have AVX2 and what `P` says; `last` must come from [`last_part`].
+/// The CPU must have AVX2 and what `P` says; the layer must [fit](Affine::fits), and `last` be its last part.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) unsafe fn panels<P: Products>(layer: &Affine<'_>, last: usize, out: &mut [f32]) {
@@ -188,7 +163,7 @@ pub(super) unsafe fn panels<P: Products>(layer: &Affine<'_>, last: usize, out: &
     let out = out.as_mut_ptr();
     for panel in 0..layer.columns / PANEL {
         let column = panel * PANEL;
-        // SAFETY: `last_part` has seen to the lengths, here and below.
+        // SAFETY: the layer fits, here and below.
         let to = unsafe { out.add(layer.column + column) };
         // SAFETY: as above.
         let (mut start, mut step) = unsafe {

@@ -1,5 +1,5 @@
-//! What all instruction sets do alike: everything but the sums of products. It is there once; only AVX2, which the compiler
-//! may not use by itself, has functions of its own.
+//! What all instruction sets do alike: everything but the sums of products. It is there once; AVX2, which the compiler
+//! may not use by itself, has functions of its own, and NEON some.
 
 use super::BLOCK;
 use crate::math::{ACTIVATION_MIN, exp_inline, relu, round};
@@ -23,6 +23,42 @@ pub struct Affine<'a> {
 }
 
 impl Affine<'_> {
+    /// Whether everything is there that kernels by pointer read and write: asked once a layer, since checks of each tile took a
+    /// third of the time that is not spent on products.
+    #[cfg(any(
+        target_arch = "x86_64",
+        all(target_arch = "aarch64", target_endian = "little")
+    ))]
+    pub(super) fn fits(&self, out: &[f32]) -> bool {
+        let (rows, columns) = (self.rows, self.columns);
+        let words = columns.saturating_mul(4);
+        let start = match self.start {
+            Start::Floats(x) => x.len() >= columns,
+            Start::Bytes(x) => x.len() >= words,
+            Start::Out => true,
+        };
+        let before = rows.count.saturating_sub(1).saturating_mul(rows.stride);
+        let end = before.saturating_add(self.column).saturating_add(columns);
+        let scales = rows.scales.is_empty() || rows.scales.len() >= rows.count;
+        let whole = |part: &Part<'_>| {
+            part.scale.is_empty()
+                || part.scale.len() >= words
+                    && (part.zero.is_empty() || part.zero.len() >= words)
+                    && part.bytes.len() >= rows.count.saturating_mul(part.stride)
+                    && part.weight.len() >= columns.saturating_mul(part.stride)
+        };
+        start && out.len() >= end && scales && self.parts.iter().all(whole)
+    }
+
+    /// The last part that is not left out.
+    #[cfg(any(
+        target_arch = "x86_64",
+        all(target_arch = "aarch64", target_endian = "little")
+    ))]
+    pub(super) fn last_part(&self) -> Option<usize> {
+        self.parts.iter().rposition(|part| !part.scale.is_empty())
+    }
+
     /// A panel of a row of `out`.
     #[inline(always)]
     pub(super) fn panel_of(&self, out: &[f32], panel: usize, row: usize) -> [f32; PANEL] {
@@ -144,7 +180,7 @@ pub(super) fn ints(bytes: &[u8], panel: usize) -> [i32; PANEL] {
 }
 
 /// Rows of a tile.
-const ROWS: usize = 4;
+pub(super) const ROWS: usize = 4;
 
 /// [`affine`](super::affine). `add_products` adds those of up to four rows; `see` gets the sums of each part, row and panel.
 #[inline(always)]
@@ -238,6 +274,18 @@ fn store(layer: &Affine<'_>, panel: usize, row: usize, sums: &[[f32; PANEL]], ou
 #[inline(always)]
 pub(super) fn quantize(
     values: &[f32],
+    sizes: (usize, usize),
+    bytes: &mut [u8],
+    scales: &mut [f32],
+) {
+    quantize_by(greatest, values, sizes, bytes, scales);
+}
+
+/// The same; `greatest` finds a row's greatest value, or 0.
+#[inline(always)]
+pub(super) fn quantize_by(
+    greatest: impl Fn(&[f32]) -> f32,
+    values: &[f32],
     (stride, width): (usize, usize),
     bytes: &mut [u8],
     scales: &mut [f32],
@@ -245,28 +293,15 @@ pub(super) fn quantize(
     let rows = bytes.chunks_exact_mut(width.next_multiple_of(GROUP).max(1));
     for ((r, scale), bytes) in scales.iter_mut().enumerate().zip(rows) {
         let row = values.get(r * stride..r * stride + width);
-        *scale = quantize_row(row.unwrap_or_default(), bytes);
+        let row = row.unwrap_or_default();
+        *scale = quantize_row(row, greatest(row), bytes);
     }
 }
 
-/// One row; `bytes` may be longer.
+/// One row, whose greatest value is `max`; `bytes` may be longer.
 #[inline(always)]
-fn quantize_row(values: &[f32], bytes: &mut [u8]) -> f32 {
-    // By lanes: the maximum doesn't depend on order.
-    let mut lanes = [0.0f32; PANEL];
+fn quantize_row(values: &[f32], max: f32, bytes: &mut [u8]) -> f32 {
     let (chunks, rest) = values.as_chunks::<PANEL>();
-    for chunk in chunks {
-        for (max, x) in lanes.iter_mut().zip(chunk) {
-            *max = if *x > *max { *x } else { *max };
-        }
-    }
-    for (max, x) in lanes.iter_mut().zip(rest) {
-        *max = if *x > *max { *x } else { *max };
-    }
-    let mut max = 0.0;
-    for x in lanes {
-        max = if x > max { x } else { max };
-    }
     let Some((max, inv)) = row_scale(max) else {
         bytes.fill(0);
         return 0.0;
@@ -282,6 +317,27 @@ fn quantize_row(values: &[f32], bytes: &mut [u8]) -> f32 {
         *to = rest.next().map_or(0, |x| byte(*x, inv));
     }
     max / 127.0
+}
+
+/// The greatest value, or 0.
+#[inline(always)]
+fn greatest(values: &[f32]) -> f32 {
+    // By lanes: the maximum doesn't depend on order.
+    let mut lanes = [0.0f32; PANEL];
+    let (chunks, rest) = values.as_chunks::<PANEL>();
+    for chunk in chunks {
+        for (max, x) in lanes.iter_mut().zip(chunk) {
+            *max = if *x > *max { *x } else { *max };
+        }
+    }
+    for (max, x) in lanes.iter_mut().zip(rest) {
+        *max = if *x > *max { *x } else { *max };
+    }
+    let mut max = 0.0;
+    for x in lanes {
+        max = if x > max { x } else { max };
+    }
+    max
 }
 
 /// So many chunks of 16 bytes, and what is behind them.

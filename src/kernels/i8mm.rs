@@ -4,7 +4,6 @@ use core::arch::aarch64::*;
 use core::arch::asm;
 
 use super::generic::{Sums, Tile};
-use super::neon::load;
 use super::{Isa, Kind, unroll};
 use crate::spec::{GROUP, PANEL};
 
@@ -31,6 +30,25 @@ impl I8mm {
     }
 }
 
+/// Adds to `$acc` the products of `$x`, two rows each, with the group of weights at `$weight` and the one `$next` bytes behind it. By
+/// four outputs, then by two rows and two outputs: 2 x 2 sums each. A macro, for a function that is called twice is not taken
+/// in at the SDK's level.
+macro_rules! meet {
+    ($acc:ident, $x:expr, $weight:expr, $next:expr) => {
+        let x = $x;
+        unroll!(J in [0 1 2 3] {
+            let at = $weight.add(16 * J);
+            let (w, v) = (vld1q_s32(at.cast()), vld1q_s32(at.add($next).cast()));
+            let low = vreinterpretq_s8_s32(vzip1q_s32(w, v));
+            let high = vreinterpretq_s8_s32(vzip2q_s32(w, v));
+            unroll!(P in [0 1] {
+                $acc[J][2 * P] = smmla($acc[J][2 * P], x[P], low);
+                $acc[J][2 * P + 1] = smmla($acc[J][2 * P + 1], x[P], high);
+            });
+        });
+    };
+}
+
 /// Always four rows: in place of one that is not there the first is taken again. A second copy of this would cost more than
 /// that: one row still takes 16 products where [`neon`](super::neon) takes 48 multiplications and additions.
 ///
@@ -46,47 +64,30 @@ fn add_products(tile: &Tile<'_>, sums: &mut Sums) {
     unroll!(R in [1 2 3] {
         rows[R] = if tile.has(bytes, R + 1) { R * stride } else { 0 };
     });
-    // By two rows, then by two outputs: 2 x 2 sums each.
-    let mut acc = [vdupq_n_s32(0); 16];
+    let mut acc = [[vdupq_n_s32(0); 4]; 4];
     let groups = stride / GROUP;
-    let mut group = 0;
-    while group < groups {
+    for pair in 0..groups / 2 {
+        // SAFETY: the lengths above.
+        unsafe {
+            let at = bytes.as_ptr().add(2 * pair * GROUP);
+            let weight = weight.as_ptr().add(2 * pair * PANEL * GROUP);
+            meet!(acc, two_rows::<u64>(at, rows), weight, PANEL * GROUP);
+        }
+    }
+    if groups % 2 == 1 {
         // A last group by itself is paired with itself, with bytes of 0.
-        let pair = group + 1 < groups;
-        let first = group * PANEL * GROUP;
-        let second = if pair { first + PANEL * GROUP } else { first };
-        let mut x = [vdup_n_u64(0); 4];
-        unroll!(R in [0 1 2 3] {
-            // SAFETY: the lengths above: each row has a group here, and one more if there is a pair.
-            x[R] = vcreate_u64(unsafe { eight(bytes, rows[R] + group * GROUP, pair) });
-        });
-        let x = [
-            vreinterpretq_s8_u64(vcombine_u64(x[0], x[1])),
-            vreinterpretq_s8_u64(vcombine_u64(x[2], x[3])),
-        ];
-        unroll!(J in [0 1 2 3] {
-            // SAFETY: the lengths above.
-            let (w, v) = unsafe {
-                (
-                    vreinterpretq_s32_s8(load(weight, first + 16 * J)),
-                    vreinterpretq_s32_s8(load(weight, second + 16 * J)),
-                )
-            };
-            let low = vreinterpretq_s8_s32(vzip1q_s32(w, v));
-            let high = vreinterpretq_s8_s32(vzip2q_s32(w, v));
-            unroll!(P in [0 1] {
-                let at = 8 * P + 2 * J;
-                acc[at] = smmla(acc[at], x[P], low);
-                acc[at + 1] = smmla(acc[at + 1], x[P], high);
-            });
-        });
-        group += 2;
+        // SAFETY: the lengths above.
+        unsafe {
+            let at = bytes.as_ptr().add((groups - 1) * GROUP);
+            let weight = weight.as_ptr().add((groups - 1) * PANEL * GROUP);
+            meet!(acc, two_rows::<u32>(at, rows), weight, 0);
+        }
     }
     unroll!(P in [0 1] {
         unroll!(J in [0 1 2 3] {
             // Each half of a register is a row.
-            let low = vreinterpretq_s64_s32(acc[8 * P + 2 * J]);
-            let high = vreinterpretq_s64_s32(acc[8 * P + 2 * J + 1]);
+            let low = vreinterpretq_s64_s32(acc[J][2 * P]);
+            let high = vreinterpretq_s64_s32(acc[J][2 * P + 1]);
             let more = [
                 vreinterpretq_s32_s64(vzip1q_s64(low, high)),
                 vreinterpretq_s32_s64(vzip2q_s64(low, high)),
@@ -102,21 +103,25 @@ fn add_products(tile: &Tile<'_>, sums: &mut Sums) {
     });
 }
 
-/// Two groups of input bytes, or one and zeros.
+/// Of four rows, which begin so far behind `at`, the bytes of a group and the next one (`u64`), or of a group alone and zeros
+/// (`u32`).
 ///
 /// # Safety
-/// `bytes` must have 8, or 4 if they are no `pair`, from `at` on.
+/// They must be there, at any address.
 #[inline]
-unsafe fn eight(bytes: &[u8], at: usize, pair: bool) -> u64 {
-    // SAFETY: the caller's promise; the pointer may have any alignment.
-    unsafe {
-        let at = bytes.as_ptr().add(at);
-        if pair {
-            at.cast::<u64>().read_unaligned()
-        } else {
-            u64::from(at.cast::<u32>().read_unaligned())
-        }
-    }
+#[target_feature(enable = "neon")]
+unsafe fn two_rows<T: Into<u64>>(at: *const u8, rows: [usize; 4]) -> [int8x16_t; 2] {
+    let mut x = [vdupq_n_s8(0); 2];
+    unroll!(P in [0 1] {
+        // SAFETY: the caller's promise.
+        let (a, b) = unsafe {
+            let (a, b) = (at.add(rows[2 * P]), at.add(rows[2 * P + 1]));
+            (a.cast::<T>().read_unaligned(), b.cast::<T>().read_unaligned())
+        };
+        let both = vcombine_u64(vcreate_u64(a.into()), vcreate_u64(b.into()));
+        x[P] = vreinterpretq_s8_u64(both);
+    });
+    x
 }
 
 /// Adds to each i32 the product of a row's 8 bytes and an output's 8 weights. Bytes are below 128, so the signed product is

@@ -6,6 +6,15 @@ use super::generic::{Sums, Tile};
 use super::unroll;
 use crate::spec::{GROUP, PANEL};
 
+mod activations;
+mod layer;
+
+#[cfg(feature = "session")]
+pub(super) use super::generic::add_sums;
+pub(super) use super::generic::{dot, softmax_lanes};
+pub(super) use activations::{mix, quantize};
+pub(super) use layer::affine;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Neon;
 
@@ -73,11 +82,8 @@ fn add_rows(tile: &Tile<'_>, bytes: &[u8], sums: &mut [[i32; PANEL]; 2]) {
     // For four outputs: sums of the first two, then of the last two, each as two parts.
     let mut acc = [[[vdupq_n_s32(0); 2]; 4]; 2];
     let groups = stride / GROUP;
-    let mut group = 0;
-    while group < groups {
-        // A last group by itself is paired with itself, with bytes of 0.
-        let pair = group + 1 < groups;
-        let second = if pair { group + 1 } else { group };
+    for pair in 0..groups / 2 {
+        let (group, second) = (2 * pair, 2 * pair + 1);
         let (mut x, mut y) = ([vdupq_n_s8(0); 2], [vdupq_n_s8(0); 2]);
         unroll!(R in [0 1] {
             // SAFETY: the lengths above.
@@ -85,27 +91,30 @@ fn add_rows(tile: &Tile<'_>, bytes: &[u8], sums: &mut [[i32; PANEL]; 2]) {
                 x[R] = broadcast(bytes, R * other + group * GROUP);
                 y[R] = broadcast(bytes, R * other + second * GROUP);
             }
-            if !pair {
-                y[R] = vdupq_n_s8(0);
-            }
         });
         unroll!(J in [0 1 2 3] {
             // SAFETY: the lengths above.
-            let (w, v) = unsafe {
-                (
-                    load(weight, group * PANEL * GROUP + 16 * J),
-                    load(weight, second * PANEL * GROUP + 16 * J),
-                )
-            };
-            unroll!(R in [0 1] {
-                let low = vmull_s8(vget_low_s8(x[R]), vget_low_s8(w));
-                let low = vmlal_s8(low, vget_low_s8(y[R]), vget_low_s8(v));
-                let high = vmlal_high_s8(vmull_high_s8(x[R], w), y[R], v);
+            unsafe {
+                let w = load(weight, group * PANEL * GROUP + 16 * J);
+                let v = load(weight, second * PANEL * GROUP + 16 * J);
+                let [a, b] = &mut acc;
+                meet((&mut a[J], &mut b[J]), (x, w), (y, v));
+            }
+        });
+    }
+    if groups % 2 == 1 {
+        let group = groups - 1;
+        unroll!(R in [0 1] {
+            // SAFETY: the lengths above.
+            let x = unsafe { broadcast(bytes, R * other + group * GROUP) };
+            unroll!(J in [0 1 2 3] {
+                // SAFETY: the lengths above.
+                let w = unsafe { load(weight, group * PANEL * GROUP + 16 * J) };
+                let low = vmull_s8(vget_low_s8(x), vget_low_s8(w));
                 acc[R][J][0] = vpadalq_s16(acc[R][J][0], low);
-                acc[R][J][1] = vpadalq_s16(acc[R][J][1], high);
+                acc[R][J][1] = vpadalq_s16(acc[R][J][1], vmull_high_s8(x, w));
             });
         });
-        group += 2;
     }
     unroll!(R in [0 1] {
         unroll!(J in [0 1 2 3] {
@@ -117,4 +126,47 @@ fn add_rows(tile: &Tile<'_>, bytes: &[u8], sums: &mut [[i32; PANEL]; 2]) {
             }
         });
     });
+}
+
+/// Adds the products of two rows' groups with their weights, and of the next groups with theirs. In assembly, for the compiler begins
+/// products of all outputs at once: what it then moves between registers and memory is half as many instructions again.
+#[inline]
+#[target_feature(enable = "neon")]
+fn meet(
+    (a, b): (&mut [int32x4_t; 2], &mut [int32x4_t; 2]),
+    (x, w): ([int8x16_t; 2], int8x16_t),
+    (y, v): ([int8x16_t; 2], int8x16_t),
+) {
+    // SAFETY: it touches registers only.
+    unsafe {
+        core::arch::asm!(
+            "smull {p:v}.8h, {x0:v}.8b, {w:v}.8b",
+            "smull2 {q:v}.8h, {x0:v}.16b, {w:v}.16b",
+            "smull {r:v}.8h, {x1:v}.8b, {w:v}.8b",
+            "smull2 {s:v}.8h, {x1:v}.16b, {w:v}.16b",
+            "smlal {p:v}.8h, {y0:v}.8b, {v:v}.8b",
+            "smlal2 {q:v}.8h, {y0:v}.16b, {v:v}.16b",
+            "smlal {r:v}.8h, {y1:v}.8b, {v:v}.8b",
+            "smlal2 {s:v}.8h, {y1:v}.16b, {v:v}.16b",
+            "sadalp {a0:v}.4s, {p:v}.8h",
+            "sadalp {a1:v}.4s, {q:v}.8h",
+            "sadalp {b0:v}.4s, {r:v}.8h",
+            "sadalp {b1:v}.4s, {s:v}.8h",
+            p = out(vreg) _,
+            q = out(vreg) _,
+            r = out(vreg) _,
+            s = out(vreg) _,
+            x0 = in(vreg) x[0],
+            x1 = in(vreg) x[1],
+            y0 = in(vreg) y[0],
+            y1 = in(vreg) y[1],
+            w = in(vreg) w,
+            v = in(vreg) v,
+            a0 = inout(vreg) a[0],
+            a1 = inout(vreg) a[1],
+            b0 = inout(vreg) b[0],
+            b1 = inout(vreg) b[1],
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
 }

@@ -50,7 +50,7 @@ impl Vnni {
     }
 
     /// # Safety
-    /// The CPU must have AVX2 and this; `last` must come from [`avx2::last_part`].
+    /// As for [`avx2::panels`], and the CPU must have this.
     pub unsafe fn affine(self, layer: &Affine<'_>, last: usize, out: &mut [f32]) {
         // SAFETY: the caller's promise.
         unsafe {

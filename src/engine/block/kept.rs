@@ -4,7 +4,7 @@ use super::super::Model;
 use super::super::dense::{row, row_mut};
 use super::super::inputs::Kept;
 use super::{Buffers, See};
-use crate::kernels::{self, Affine, Rows, Start};
+use crate::kernels::{self, Start};
 use crate::spec::{PANEL, Side};
 
 impl Model<'_> {
@@ -49,18 +49,8 @@ impl Model<'_> {
         rows: usize,
         see: &mut dyn FnMut(usize, usize, &[i32; PANEL]),
     ) {
-        let layer = Affine {
-            parts: &[self.part(&b.inputs, group, Side::Item, 0)],
-            start: Start::Bytes(&[]),
-            rows: Rows {
-                count: rows,
-                stride: 0,
-                scales: &[],
-            },
-            column: 0,
-            columns: self.sizes.group,
-            relu: false,
-        };
-        kernels::sums(self.isa, &layer, see);
+        let part = self.part(&b.inputs, group, Side::Item, 0);
+        let panels = self.sizes.group / PANEL;
+        kernels::sums(self.isa, &part, (rows, panels), see);
     }
 }

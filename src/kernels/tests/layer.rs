@@ -218,6 +218,40 @@ fn layers_are_what_their_formula_says() {
     }
 }
 
+/// Bit by bit: also where that is -0.
+#[test]
+fn a_layer_without_parts_is_what_it_starts_from() {
+    let start: Vec<f32> = (0..2 * PANEL)
+        .map(|at| [-0.0, 0.0, -1.5, 3e38][at % 4])
+        .collect();
+    for isa in isas() {
+        for (count, relu) in [(1, false), (9, false), (9, true)] {
+            let layer = Affine {
+                parts: &[Part::default()],
+                start: Start::Floats(&start),
+                rows: Rows {
+                    count,
+                    stride: 3 * PANEL,
+                    scales: &[],
+                },
+                column: PANEL,
+                columns: 2 * PANEL,
+                relu,
+            };
+            let mut out = vec![f32::NAN; count * 3 * PANEL];
+            affine(isa, &layer, &mut out);
+            for row in out.chunks(3 * PANEL) {
+                let (before, own) = row.split_at(PANEL);
+                assert!(before.iter().all(|x| x.is_nan()), "{}", isa.name());
+                for (got, x) in own.iter().zip(&start) {
+                    let want = if relu { math::relu(*x) } else { *x };
+                    assert_eq!(got.to_bits(), want.to_bits(), "{} {x} {relu}", isa.name());
+                }
+            }
+        }
+    }
+}
+
 /// Rules that look the same and are not: what the comparisons above are there to catch. Whoever writes one of them gets
 /// other bits in these very layers.
 #[test]

@@ -1,0 +1,73 @@
+//! f32 values to activation bytes, and mixtures of them.
+
+use core::arch::aarch64::*;
+
+use super::unroll;
+use crate::kernels::generic;
+use crate::spec::PANEL;
+
+/// As [`generic::quantize`], with maxima in registers: at the SDK's level the compiler keeps in memory what a loop over lanes
+/// carries.
+#[inline(always)]
+pub(in super::super) fn quantize(
+    values: &[f32],
+    sizes: (usize, usize),
+    bytes: &mut [u8],
+    scales: &mut [f32],
+) {
+    // SAFETY: NEON is part of aarch64.
+    let greatest = |values: &[f32]| unsafe { greatest(values) };
+    generic::quantize_by(greatest, values, sizes, bytes, scales);
+}
+
+/// The greatest value, or 0.
+#[inline]
+#[target_feature(enable = "neon")]
+fn greatest(values: &[f32]) -> f32 {
+    let (chunks, rest) = values.as_chunks::<PANEL>();
+    let mut lanes = [vdupq_n_f32(0.0); 4];
+    for chunk in chunks {
+        unroll!(J in [0 1 2 3] {
+            // SAFETY: 16 values.
+            let x = unsafe { vld1q_f32(chunk.as_ptr().add(4 * J)) };
+            // Of a number and NaN it is the number.
+            lanes[J] = vmaxnmq_f32(x, lanes[J]);
+        });
+    }
+    let [a, b, c, d] = lanes;
+    let mut max = vmaxnmvq_f32(vmaxnmq_f32(vmaxnmq_f32(a, b), vmaxnmq_f32(c, d)));
+    for x in rest {
+        max = if *x > max { *x } else { max };
+    }
+    max
+}
+
+/// As [`generic::mix`], with sums in registers.
+#[inline(always)]
+pub(in super::super) fn mix(weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
+    // SAFETY: NEON is part of aarch64.
+    unsafe { mixed(weights, experts, stride, mixture) }
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn mixed(weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
+    for (at, to) in mixture.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+        let mut sums = [vdupq_n_f32(0.0); 4];
+        for (expert, weight) in weights.iter().enumerate() {
+            let begin = expert * stride + at * PANEL;
+            if let (Some(from), false) = (experts.get(begin..begin + PANEL), *weight == 0) {
+                let weight = f32::from(*weight) * (1.0 / 32768.0);
+                unroll!(J in [0 1 2 3] {
+                    // SAFETY: 16 values.
+                    let x = unsafe { vld1q_f32(from.as_ptr().add(4 * J)) };
+                    sums[J] = vaddq_f32(sums[J], vmulq_n_f32(x, weight));
+                });
+            }
+        }
+        unroll!(J in [0 1 2 3] {
+            // SAFETY: 16 values.
+            unsafe { vst1q_f32(to.as_mut_ptr().add(4 * J), sums[J]) };
+        });
+    }
+}
