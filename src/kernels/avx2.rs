@@ -385,7 +385,13 @@ impl Products for Pairs {
         quads: bool,
         zero: [__m256i; 2],
     ) -> [[__m256i; 2]; M] {
-        let mut acc = [zero; M];
+        // Not `[zero; M]`: a loop at the SDK's level, by way of memory.
+        let mut acc = [[_mm256_setzero_si256(); 2]; M];
+        unroll!(R in [0 1 2 3] {
+            if R < M {
+                acc[R] = zero;
+            }
+        });
         let ones = _mm256_set1_epi16(1);
         let groups = stride / GROUP;
         let paired = if quads { groups / 2 * 2 } else { 0 };

@@ -89,7 +89,13 @@ macro_rules! kernel {
                     _quads: bool,
                     zero: [__m256i; 2],
                 ) -> [[__m256i; 2]; M] {
-                    let mut acc = [zero; M];
+                    // Not `[zero; M]`: a loop at the SDK's level, by way of memory.
+                    let mut acc = [[_mm256_setzero_si256(); 2]; M];
+                    unroll!(R in [0 1 2 3] {
+                        if R < M {
+                            acc[R] = zero;
+                        }
+                    });
                     for group in 0..stride / GROUP {
                         // SAFETY: the caller's promise.
                         let w = unsafe { load(weight, group) };
