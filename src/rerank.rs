@@ -72,22 +72,29 @@ fn precedes(fused: &[f32], a: u32, b: u32) -> bool {
     x > y || (x == y && a < b)
 }
 
+/// Moves what is at `at` down to its place among the first `len`: what is worse comes up instead, a step at a time.
 fn sift_down(fused: &[f32], heap: &mut [u32], mut at: usize, len: usize) {
-    loop {
-        let mut worst = at;
-        for child in [2 * at + 1, 2 * at + 2] {
-            if child < len
-                && let (Some(c), Some(w)) = (heap.get(child), heap.get(worst))
-                && precedes(fused, *w, *c)
-            {
-                worst = child;
-            }
+    let heap = heap.get_mut(..len).unwrap_or_default();
+    let Some(moved) = heap.get(at).copied() else {
+        return;
+    };
+    while let Some(left) = heap.get(2 * at + 1).copied() {
+        let (mut child, mut worst) = (2 * at + 1, left);
+        if let Some(right) = heap.get(child + 1).copied()
+            && precedes(fused, worst, right)
+        {
+            (child, worst) = (child + 1, right);
         }
-        if worst == at {
-            return;
+        if !precedes(fused, moved, worst) {
+            break;
         }
-        swap(heap, at, worst);
-        at = worst;
+        if let Some(to) = heap.get_mut(at) {
+            *to = worst;
+        }
+        at = child;
+    }
+    if let Some(to) = heap.get_mut(at) {
+        *to = moved;
     }
 }
 

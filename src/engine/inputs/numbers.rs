@@ -53,7 +53,11 @@ impl<'m, 'a> Inputs<'_, 'm, 'a> {
         index: usize,
         tally: &mut Tally,
     ) -> f32 {
-        let raw = self.raw(i, feature, index);
+        let raw = match (feature.source, self.request.columns.get(i)) {
+            // Most numbers, without a call.
+            (Source::Column, Some(Column::Floats(x))) => x.get(index).copied().unwrap_or(f32::NAN),
+            _ => self.raw(i, feature, index),
+        };
         if feature.source == Source::Column {
             if raw.is_nan() {
                 tally.count(Status::MissingValue, i, index);
