@@ -38,14 +38,26 @@ fn print(rows: u64, seed: u64) -> Result<(), SimulateError> {
     match bounds(&world) {
         None => println!("too few rows for bounds"),
         Some(b) => println!(
-            "expected AUC of click, complete, {}:\nvisible {:.4?}\nprofile {:.4?}\nlatent  {:.4?}\nclick: popularity {:.4}  logistic {:.4}",
+            "expected AUC of click, complete, {}:\nvisible {:.4?}\nthe same without the session's drift {:.4?}\nprofile {:.4?}\nlatent  {:.4?}\nclick: popularity {:.4}  logistic {:.4}",
             INTERACTIONS.join(", "),
             b.visible,
+            b.without_drift,
             b.profile,
             b.latent,
             b.click_popularity,
             b.click_logistic
         ),
+    }
+    let strongest = Knobs {
+        bait: 2.0,
+        length: 2.0,
+        ..Knobs::default()
+    };
+    if let Some(b) = bounds(&feed(rows, seed, strongest)?) {
+        println!(
+            "bait and length at 2, click: visible {:.4}, without the session's drift {:.4}",
+            b.visible[0], b.without_drift[0]
+        );
     }
     let names = ["nothing", "click", "fused"];
     for (name, report) in names.iter().zip(three_policies(&world, 2_000)?) {

@@ -37,6 +37,18 @@ impl Belief {
         self.joint[kind][state]
     }
 
+    /// This belief about the type, the states from `other`: what is left if nothing of the session is known.
+    pub(crate) fn with_states_of(&self, other: &Belief) -> Belief {
+        let mut joint = [[0.0; NUM_STATES]; NUM_TYPES];
+        for (row, own) in joint.iter_mut().zip(&self.joint) {
+            let kind: f64 = own.iter().sum();
+            for (s, cell) in row.iter_mut().enumerate() {
+                *cell = kind * other.joint.iter().map(|of| of[s]).sum::<f64>();
+            }
+        }
+        Belief { joint }
+    }
+
     /// One step of the state chain; `session_starts` draws the state afresh.
     pub(crate) fn step(&mut self, session_starts: bool) {
         for row in &mut self.joint {

@@ -94,6 +94,8 @@ const NUM_INPUTS: usize = 1 + 6 + 3 + 8 + 4 + 12 + 6;
 pub struct Bounds {
     /// The exact predictor from all that was visible: no model can do better.
     pub visible: [f64; 6],
+    /// The same without what was visible of the session's state: what is missing to `visible` is what the drift is worth.
+    pub without_drift: [f64; 6],
     /// The exact predictor from profile, item and position, without history.
     pub profile: [f64; 6],
     /// The predictor that knows type and state.
@@ -110,6 +112,7 @@ struct Row {
     clicked: bool,
     latent: Prediction,
     visible: Prediction,
+    without_drift: Prediction,
     profile: Prediction,
 }
 
@@ -158,6 +161,7 @@ fn valid_rows(feed: &Feed) -> Option<Vec<Row>> {
                 clicked: row.feedback.click,
                 latent: request.predict_latent(feed, row.index, row.position)?,
                 visible: request.predict_visible(feed, row.index, row.position)?,
+                without_drift: request.predict_without_drift(feed, row.index, row.position)?,
                 profile: request.predict_profile(feed, row.index, row.position)?,
             });
         }
@@ -199,6 +203,7 @@ pub fn bounds(feed: &Feed) -> Option<Bounds> {
     };
     Some(Bounds {
         visible: every(&|row| tasks(&row.visible))?,
+        without_drift: every(&|row| tasks(&row.without_drift))?,
         profile: every(&|row| tasks(&row.profile))?,
         latent: every(&|row| tasks(&row.latent))?,
         click_popularity: auc(test, 0, |row| {

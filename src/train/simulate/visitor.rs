@@ -53,6 +53,7 @@ pub struct Request {
     pub candidates: Vec<Candidate>,
     belief: Belief,
     prior: Belief,
+    unseen: Belief,
     kind: usize,
     state: usize,
 }
@@ -71,6 +72,21 @@ impl Request {
         Some(
             feed.world
                 .predict(&self.prior, self.item(feed, index)?, position),
+        )
+    }
+
+    /// The best of one who knows of the type all that was visible, of the session's state only how it moves: what
+    /// [`Self::predict_visible`] is above this, it has from the drift within sessions.
+    pub fn predict_without_drift(
+        &self,
+        feed: &Feed,
+        index: u32,
+        position: u32,
+    ) -> Option<Prediction> {
+        let belief = self.belief.with_states_of(&self.unseen);
+        Some(
+            feed.world
+                .predict(&belief, self.item(feed, index)?, position),
         )
     }
 
@@ -140,6 +156,8 @@ pub struct Visitor {
     state: usize,
     prior: [f64; NUM_TYPES],
     belief: Belief,
+    /// What no row has moved: the profile, and the states as their chain alone has them.
+    unseen: Belief,
     pending: Vec<Pending>,
     next_time: i64,
     session_starts: bool,
@@ -160,6 +178,7 @@ impl Visitor {
             state: 0,
             prior,
             belief: Belief::from_types(prior),
+            unseen: Belief::from_types(prior),
             pending: Vec::new(),
             next_time: first_time,
             session_starts: true,
@@ -191,6 +210,7 @@ impl Visitor {
         };
         self.state = self.draws.choice(chain);
         self.belief.step(self.session_starts);
+        self.unseen.step(self.session_starts);
         let (now, belief) = (self.next_time, &mut self.belief);
         self.pending.retain(|label| {
             let waits = label.known_at >= now;
@@ -224,6 +244,7 @@ impl Visitor {
             candidates,
             belief: self.belief,
             prior: Belief::from_types(self.prior),
+            unseen: self.unseen,
             kind: self.kind,
             state: self.state,
         }

@@ -32,6 +32,22 @@ fn bound_is_above_popularity_logistic_regression_and_profile() {
 }
 
 #[test]
+fn drift_within_sessions_is_worth_less_than_a_hundredth_of_click_auc() {
+    let on = Knobs::default();
+    let strongest = Knobs {
+        bait: 2.0,
+        length: 2.0,
+        ..on
+    };
+    for knobs in [on, strongest] {
+        let b = bounds(&feed(60_000, 4, knobs)).unwrap();
+        let drift = b.visible[0] - b.without_drift[0];
+        assert!((0.001..0.01).contains(&drift), "{knobs:?}: {drift}");
+        assert!(b.without_drift[0] > b.profile[0] + 0.02, "{b:?}");
+    }
+}
+
+#[test]
 fn one_objective_alone_goes_wrong_only_with_its_knob() {
     let ratios = |knobs| single_objective(&feed(10_000, 4, knobs), 200, 500);
     let default = Knobs::default();
