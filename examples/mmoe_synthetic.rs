@@ -46,6 +46,9 @@ struct Options {
     /// Standard deviation of α.
     #[arg(long, default_value_t = 1.0)]
     frequency: f64,
+    /// The tasks learn ln(1 + `value_k`) by squared error, as in the paper, in place of `label_k`.
+    #[arg(long)]
+    regression: bool,
     /// Folder of the three files.
     #[arg(long)]
     out: PathBuf,
@@ -168,7 +171,10 @@ fn main() -> io::Result<()> {
         middle,
         train..all,
     )?;
-    fs::write(options.out.join("model.toml"), description())?;
+    fs::write(
+        options.out.join("model.toml"),
+        description(options.regression),
+    )?;
     println!(
         "correlation of the weight vectors {:.3}; of the labels {:.3} (training rows)",
         options.correlation,
@@ -218,7 +224,7 @@ fn pearson(labels: &[[f64; 2]]) -> f64 {
 }
 
 /// 100 numbers, 8 experts of 16, towers of 8: the sizes that the experiment of docs/mmoe-synthetic.md starts from.
-fn description() -> String {
+fn description(regression: bool) -> String {
     let mut text = String::from(
         r#"# Written by examples/mmoe_synthetic.rs; docs/mmoe-synthetic.md says what it is for.
 
@@ -235,23 +241,24 @@ validation = { path = "valid.csv" }
         text +=
             &format!("[[feature]]\nname = \"x{i}\"\nside = \"candidate\"\nkind = \"number\"\n\n");
     }
-    text + r#"[network]
+    text += r#"[network]
 kind = "mmoe"
 experts = 8
 expert_layers = [16]
 tower_layers = [8]
 
-[[task]]
-name = "first"
-kind = "binary"
-label = "label_1"
-
-[[task]]
-name = "second"
-kind = "binary"
-label = "label_2"
-
-# A fixed number of passes with the rate falling to 0.
+"#;
+    for (k, name) in [(1, "first"), (2, "second")] {
+        text += &if regression {
+            // Huber's loss is the squared error, halved, within any distance that labels have.
+            format!(
+                "[[task]]\nname = \"{name}\"\nkind = \"duration\"\nlabel = \"value_{k}\"\nhuber = 100.0\n\n"
+            )
+        } else {
+            format!("[[task]]\nname = \"{name}\"\nkind = \"binary\"\nlabel = \"label_{k}\"\n\n")
+        };
+    }
+    text + r#"# A fixed number of passes with the rate falling to 0.
 [train]
 stop_on = "none"
 patience = 0
