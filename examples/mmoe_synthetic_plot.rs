@@ -143,10 +143,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         .axis_desc_style(("sans-serif", 15))
         .light_line_style(WHITE)
         .x_labels(6)
+        // Of logarithms only the powers of ten.
+        .y_labels(if options.squared_error { 4 } else { 10 })
         .x_label_formatter(&|p| format!("{p:.1}"))
         .y_label_formatter(&|y| {
             if options.squared_error {
-                format!("{:.4}", libm::exp10(*y))
+                format!("{:.3}", libm::exp10(*y))
             } else {
                 format!("{y:.2}")
             }
