@@ -4,8 +4,8 @@ step (or --rows of them, shuffled), Adam, a rate that falls to 0.
     python examples/synthetic/reference.py
     python examples/synthetic/reference.py --experts 4 --width 4 --rates 0.006,0.01,0.02,0.03
 
-Each network's rate is the best of --rates on worlds 1 to 6, at cosines 1 and 0; worlds from 11 on are reported. Errors are squared,
-on 8,192 rows without noise, over the variance of y; the mean of both tasks.
+Each network's rate is the best of --rates on worlds 1 to 6, at cosines 1 and 0; worlds from 11 on are reported. Errors are
+squared, on 8,192 rows without noise, over the variance of y; the mean of both tasks.
 """
 
 import argparse
@@ -120,13 +120,13 @@ def train(options, network, seed, cosines, rates):
         gradients = torch.autograd.grad(errors(x, y).sum(), values)
         now = rate * (1 - (step - 1) / options.steps)
         with torch.no_grad():
-            for v, d, m, s in zip(values, gradients, first_moment, second_moment):
+            for v, d, m, s in zip(values, gradients, first_moment, second_moment, strict=True):
                 m.mul_(0.9).add_(d, alpha=0.1)
                 s.mul_(0.999).addcmul_(d, d, value=0.001)
                 move = (m / (1 - 0.9**step)) / ((s / (1 - 0.999**step)).sqrt_().add_(1e-8))
                 v.sub_(now.reshape([count] + [1] * (v.dim() - 1)) * move)
     with torch.no_grad():
-        parts = [errors(x, y) for x, y in zip(test.split(1024), test_labels.split(1024))]
+        parts = [errors(x, y) for x, y in zip(test.split(1024), test_labels.split(1024), strict=True)]
     return torch.stack(parts).mean(0).reshape(len(cosines), len(rates), 2)
 
 
@@ -154,7 +154,7 @@ def main():
         tried = torch.stack([train(options, network, s, [1.0, 0.0], rates) for s in range(1, 7)])
         tried = tried.log().mean((0, 1, 3)).exp()
         best = rates[int(tried.nan_to_num(math.inf).argmin())]
-        print(network, "rates", *(f"{r:g}: {e:.4f}" for r, e in zip(rates, tried.tolist())), flush=True)
+        print(network, "rates", *(f"{r:g}: {e:.4f}" for r, e in zip(rates, tried.tolist(), strict=True)), flush=True)
         runs = [train(options, network, s, cosines, [best]) for s in range(11, 11 + options.worlds)]
         errors[network] = torch.stack(runs)[:, :, 0].mean(-1).log()
     ratio = errors["mmoe"] - errors["shared bottom"]
