@@ -90,28 +90,27 @@ pub(super) fn checked(all: &mut Checked, seed: u64) {
     ));
     let with = file(&attending_spec(0), seed);
     let without = file(&base("softmax"), seed);
-    let section = |bytes: &[u8]| {
-        let at = (0..).map(|i| 64 + 16 * i).find(|at| bytes[*at] == 23);
-        at.unwrap()
+    // Where the directory names a section.
+    let section = |bytes: &[u8], kind| {
+        let mut entries = (0..).map(|i| 64 + 16 * i);
+        entries.find(|at| bytes[*at] == kind).unwrap()
     };
     // A later kind in its place, and its kind for the section that readers skip.
-    let mut bytes = with.clone();
-    bytes[section(&with)] = 24;
+    let at = section(&with, 23);
+    let mut bytes = with;
+    bytes[at] = 24;
     seal(&mut bytes);
     all.push((
         "attention: another kind".into(),
         "UnknownSection",
         bytes.clone(),
     ));
-    bytes[section(&with) + 4] = 0;
+    bytes[at + 4] = 0;
     seal(&mut bytes);
     all.push(("attention: no section".into(), "MissingSection", bytes));
-    let mut bytes = without.clone();
-    let later = (0..)
-        .map(|i| 64 + 16 * i)
-        .find(|at| bytes[*at] == 19)
-        .unwrap();
-    bytes[later] = 23;
+    let at = section(&without, 19);
+    let mut bytes = without;
+    bytes[at] = 23;
     seal(&mut bytes);
     all.push((
         "attention: a section for nothing".into(),
