@@ -2,7 +2,7 @@
 //!
 //! Inputs are activation bytes 0..=127, weights are i8 in [-127, 127], sums are i32. Two products fit an i16 and a
 //! whole sum fits an i32 ([`limits`] proves it at compile time), so every kernel is exact and
-//! may add in any order. What follows a sum in f32 has one order, that of `generic`, on every instruction set. On aarch64,
+//! may add in any order. What follows a sum in f32 has one order, that of `plain`, on every instruction set. On aarch64,
 //! whose every CPU has NEON, `neon` does it for all of them, `portable` too.
 //!
 //! | file | runs on | products of bytes |
@@ -23,11 +23,6 @@ mod avx2;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 #[allow(unsafe_code)]
 mod dotprod;
-// On aarch64 `neon` takes the place of much of it.
-#[cfg_attr(
-    all(target_arch = "aarch64", target_endian = "little"),
-    allow(dead_code)
-)]
 mod generic;
 #[cfg(all(feature = "i8mm", target_arch = "aarch64", target_endian = "little"))]
 #[allow(unsafe_code)]
@@ -35,6 +30,18 @@ mod i8mm;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 #[allow(unsafe_code)]
 mod neon;
+#[cfg(any(
+    feature = "std",
+    feature = "session",
+    not(all(target_arch = "aarch64", target_endian = "little"))
+))]
+mod panels;
+// On aarch64 `neon` takes its place but in traces.
+#[cfg(any(
+    feature = "std",
+    not(all(target_arch = "aarch64", target_endian = "little"))
+))]
+mod plain;
 mod portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 #[allow(unsafe_code)]
@@ -168,7 +175,7 @@ pub fn affine(isa: Isa, layer: &Affine<'_>, out: &mut [f32]) {
         #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
         _ => neon::affine(isa, layer, out),
         #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
-        _ => generic::affine(
+        _ => plain::affine(
             layer,
             out,
             |tile, sums| add_products(isa, tile, sums),
@@ -207,7 +214,7 @@ pub fn sums(
             let Some(tile) = part.tile(panel, row, ROWS.min(rows - row)) else {
                 return;
             };
-            let mut sums = [generic::ints(part.zero, panel); ROWS];
+            let mut sums = [panels::ints(part.zero, panel); ROWS];
             add_products(isa, &tile, &mut sums);
             for (m, sums) in sums.iter().enumerate().take(rows - row) {
                 see(row + m, panel, sums);
@@ -223,7 +230,7 @@ pub type SeeSums<'s> = dyn FnMut(usize, usize, usize, &[i32; PANEL]) + 's;
 /// [`affine`] by plain Rust, with a look at every i32 sum: `see(part, row, panel, sums)`.
 #[cfg(feature = "std")]
 pub fn affine_seen(layer: &Affine<'_>, out: &mut [f32], see: &mut SeeSums<'_>) {
-    generic::affine(layer, out, portable::add_products, see);
+    plain::affine(layer, out, portable::add_products, see);
 }
 
 /// Has the cache fetch the first of what will be read soon.
@@ -246,7 +253,7 @@ macro_rules! by_isa {
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             _ => neon::$name($($arg),*),
             #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
-            _ => generic::$name($($arg),*),
+            _ => plain::$name($($arg),*),
         }
     };
 }

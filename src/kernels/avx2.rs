@@ -7,6 +7,8 @@ use super::generic::Sums;
 #[cfg(feature = "session")]
 use super::generic::Tile;
 use super::generic::{self, Affine, Start};
+#[cfg(feature = "session")]
+use super::panels;
 use super::vnni::Vnni;
 use super::{BLOCK, unroll};
 use crate::math::ACTIVATION_MAX;
@@ -51,7 +53,7 @@ impl Avx2 {
         self.0.map_or("avx2", Vnni::name)
     }
 
-    /// Runs a layer; `false` for one whose lengths do not fit or that has no part, which is left to [`generic::affine`].
+    /// Runs a layer; `false` for one whose lengths do not fit or that has no part, which is left to [`plain::affine`](super::plain::affine).
     pub fn affine(self, layer: &Affine<'_>, out: &mut [f32]) -> bool {
         let (Some(last), true) = (layer.last_part(), layer.fits(out)) else {
             return false;
@@ -106,7 +108,7 @@ impl Avx2 {
     }
 }
 
-/// As [`generic::affine`], with all that follows a sum by hand. Left to the compiler, this and [`quantize`] make a request of
+/// As [`plain::affine`](super::plain::affine), with all that follows a sum by hand. Left to the compiler, this and [`quantize`] make a request of
 /// 50 candidates 26 % longer (104 to 131 us), and at the SDK's level 46 % (127 to 185 us).
 ///
 /// # Safety
@@ -315,7 +317,7 @@ fn relu(x: __m256) -> __m256 {
 #[cfg(feature = "session")]
 #[target_feature(enable = "avx2")]
 fn add_sums(start: &[f32], sums: &[u8], scale: &[u8], out: &mut [f32]) {
-    generic::add_sums(start, sums, scale, out);
+    panels::add_sums(start, sums, scale, out);
 }
 
 /// Row by row: for sums that are made once and kept.

@@ -1,5 +1,4 @@
-//! What all instruction sets do alike: everything but the sums of products. It is there once; AVX2, which the compiler
-//! may not use by itself, has functions of its own, and NEON some.
+//! A layer, and what all instruction sets do alike.
 
 use super::BLOCK;
 use crate::math::{ACTIVATION_MIN, exp_inline, relu, round};
@@ -58,14 +57,6 @@ impl Affine<'_> {
     pub(super) fn last_part(&self) -> Option<usize> {
         self.parts.iter().rposition(|part| !part.scale.is_empty())
     }
-
-    /// A panel of a row of `out`.
-    #[inline(always)]
-    pub(super) fn panel_of(&self, out: &[f32], panel: usize, row: usize) -> [f32; PANEL] {
-        let begin = row * self.rows.stride + self.column + panel * PANEL;
-        let values = out.get(begin..).and_then(|out| out.first_chunk());
-        values.copied().unwrap_or_default()
-    }
 }
 
 /// The rows of a layer.
@@ -122,20 +113,6 @@ impl Tile<'_> {
     }
 }
 
-impl<'a> Part<'a> {
-    /// A panel of `rows` rows; `None` for a part that is left out.
-    #[inline(always)]
-    pub(super) fn tile(&self, panel: usize, row: usize, rows: usize) -> Option<Tile<'a>> {
-        let (stride, step) = (self.stride, PANEL * self.stride);
-        let tile = Tile {
-            bytes: self.bytes.get(row * stride..(row + rows) * stride)?,
-            stride,
-            weight: self.weight.get(panel * step..(panel + 1) * step)?,
-        };
-        (!self.scale.is_empty()).then_some(tile)
-    }
-}
-
 /// f32 values by column.
 #[derive(Clone, Copy)]
 pub enum Start<'a> {
@@ -147,141 +124,10 @@ pub enum Start<'a> {
     Out,
 }
 
-impl Start<'_> {
-    #[inline(always)]
-    pub(super) fn panel(&self, panel: usize) -> [f32; PANEL] {
-        match self {
-            Self::Floats(x) => x.as_chunks().0.get(panel).copied().unwrap_or_default(),
-            Self::Bytes(bytes) => floats(bytes, panel),
-            Self::Out => [0.0; PANEL],
-        }
-    }
-}
-
-#[inline(always)]
-fn words<T: Copy + Default>(bytes: &[u8], panel: usize, from: fn([u8; 4]) -> T) -> [T; PANEL] {
-    let mut values = [T::default(); PANEL];
-    if let Some(bytes) = bytes.as_chunks::<{ 4 * PANEL }>().0.get(panel) {
-        for (value, b) in values.iter_mut().zip(bytes.as_chunks::<4>().0) {
-            *value = from(*b);
-        }
-    }
-    values
-}
-
-#[inline(always)]
-pub(super) fn floats(bytes: &[u8], panel: usize) -> [f32; PANEL] {
-    words(bytes, panel, f32::from_le_bytes)
-}
-
-#[inline(always)]
-pub(super) fn ints(bytes: &[u8], panel: usize) -> [i32; PANEL] {
-    words(bytes, panel, i32::from_le_bytes)
-}
-
 /// Rows of a tile.
 pub(super) const ROWS: usize = 4;
 
-/// [`affine`](super::affine). `add_products` adds those of up to four rows; `see` gets the sums of each part, row and panel.
-#[inline(always)]
-pub(super) fn affine(
-    layer: &Affine<'_>,
-    out: &mut [f32],
-    add_products: impl Fn(&Tile<'_>, &mut Sums),
-    mut see: impl FnMut(usize, usize, usize, &[i32; PANEL]),
-) {
-    for panel in 0..layer.columns / PANEL {
-        for row in (0..layer.rows.count).step_by(ROWS) {
-            let rows = ROWS.min(layer.rows.count - row);
-            let mut sums = [layer.start.panel(panel); ROWS];
-            let Some(sums) = sums.get_mut(..rows) else {
-                return;
-            };
-            if let Start::Out = layer.start {
-                for (m, sums) in sums.iter_mut().enumerate() {
-                    *sums = layer.panel_of(out, panel, row + m);
-                }
-            }
-            for (at, part) in layer.parts.iter().enumerate() {
-                let Some(tile) = part.tile(panel, row, rows) else {
-                    continue;
-                };
-                let mut acc = [ints(part.zero, panel); ROWS];
-                add_products(&tile, &mut acc);
-                for (m, acc) in acc.iter().enumerate().take(rows) {
-                    see(at, row + m, panel, acc);
-                }
-                let row_scales = layer.rows.scales.get(row..row + rows);
-                add(sums, &acc, &floats(part.scale, panel), row_scales);
-            }
-            store(layer, panel, row, sums, out);
-        }
-    }
-}
-
-/// Adds the sums of rows x their scales.
-#[inline(never)]
-fn add(
-    sums: &mut [[f32; PANEL]],
-    acc: &[[i32; PANEL]],
-    scale: &[f32; PANEL],
-    row_scales: Option<&[f32]>,
-) {
-    for (m, (sums, acc)) in sums.iter_mut().zip(acc).enumerate() {
-        let row_scale = row_scales.and_then(|s| s.get(m)).copied().unwrap_or(1.0);
-        for ((sum, acc), scale) in sums.iter_mut().zip(acc).zip(scale) {
-            *sum += *acc as f32 * (*scale * row_scale);
-        }
-    }
-}
-
-/// See [`add_sums`](super::add_sums).
-#[cfg(feature = "session")]
-#[inline(always)]
-pub(super) fn add_sums(start: &[f32], sums: &[u8], scale: &[u8], out: &mut [f32]) {
-    let (start, sums) = (
-        start.as_chunks::<PANEL>().0,
-        sums.as_chunks::<{ 4 * PANEL }>().0,
-    );
-    let rows = out
-        .as_chunks_mut::<PANEL>()
-        .0
-        .iter_mut()
-        .zip(start)
-        .zip(sums);
-    for (panel, ((out, start), sums)) in rows.enumerate() {
-        let (sums, scale) = (ints(sums, 0), floats(scale, panel));
-        for (((out, start), sum), scale) in out.iter_mut().zip(start).zip(sums).zip(scale) {
-            *out = *start + sum as f32 * scale;
-        }
-    }
-}
-
-/// Writes a panel of rows from `row` on.
-#[inline(never)]
-fn store(layer: &Affine<'_>, panel: usize, row: usize, sums: &[[f32; PANEL]], out: &mut [f32]) {
-    for (m, sums) in sums.iter().enumerate() {
-        let begin = (row + m) * layer.rows.stride + layer.column + panel * PANEL;
-        if let Some(out) = out.get_mut(begin..begin + PANEL) {
-            for (out, sum) in out.iter_mut().zip(sums) {
-                *out = if layer.relu { relu(*sum) } else { *sum };
-            }
-        }
-    }
-}
-
-/// See [`quantize`](super::quantize).
-#[inline(always)]
-pub(super) fn quantize(
-    values: &[f32],
-    sizes: (usize, usize),
-    bytes: &mut [u8],
-    scales: &mut [f32],
-) {
-    quantize_by(greatest, values, sizes, bytes, scales);
-}
-
-/// The same; `greatest` finds a row's greatest value, or 0.
+/// See [`quantize`](super::quantize); `greatest` finds a row's greatest value, or 0.
 #[inline(always)]
 pub(super) fn quantize_by(
     greatest: impl Fn(&[f32]) -> f32,
@@ -319,27 +165,6 @@ fn quantize_row(values: &[f32], max: f32, bytes: &mut [u8]) -> f32 {
     max / 127.0
 }
 
-/// The greatest value, or 0.
-#[inline(always)]
-fn greatest(values: &[f32]) -> f32 {
-    // By lanes: the maximum doesn't depend on order.
-    let mut lanes = [0.0f32; PANEL];
-    let (chunks, rest) = values.as_chunks::<PANEL>();
-    for chunk in chunks {
-        for (max, x) in lanes.iter_mut().zip(chunk) {
-            *max = if *x > *max { *x } else { *max };
-        }
-    }
-    for (max, x) in lanes.iter_mut().zip(rest) {
-        *max = if *x > *max { *x } else { *max };
-    }
-    let mut max = 0.0;
-    for x in lanes {
-        max = if x > max { x } else { max };
-    }
-    max
-}
-
 /// So many chunks of 16 bytes, and what is behind them.
 #[inline(always)]
 fn split(bytes: &mut [u8], chunks: usize) -> (&mut [[u8; PANEL]], &mut [u8]) {
@@ -360,26 +185,6 @@ pub(super) fn row_scale(max: f32) -> Option<(f32, f32)> {
 #[inline(always)]
 pub(super) fn byte(x: f32, inv: f32) -> u8 {
     round(relu(x) * inv) as u8
-}
-
-/// See [`mix`](super::mix).
-#[inline(always)]
-pub(super) fn mix(weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
-    for (at, mixture) in mixture.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
-        let mut sums = [0.0; PANEL];
-        for (expert, weight) in weights.iter().enumerate() {
-            let begin = expert * stride + at * PANEL;
-            // A weight of 0 would add 0: a task that has an expert of its own reads no other.
-            if let (Some(from), false) = (experts.get(begin..begin + PANEL), *weight == 0) {
-                // 2^-15 is a power of two: the product is exact.
-                let weight = f32::from(*weight) * (1.0 / 32768.0);
-                for (sum, x) in sums.iter_mut().zip(from) {
-                    *sum += weight * *x;
-                }
-            }
-        }
-        *mixture = sums;
-    }
 }
 
 /// See [`softmax_lanes`](super::softmax_lanes).

@@ -9,9 +9,9 @@ use crate::spec::{GROUP, PANEL};
 mod activations;
 mod layer;
 
-#[cfg(feature = "session")]
-pub(super) use super::generic::add_sums;
 pub(super) use super::generic::{dot, softmax_lanes};
+#[cfg(feature = "session")]
+pub(super) use super::panels::add_sums;
 pub(super) use activations::{mix, quantize};
 pub(super) use layer::affine;
 

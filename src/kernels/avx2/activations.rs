@@ -6,7 +6,7 @@ use super::{floats, generic, unroll};
 use crate::math::ROUND;
 use crate::spec::{GROUP, PANEL, limits};
 
-/// As [`generic::quantize`], whose shape makes the compiler take values apart one by one. First the maxima of all rows, then
+/// As [`plain::quantize`](crate::kernels::plain::quantize), whose shape makes the compiler take values apart one by one. First the maxima of all rows, then
 /// all bytes: a row would wait for its own maximum and two divisions.
 #[target_feature(enable = "avx2")]
 pub(super) fn quantize(
@@ -119,7 +119,7 @@ unsafe fn pack<const N: usize>(values: *const f32, inv: f32) -> __m256i {
     _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
 }
 
-/// As [`generic::mix`]; which experts have a weight is found out once a row.
+/// As [`plain::mix`](crate::kernels::plain::mix); which experts have a weight is found out once a row.
 #[target_feature(enable = "avx2")]
 pub(super) fn mix(weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
     let mut used: heapless::Vec<(&[f32], f32), { limits::EXPERTS }> = heapless::Vec::new();

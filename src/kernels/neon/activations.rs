@@ -6,7 +6,7 @@ use super::unroll;
 use crate::kernels::generic;
 use crate::spec::PANEL;
 
-/// As [`generic::quantize`], with maxima in registers: at the SDK's level the compiler keeps in memory what a loop over lanes
+/// As the plain one, with maxima in registers: at the SDK's level the compiler keeps in memory what a loop over lanes
 /// carries.
 #[inline(always)]
 pub(in super::super) fn quantize(
@@ -42,7 +42,7 @@ fn greatest(values: &[f32]) -> f32 {
     max
 }
 
-/// As [`generic::mix`], with sums in registers.
+/// As the plain one, with sums in registers.
 #[inline(always)]
 pub(in super::super) fn mix(weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
     // SAFETY: NEON is part of aarch64.

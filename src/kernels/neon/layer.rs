@@ -9,17 +9,6 @@ use crate::kernels::{Isa, add_products};
 use crate::math::ACTIVATION_MAX;
 use crate::spec::PANEL;
 
-/// Little-endian f32.
-const MINUS_ZEROS: [u8; 4 * PANEL] = {
-    let mut bytes = [0; 4 * PANEL];
-    let mut last = 3;
-    while last < bytes.len() {
-        bytes[last] = 0x80;
-        last += 4;
-    }
-    bytes
-};
-
 /// Runs a layer with the products of `isa`. One whose lengths do not fit is left as it is: opening a model sees to them.
 pub(in super::super) fn affine(isa: Isa, layer: &Affine<'_>, out: &mut [f32]) {
     if layer.fits(out) {
@@ -35,6 +24,16 @@ struct Follow {
     steps: (usize, usize),
     relu: bool,
 }
+
+/// The part of a layer without any, which ends with what it starts from: x + 0 x -0 is x, also where x is -0.
+const KEEP: &[Part<'_>] = &[Part {
+    bytes: &[],
+    stride: 0,
+    weight: &[],
+    scale: [(-0.0f32).to_le_bytes(); PANEL].as_flattened(),
+    zero: &[],
+    quads: false,
+}];
 
 /// The panels of all parts. A panel's sums wait in `out` for its next part.
 ///
@@ -58,18 +57,9 @@ unsafe fn panels(isa: Isa, layer: &Affine<'_>, out: &mut [f32]) {
                 Start::Out => (to.cast_const(), rows.stride),
             }
         };
-        // What a layer without parts starts from it ends with: x + 0 x -0 is x, also where x is -0.
-        const NO_PART: &[Part<'_>] = &[Part {
-            bytes: &[],
-            stride: 0,
-            weight: &[],
-            scale: &MINUS_ZEROS,
-            zero: &[],
-            quads: false,
-        }];
         let (parts, column) = match last {
             Some(_) => (layer.parts, column),
-            None => (NO_PART, 0),
+            None => (KEEP, 0),
         };
         for (at, part) in parts.iter().enumerate() {
             if part.scale.is_empty() {
@@ -121,7 +111,7 @@ unsafe fn panels(isa: Isa, layer: &Affine<'_>, out: &mut [f32]) {
 }
 
 impl Follow {
-    /// `to[r] = from[r] + acc[r] x scale` of so many rows, in the order of `generic`.
+    /// `to[r] = from[r] + acc[r] x scale` of so many rows, in the order of `plain`.
     ///
     /// # Safety
     /// A panel of each row must be there.

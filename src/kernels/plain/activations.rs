@@ -1,0 +1,56 @@
+//! f32 values to activation bytes, and mixtures of them.
+
+use crate::kernels::generic;
+use crate::spec::PANEL;
+
+/// See [`quantize`](super::super::quantize).
+#[inline(always)]
+pub(in super::super) fn quantize(
+    values: &[f32],
+    sizes: (usize, usize),
+    bytes: &mut [u8],
+    scales: &mut [f32],
+) {
+    generic::quantize_by(greatest, values, sizes, bytes, scales);
+}
+
+/// The greatest value, or 0.
+#[inline(always)]
+fn greatest(values: &[f32]) -> f32 {
+    // By lanes: the maximum doesn't depend on order.
+    let mut lanes = [0.0f32; PANEL];
+    let (chunks, rest) = values.as_chunks::<PANEL>();
+    for chunk in chunks {
+        for (max, x) in lanes.iter_mut().zip(chunk) {
+            *max = if *x > *max { *x } else { *max };
+        }
+    }
+    for (max, x) in lanes.iter_mut().zip(rest) {
+        *max = if *x > *max { *x } else { *max };
+    }
+    let mut max = 0.0;
+    for x in lanes {
+        max = if x > max { x } else { max };
+    }
+    max
+}
+
+/// See [`mix`](super::super::mix).
+#[inline(always)]
+pub(in super::super) fn mix(weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
+    for (at, mixture) in mixture.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+        let mut sums = [0.0; PANEL];
+        for (expert, weight) in weights.iter().enumerate() {
+            let begin = expert * stride + at * PANEL;
+            // A weight of 0 would add 0: a task that has an expert of its own reads no other.
+            if let (Some(from), false) = (experts.get(begin..begin + PANEL), *weight == 0) {
+                // 2^-15 is a power of two: the product is exact.
+                let weight = f32::from(*weight) * (1.0 / 32768.0);
+                for (sum, x) in sums.iter_mut().zip(from) {
+                    *sum += weight * *x;
+                }
+            }
+        }
+        *mixture = sums;
+    }
+}
