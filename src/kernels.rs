@@ -9,7 +9,8 @@
 //! |---|---|---|
 //! | `portable` | everything | plain Rust |
 //! | `avx2` | x86-64 with AVX2 | `vpmaddubsw`, `vpmaddwd` |
-//! | `vnni` | x86-64 with AVX-VNNI, or AVX-512 VNNI and VL | `vpdpbusd` |
+//! | `vnni` | x86-64 with AVX-VNNI | `vpdpbusd` |
+//! | `avx512` | x86-64 with AVX-512 VNNI | `vpdpbusd` |
 //! | `neon` | aarch64 | `smull`, `smlal`, `sadalp` |
 //! | `dotprod` | aarch64 with FEAT_DotProd | `sdot` |
 //! | `i8mm` | aarch64 with FEAT_I8MM, if built with feature `i8mm` | `smmla` |
@@ -20,6 +21,9 @@
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod avx512;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 #[allow(unsafe_code)]
 mod dotprod;
@@ -103,6 +107,8 @@ enum Kind {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2(avx2::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Avx512),
     #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
     Neon(neon::Neon),
     #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
@@ -135,8 +141,11 @@ impl Isa {
         #[cfg(not(pocketrank_force_portable))]
         {
             #[cfg(target_arch = "x86_64")]
-            for avx2 in avx2::Avx2::detect() {
+            if let Some((avx2, enabled)) = avx2::Avx2::detect() {
                 let _ = isas.push(Isa(Kind::Avx2(avx2)));
+                let vnni = avx2.with_vnni().map(Kind::Avx2);
+                let avx512 = avx512::Avx512::detect(avx2, enabled).map(Kind::Avx512);
+                isas.extend([vnni, avx512].into_iter().flatten().map(Isa));
             }
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             let _ = isas.push(Isa(Kind::Neon(neon::Neon)));
@@ -152,6 +161,8 @@ impl Isa {
             Kind::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(k) => k.name(),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(_) => "avx512-vnni",
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             Kind::Neon(_) => "neon",
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
@@ -172,6 +183,8 @@ pub fn affine(isa: Isa, layer: &Affine<'_>, out: &mut [f32]) {
         // Sums stay in registers. Elsewhere code around the products is there once.
         #[cfg(target_arch = "x86_64")]
         Kind::Avx2(k) if k.affine(layer, out) => {}
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512(k) if k.affine(layer, out) => {}
         #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
         _ => neon::affine(isa, layer, out),
         #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
@@ -197,6 +210,8 @@ fn add_products(isa: Isa, tile: &Tile<'_>, sums: &mut Sums) {
         Kind::Simd128(k) => k.add_products(tile, sums),
         #[cfg(all(target_arch = "x86_64", feature = "session"))]
         Kind::Avx2(k) => k.add_products(tile, sums),
+        #[cfg(all(target_arch = "x86_64", feature = "session"))]
+        Kind::Avx512(k) => k.add_products(tile, sums),
         _ => portable::add_products(tile, sums),
     }
 }
@@ -250,6 +265,8 @@ macro_rules! by_isa {
         match $isa.0 {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(k) => k.$name($($arg),*),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(k) => k.$name($($arg),*),
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             _ => neon::$name($($arg),*),
             #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
@@ -304,6 +321,19 @@ pub fn softmax(isa: Isa, logits: &[[f32; BLOCK]], weights: &mut [[u16; limits::E
 #[inline(never)]
 pub fn softmax_lanes(isa: Isa, logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]]) {
     by_isa!(isa, softmax_lanes(logits, weights));
+}
+
+/// [`math::sigmoid`](crate::math::sigmoid) of each.
+pub fn sigmoid(isa: Isa, values: &mut [f32; BLOCK]) {
+    match isa.0 {
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2(k) => k.sigmoid(values),
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512(k) => k.sigmoid(values),
+        _ => values
+            .iter_mut()
+            .for_each(|x| *x = crate::math::sigmoid(*x)),
+    }
 }
 
 /// `Σ input[i] x weight[i]` over the shorter of the two.

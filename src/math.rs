@@ -56,6 +56,13 @@ pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-clamp(x, -30.0, 30.0)))
 }
 
+/// [`sigmoid`] in the place where it is called, for loops over lanes.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn sigmoid_inline(x: f32) -> f32 {
+    1.0 / (1.0 + exp_inline(-clamp(x, -30.0, 30.0)))
+}
+
 /// Softmax in fixed point: `weights` sum to exactly 2^15.
 ///
 /// Each weight is round(2^15 e^(logit - max) / sum); what rounding leaves over goes to the largest logit (the first

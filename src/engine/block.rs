@@ -1,6 +1,6 @@
 //! The network over one block of candidates: first layer -> experts -> gates -> mixture -> towers -> heads.
 
-use super::dense::{add_fed, float, head, row, row_mut, stride};
+use super::dense::{Head, add_fed, float, row, row_mut, stride};
 use super::inputs::Kept;
 use super::{Dense, Model, ROW_SIDES, Scratch};
 use crate::fusion::TaskSet;
@@ -254,13 +254,11 @@ impl Model<'_> {
                 feed(t, logits, fed);
             }
             let fed = fed.get(..rows).unwrap_or_default();
-            self.tower(b, (task, t), fed, see, &mut logits);
-            for (scores, logits) in scores.iter_mut().zip(&logits).take(rows) {
-                if let (Some(score), Some(logit)) = (scores.get_mut(task), logits.get(task)) {
-                    let knots = self.knots.get(task).copied().unwrap_or_default();
-                    *score = score::score(t, knots, *logit);
-                }
-            }
+            let mut values = self.tower(b, (task, t), fed, see);
+            put(&values, task, &mut logits);
+            let knots = self.knots.get(task).copied().unwrap_or_default();
+            score::scores(self.isa, t, knots, &mut values);
+            put(&values, task, &mut scores);
             see.done(Stage::Towers);
         }
         let tasks = spec.tasks.len();
@@ -376,50 +374,47 @@ impl Model<'_> {
         }
     }
 
-    /// Tower and head: a task's logit; of several logits, what they say together.
+    /// Tower and head: a task's logits by row; of several, what they say together. Past the last row they mean nothing.
     fn tower(
         &self,
         b: &mut Buffers<'_>,
         (task, t): (usize, &Task<'_>),
         fed: &[[f32; limits::TASKS]],
         see: &mut impl See,
-        logits: &mut Scores,
-    ) {
-        let mut scales = [0.0; BLOCK];
+    ) -> [f32; BLOCK] {
+        let (mut values, mut scales) = ([0.0; BLOCK], [0.0; BLOCK]);
         let scales = scales.get_mut(..fed.len()).unwrap_or_default();
         let mut width = self.spec.mixture_width();
         self.quantize_mixture((b.mixture, task), b.bytes, scales);
         for layer in 0..t.tower_layers.len() {
             let name = Layer::Tower { task, layer };
             let Some(dense) = self.layer(name) else {
-                return;
+                return values;
             };
             self.run(dense, (b.bytes, scales, fed), b.hidden, true, name, see);
             width = dense.outputs;
             self.quantize(b.hidden, width, b.bytes, scales);
         }
         let Some(dense) = self.layer(Layer::Head { task }) else {
-            return;
+            return values;
         };
         let steps = self.knots.get(task).copied().unwrap_or_default();
-        let rows = scales.iter().zip(fed).zip(logits);
-        for (r, ((scale, fed), logits)) in rows.enumerate() {
-            let input = row(b.bytes, r, stride(width)).get(..width);
-            let input = input.unwrap_or_default();
-            let mut value = 0.0;
-            for m in 0..t.kind.logits() {
-                let logit = head(self.isa, dense, m, (input, *scale), fed, |acc| {
-                    see.head(task, m, acc);
-                });
-                value = match t.kind {
-                    TaskKind::Steps { .. } => value + float(steps, m) * sigmoid(logit),
+        for m in 0..t.kind.logits() {
+            let head = Head::new(dense, m);
+            for (r, (value, (scale, fed))) in
+                values.iter_mut().zip(scales.iter().zip(fed)).enumerate()
+            {
+                let input = row(b.bytes, r, stride(width)).get(..width);
+                let input = input.unwrap_or_default();
+                let logit =
+                    head.logit(self.isa, (input, *scale), fed, |acc| see.head(task, m, acc));
+                *value = match t.kind {
+                    TaskKind::Steps { .. } => *value + float(steps, m) * sigmoid(logit),
                     _ => logit,
                 };
             }
-            if let Some(to) = logits.get_mut(task) {
-                *to = value;
-            }
         }
+        values
     }
 
     /// Quantizes rows of `width` outputs; negative ones are 0.
@@ -449,6 +444,15 @@ impl Model<'_> {
     ) {
         let sums = sums.get(column..).unwrap_or_default();
         kernels::quantize(self.isa, sums, (self.sizes.first, width), bytes, scales);
+    }
+}
+
+/// Writes a task's values by row.
+fn put(values: &[f32; BLOCK], task: usize, to: &mut Scores) {
+    for (to, value) in to.iter_mut().zip(values) {
+        if let Some(to) = to.get_mut(task) {
+            *to = *value;
+        }
     }
 }
 

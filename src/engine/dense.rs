@@ -27,24 +27,40 @@ pub(super) fn add_fed(layer: &Dense<'_>, fed: &[f32], out: &mut [f32]) {
     }
 }
 
-/// Logit `index` of a head, as an output of [`kernels::affine`], with what is fed. `see` gets the i32 sum. A head whose
-/// logits are of one sum has one row of weights, and one scale.
-pub(super) fn head(
-    isa: Isa,
-    layer: &Dense<'_>,
-    index: usize,
-    (input, row_scale): (&[u8], f32),
-    fed: &[f32],
-    see: impl FnOnce(i32),
-) -> f32 {
-    let row_of = if layer.outputs == 1 { 0 } else { index };
-    let acc = kernels::dot(isa, input, row(layer.weight, row_of, layer.inputs));
-    see(acc);
-    let scale = float(layer.scale, row_of);
-    let bias = float(layer.bias, index);
-    let mut logit = acc as f32 * (scale * row_scale) + bias;
-    add_fed(layer, fed, core::slice::from_mut(&mut logit));
-    logit
+/// One logit of a head: what its rows share.
+pub(super) struct Head<'a> {
+    layer: &'a Dense<'a>,
+    weight: &'a [u8],
+    scale: f32,
+    bias: f32,
+}
+
+impl<'a> Head<'a> {
+    /// Logit `index`. A head whose logits are of one sum has one row of weights, and one scale.
+    pub fn new(layer: &'a Dense<'a>, index: usize) -> Self {
+        let row_of = if layer.outputs == 1 { 0 } else { index };
+        Self {
+            layer,
+            weight: row(layer.weight, row_of, layer.inputs),
+            scale: float(layer.scale, row_of),
+            bias: float(layer.bias, index),
+        }
+    }
+
+    /// The logit of a row, as an output of [`kernels::affine`], with what is fed. `see` gets the i32 sum.
+    pub fn logit(
+        &self,
+        isa: Isa,
+        (input, row_scale): (&[u8], f32),
+        fed: &[f32],
+        see: impl FnOnce(i32),
+    ) -> f32 {
+        let acc = kernels::dot(isa, input, self.weight);
+        see(acc);
+        let mut logit = acc as f32 * (self.scale * row_scale) + self.bias;
+        add_fed(self.layer, fed, core::slice::from_mut(&mut logit));
+        logit
+    }
 }
 
 /// Number `index` of little-endian floats; 0 past the end.
@@ -55,5 +71,5 @@ pub(super) fn float(bytes: &[u8], index: usize) -> f32 {
 
 /// Bytes between rows of a layer with so many inputs.
 pub(super) fn stride(inputs: usize) -> usize {
-    inputs.next_multiple_of(GROUP)
+    (inputs + (GROUP - 1)) & !(GROUP - 1)
 }

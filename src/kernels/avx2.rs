@@ -11,8 +11,10 @@ use super::generic::{self, Affine, Start};
 use super::panels;
 use super::vnni::Vnni;
 use super::{BLOCK, unroll};
-use crate::math::ACTIVATION_MAX;
+use crate::math::{ACTIVATION_MAX, sigmoid_inline};
 use crate::spec::{GROUP, PANEL};
+
+pub(super) use activations::scale_and_inverse;
 use activations::{mix, quantize};
 
 mod activations;
@@ -22,8 +24,9 @@ mod activations;
 pub(super) struct Avx2(Option<Vnni>);
 
 impl Avx2 {
-    /// All that there are, the best one last: by CPUID and XGETBV (Intel SDM volume 1, 14.3).
-    pub fn detect() -> impl Iterator<Item = Self> {
+    /// What there is of it, and the vector registers that the system has enabled (XCR0): by CPUID and XGETBV (Intel SDM
+    /// volume 1, 14.3).
+    pub fn detect() -> Option<(Self, u64)> {
         const OSXSAVE_AND_AVX: u32 = 1 << 27 | 1 << 28;
         const AVX2: u32 = 1 << 5;
         const XMM_AND_YMM: u64 = 0b110;
@@ -32,15 +35,17 @@ impl Avx2 {
             // SAFETY: called only where CPUID says that the system has enabled XGETBV.
             unsafe { _xgetbv(0) }
         }
-        let leaves = __cpuid(0).eax;
-        let has = leaves >= 7
+        let has = __cpuid(0).eax >= 7
             && __cpuid(1).ecx & OSXSAVE_AND_AVX == OSXSAVE_AND_AVX
             && __cpuid_count(7, 0).ebx & AVX2 != 0;
         // SAFETY: OSXSAVE is what `enabled` needs.
         let enabled = if has { unsafe { enabled() } } else { 0 };
-        let avx2 = (enabled & XMM_AND_YMM == XMM_AND_YMM).then_some(Self(None));
-        let vnni = avx2.map(|_| Vnni::detect(enabled).map(|vnni| Self(Some(vnni))));
-        avx2.into_iter().chain(vnni.into_iter().flatten())
+        (enabled & XMM_AND_YMM == XMM_AND_YMM).then_some((Self(None), enabled))
+    }
+
+    /// The same with AVX-VNNI, if the CPU has it.
+    pub fn with_vnni(self) -> Option<Self> {
+        Vnni::detect().map(|vnni| Self(Some(vnni)))
     }
 
     /// The kernel of [`vnni`](super::vnni) with its product emulated.
@@ -100,6 +105,11 @@ impl Avx2 {
     pub fn softmax_lanes(self, logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]]) {
         // SAFETY: an `Avx2` exists, so the CPU has it.
         unsafe { softmax_lanes(logits, weights) }
+    }
+
+    pub fn sigmoid(self, values: &mut [f32; BLOCK]) {
+        // SAFETY: an `Avx2` exists, so the CPU has it.
+        unsafe { sigmoid(values) }
     }
 
     pub fn dot(self, input: &[u8], weight: &[u8]) -> i32 {
@@ -346,8 +356,36 @@ fn softmax_lanes(logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]]) {
 }
 
 #[target_feature(enable = "avx2")]
+fn sigmoid(values: &mut [f32; BLOCK]) {
+    for x in values {
+        *x = sigmoid_inline(*x);
+    }
+}
+
+/// By 32 bytes; the rest by [`generic::dot`].
+#[target_feature(enable = "avx2")]
 fn dot(input: &[u8], weight: &[u8]) -> i32 {
-    generic::dot(input, weight)
+    let whole = input.len().min(weight.len()) / 32 * 32;
+    let (x, rest) = input.split_at_checked(whole).unwrap_or_default();
+    let (w, rest_w) = weight.split_at_checked(whole).unwrap_or_default();
+    let (mut acc, ones) = (_mm256_setzero_si256(), _mm256_set1_epi16(1));
+    for (x, w) in x.as_chunks::<32>().0.iter().zip(w.as_chunks::<32>().0) {
+        // SAFETY: 32 bytes each.
+        let (x, w) = unsafe {
+            (
+                _mm256_loadu_si256(x.as_ptr().cast()),
+                _mm256_loadu_si256(w.as_ptr().cast()),
+            )
+        };
+        acc = _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), ones));
+    }
+    let acc = _mm_add_epi32(
+        _mm256_castsi256_si128(acc),
+        _mm256_extracti128_si256::<1>(acc),
+    );
+    let acc = _mm_add_epi32(acc, _mm_shuffle_epi32::<0b01_00_11_10>(acc));
+    let acc = _mm_add_epi32(acc, _mm_shuffle_epi32::<0b10_11_00_01>(acc));
+    _mm_cvtsi128_si32(acc).wrapping_add(generic::dot(rest, rest_w))
 }
 
 /// 16 outputs' weights of a group.

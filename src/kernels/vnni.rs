@@ -1,8 +1,5 @@
-//! x86-64 with VNNI: `vpdpbusd` adds to each of eight i32 the products of its four bytes. Two encodings, of which a CPU may
-//! have either: AVX-VNNI, and AVX-512 VNNI with vectors of 256 bits.
-//!
-//! All else is [`avx2`](super::avx2)'s. Vectors of 512 bits would halve the instructions of a tile; they were left out, since
-//! no CPU at hand could tell what they are worth.
+//! x86-64 with AVX-VNNI: `vpdpbusd` adds to each of eight i32 the products of its four bytes. All else is
+//! [`avx2`](super::avx2)'s; with AVX-512 the same product is [`avx512`](super::avx512)'s.
 
 use core::arch::x86_64::*;
 
@@ -14,7 +11,6 @@ use crate::spec::GROUP;
 /// Instruction sets with such a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Vnni {
-    Avx512,
     Avx,
     /// The same by instructions of AVX2: all but the product itself runs in tests on any CPU with AVX2.
     #[cfg(test)]
@@ -22,27 +18,16 @@ pub(super) enum Vnni {
 }
 
 impl Vnni {
-    /// Those of a CPU with AVX2 whose system has enabled the vector registers `enabled` (XCR0): by CPUID (Intel SDM volume 1,
-    /// 15.2 to 15.4).
-    pub fn detect(enabled: u64) -> impl Iterator<Item = Self> {
-        const AVX512F_AND_VL: u32 = 1 << 16 | 1 << 31;
-        const AVX512_VNNI: u32 = 1 << 11;
+    /// Of a CPU with AVX2: by CPUID (Intel SDM volume 1, 14.3).
+    pub fn detect() -> Option<Self> {
         const AVX_VNNI: u32 = 1 << 4;
-        const MASKS_AND_ZMM: u64 = 0b1110_0000;
-        let leaf = __cpuid_count(7, 0);
-        let avx512 = leaf.ebx & AVX512F_AND_VL == AVX512F_AND_VL
-            && leaf.ecx & AVX512_VNNI != 0
-            && enabled & MASKS_AND_ZMM == MASKS_AND_ZMM;
         // A leaf's eax is the number of its last subleaf.
-        let avx = leaf.eax >= 1 && __cpuid_count(7, 1).eax & AVX_VNNI != 0;
-        [avx512.then_some(Self::Avx512), avx.then_some(Self::Avx)]
-            .into_iter()
-            .flatten()
+        let has = __cpuid_count(7, 0).eax >= 1 && __cpuid_count(7, 1).eax & AVX_VNNI != 0;
+        has.then_some(Self::Avx)
     }
 
     pub fn name(self) -> &'static str {
         match self {
-            Self::Avx512 => "avx512-vnni",
             Self::Avx => "avx-vnni",
             #[cfg(test)]
             Self::Emulated => "vnni-emulated",
@@ -55,7 +40,6 @@ impl Vnni {
         // SAFETY: the caller's promise.
         unsafe {
             match self {
-                Self::Avx512 => avx512::affine(layer, last, out),
                 Self::Avx => avx::affine(layer, last, out),
                 #[cfg(test)]
                 Self::Emulated => emulated::affine(layer, last, out),
@@ -116,11 +100,6 @@ macro_rules! kernel {
     };
 }
 
-kernel!(
-    avx512,
-    "avx2,avx512f,avx512vl,avx512vnni",
-    _mm256_dpbusd_epi32
-);
 kernel!(avx, "avx2,avxvnni", _mm256_dpbusd_avx_epi32);
 #[cfg(test)]
 kernel!(emulated, "avx2", dpbusd);

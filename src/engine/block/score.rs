@@ -1,25 +1,36 @@
 //! From a logit to a score, and an attention gate's dot product.
 
-use crate::math::{ACTIVATION_MIN, clamp, exp, sigmoid};
+use crate::kernels::{self, BLOCK, Isa};
+use crate::math::{ACTIVATION_MIN, clamp, exp};
 use crate::spec::{Calibration, Task, TaskKind};
 
-/// Score of a logit; see [`TaskKind`] and [`Calibration`].
-pub(super) fn score(task: &Task<'_>, knots: &[u8], logit: f32) -> f32 {
-    match (task.kind, task.calibration) {
-        // e^20 s is 15 years: no duration is longer.
-        (TaskKind::Duration, _) => (exp(clamp(logit, 0.0, 20.0)) - 1.0) * task.score_scale,
-        (TaskKind::Odds, _) => exp(clamp(logit, -30.0, 20.0)) * task.score_scale,
-        // What its logits say together.
-        (TaskKind::Steps { .. }, _) => logit * task.score_scale,
+/// Scores in place of the logits of a block; see [`TaskKind`] and [`Calibration`].
+pub(super) fn scores(isa: Isa, task: &Task<'_>, knots: &[u8], values: &mut [f32; BLOCK]) {
+    for x in &mut *values {
+        *x = match (task.kind, task.calibration) {
+            // e^20 s is 15 years: no duration is longer.
+            (TaskKind::Duration, _) => (exp(clamp(*x, 0.0, 20.0)) - 1.0) * task.score_scale,
+            (TaskKind::Odds, _) => exp(clamp(*x, -30.0, 20.0)) * task.score_scale,
+            // What its logits say together.
+            (TaskKind::Steps { .. }, _) => *x * task.score_scale,
+            (TaskKind::Binary, Calibration::Isotonic { .. }) => interpolate(knots, *x),
+            // The clamp keeps the product finite.
+            (TaskKind::Binary, Calibration::Platt { scale, offset }) => {
+                clamp(*x, -1e6, 1e6) * scale + offset
+            }
+            _ => *x,
+        };
+    }
+    let is_share = match (task.kind, task.calibration) {
+        (TaskKind::Binary, Calibration::Isotonic { .. }) => false,
+        (TaskKind::Binary, _) => true,
         // Among its group: `Model::invert` makes seconds of it.
         #[cfg(feature = "quantile")]
-        (TaskKind::Quantile { .. }, _) => sigmoid(logit),
-        (TaskKind::Binary, Calibration::None) => sigmoid(logit),
-        // The clamp keeps the product finite.
-        (TaskKind::Binary, Calibration::Platt { scale, offset }) => {
-            sigmoid(clamp(logit, -1e6, 1e6) * scale + offset)
-        }
-        (TaskKind::Binary, Calibration::Isotonic { .. }) => interpolate(knots, logit),
+        (TaskKind::Quantile { .. }, _) => true,
+        _ => false,
+    };
+    if is_share {
+        kernels::sigmoid(isa, values);
     }
 }
 
