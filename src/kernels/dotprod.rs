@@ -4,7 +4,7 @@ use core::arch::aarch64::*;
 use core::arch::asm;
 
 use super::generic::{Sums, Tile};
-use super::neon::{self, broadcast, load};
+use super::neon::{broadcast, load};
 use super::{Isa, Kind, unroll};
 use crate::spec::{GROUP, PANEL};
 
@@ -31,12 +31,19 @@ impl Dotprod {
     }
 }
 
-/// Four rows; fewer by [`neon`], which saves a second copy of this. Two groups at a time: a row's 8 bytes are loaded once, and
+/// Four rows, or each by itself: the user's side and what a block has beyond fours. Of four, two groups at a time: a row's 8 bytes are loaded once, and
 /// `sdot` takes its group by number. Loading each group four times over would take another of the pipes that products run on.
 #[target_feature(enable = "neon,dotprod")]
 fn add_products(tile: &Tile<'_>, sums: &mut Sums) {
     if !tile.has(tile.bytes, 4) {
-        return neon::add_products(tile, sums);
+        for (r, sums) in sums.iter_mut().enumerate() {
+            add_row(
+                tile,
+                tile.bytes.get(r * tile.stride..).unwrap_or_default(),
+                sums,
+            );
+        }
+        return;
     }
     let (bytes, stride, weight) = (tile.bytes, tile.stride, tile.weight);
     let mut acc = [[vdupq_n_s32(0); 4]; 4];
@@ -86,6 +93,33 @@ fn add_products(tile: &Tile<'_>, sums: &mut Sums) {
             // SAFETY: as above.
             unsafe { vst1q_s32(sums[R].as_mut_ptr().add(4 * J), acc[R][J]) };
         });
+    });
+}
+
+/// The first row of `bytes`; none if there is none.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn add_row(tile: &Tile<'_>, bytes: &[u8], sums: &mut [i32; PANEL]) {
+    if !tile.has(bytes, 1) {
+        return;
+    }
+    let mut acc = [vdupq_n_s32(0); 4];
+    unroll!(J in [0 1 2 3] {
+        // SAFETY: four i32 from 4 J on are in the row.
+        acc[J] = unsafe { vld1q_s32(sums.as_ptr().add(4 * J)) };
+    });
+    for group in 0..tile.stride / GROUP {
+        // SAFETY: the lengths above, here and below.
+        let x = unsafe { broadcast(bytes, group * GROUP) };
+        unroll!(J in [0 1 2 3] {
+            // SAFETY: as above.
+            let w = unsafe { load(tile.weight, group * PANEL * GROUP + 16 * J) };
+            acc[J] = sdot::<0>(acc[J], w, vget_low_s8(x));
+        });
+    }
+    unroll!(J in [0 1 2 3] {
+        // SAFETY: as above.
+        unsafe { vst1q_s32(sums.as_mut_ptr().add(4 * J), acc[J]) };
     });
 }
 
