@@ -3,7 +3,7 @@
 //! [`Inputs::check`] looks at everything that could make a request unusable; after it, filling bytes cannot fail:
 //! values that are missing, not finite or unknown have a stated meaning and are counted.
 
-use super::{Column, Lists, Model, Request, Summary};
+use super::{BLOCK, Column, Lists, Model, Request, Summary};
 use crate::error::{Error, Status};
 use crate::features::{self, Pool};
 #[cfg(feature = "formula")]
@@ -77,7 +77,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
     /// block, so that values cost nothing.
     fn seen_by<R>(&self, i: usize, read: impl FnOnce(&Inputs<'_, 'm, 'a>) -> R) -> R {
         #[cfg(feature = "formula")]
-        if self.is_left_out(i) {
+        if !self.request.without.is_empty() && self.is_left_out(i) {
             // What is made of the user's past is that of a user without one, who has keys like any other.
             let source = self.model.spec.features.get(i).map(|f| f.source);
             let columns = match source {
@@ -128,6 +128,13 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         tally: &mut Tally,
     ) {
         let spec = &self.model.spec;
+        let mut candidates = [0; BLOCK];
+        if side != Side::User {
+            for (r, candidate) in candidates.iter_mut().enumerate().take(rows) {
+                *candidate = self.candidate(position + r);
+            }
+        }
+        let candidates = candidates.get(..rows).unwrap_or_default();
         let mut at = 0;
         for (i, feature) in spec.features.iter().enumerate() {
             if feature.side != side {
@@ -144,8 +151,7 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
             let block = rows::Block {
                 i,
                 feature,
-                position,
-                rows,
+                candidates,
                 group,
             };
             if len > 0 {
@@ -167,11 +173,11 @@ impl<'r, 'm, 'a> Inputs<'r, 'm, 'a> {
         if self.fill_rows(block, (&mut *to, stride), tally) {
             return;
         }
-        for r in 0..block.rows {
-            let here = to.get_mut(r * stride..r * stride + len);
+        for (r, index) in block.candidates.iter().enumerate() {
             let (i, feature, group) = (block.i, block.feature, block.group);
-            let index = self.index_of(block, r);
-            self.fill_feature(i, feature, index, group, here.unwrap_or_default(), tally);
+            let here = to.get_mut(r * stride..r * stride + len);
+            let here = here.unwrap_or_default();
+            self.fill_feature(i, feature, *index, group, here, tally);
         }
     }
 

@@ -28,6 +28,24 @@ impl Transform {
     }
 }
 
+impl Transform {
+    /// [`apply`](Self::apply) to each of `values`, step by step, so that steps are of vectors.
+    #[inline]
+    pub fn apply_each<const N: usize>(&self, values: &mut [f32; N]) {
+        for x in &mut *values {
+            *x = self.clip(*x);
+        }
+        if self.log1p {
+            for x in &mut *values {
+                *x = libm::log1pf(*x);
+            }
+        }
+        for x in values {
+            *x = (*x - self.shift) * self.scale;
+        }
+    }
+}
+
 impl Operation {
     /// The raw value made of two, rounded once; NaN is missing, as a value and as the result: of a missing one, of a ratio
     /// to 0, of infinities that leave no value. A subnormal operand is 0. A result below 2^-100 in magnitude is 0: hosts that
@@ -64,10 +82,12 @@ impl NumberGrid {
     /// Steps of `x`: round(x x inv_scale), half to even, plus zero point, within 0..=127 x bytes. NaN becomes 0.
     #[inline]
     pub fn steps(&self, x: f32) -> u16 {
-        // No grid has more steps than this, so the clamp changes none, and rounding by addition is exact.
-        const MOST: f32 = (128 * limits::NUMBER_BYTES) as f32;
-        let steps = round(clamp(x * self.inv_scale, -MOST, MOST)) + i32::from(self.zero_point);
-        steps.clamp(0, 127 * i32::from(self.bytes)) as u16
+        // Bounds are integers: a value within them is rounded to one within them, and no grid has more steps than this, so
+        // that rounding by addition is exact.
+        const _: () = assert!(127 * limits::NUMBER_BYTES < 1 << 22);
+        let (zero, most) = (i32::from(self.zero_point), 127 * i32::from(self.bytes));
+        let x = clamp(x * self.inv_scale, -zero as f32, (most - zero) as f32);
+        (round(x) + zero) as u16
     }
 
     /// Byte `j` of steps: floor((steps + j) / bytes).
@@ -77,17 +97,43 @@ impl NumberGrid {
         ((usize::from(steps) + j) / usize::from(self.bytes.max(1))).min(127) as u8
     }
 
-    /// Writes the bytes of each of `values`, `stride` apart: [`byte`](Self::byte) of each.
+    /// Writes the bytes of the first `rows` of `values`, `stride` apart: [`byte`](Self::byte) of each.
     #[inline(never)]
-    pub fn quantize(&self, values: &[f32], to: &mut [u8], stride: usize) {
+    pub fn quantize<const N: usize>(
+        &self,
+        values: &[f32; N],
+        rows: usize,
+        (to, stride): (&mut [u8], usize),
+    ) {
+        const ONES: u64 = u64::from_le_bytes([1; limits::NUMBER_BYTES]);
         let bytes = u32::from(self.bytes.max(1));
         // floor(n / bytes) by multiplication: what the inverse is too large by adds less than 1 / bytes.
         const _: () = assert!(128 * limits::NUMBER_BYTES * limits::NUMBER_BYTES < 1 << 16);
         let inverse = (1u32 << 16).div_ceil(bytes);
-        for (x, to) in values.iter().zip(to.chunks_mut(stride.max(1))) {
-            let steps = u32::from(self.steps(*x));
-            for (n, to) in (steps..steps + bytes).zip(to) {
-                *to = ((n * inverse) >> 16) as u8;
+        let mut all = [0; N];
+        for (steps, x) in all.iter_mut().zip(values) {
+            *steps = u32::from(self.steps(*x));
+        }
+        let all = all.into_iter().take(rows).enumerate();
+        if bytes == 4 {
+            // What a number has unless its description says otherwise.
+            for (r, steps) in all {
+                if let Some(to) = to.get_mut(r * stride..r * stride + 4) {
+                    let more = (ONES as u32) << (8 * (3 - steps % 4)) << 8;
+                    to.copy_from_slice(&(steps / 4 * (ONES as u32) + more).to_le_bytes());
+                }
+            }
+            return;
+        }
+        for (r, steps) in all {
+            let to = to.get_mut(r * stride..).unwrap_or_default();
+            let least = (steps * inverse) >> 16;
+            // As many of the last bytes are one more as the division leaves: all of them in one word.
+            let same = bytes - (steps - least * bytes);
+            let word = u64::from(least) * ONES + (ONES << (8 * (same - 1)) << 8);
+            let word = word.to_le_bytes().into_iter().take(bytes as usize);
+            for (to, byte) in to.iter_mut().zip(word) {
+                *to = byte;
             }
         }
     }

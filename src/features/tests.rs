@@ -251,6 +251,14 @@ fn a_transform_clips_then_takes_the_logarithm_then_scales() {
         };
         assert_eq!(t.clip(x).to_bits(), clipped.to_bits());
         assert_eq!(plain.apply(x), (clipped - 2.0) * 0.25);
+        for t in [t, plain] {
+            let (mut each, one) = ([x, 5.0], t.apply(x));
+            t.apply_each(&mut each);
+            assert_eq!(
+                each.map(f32::to_bits),
+                [one, t.apply(5.0)].map(f32::to_bits)
+            );
+        }
         let exact = (f64::from(clipped).ln_1p() - 2.0) * 0.25;
         assert!((f64::from(t.apply(x)) - exact).abs() < 3e-7, "{x}");
     }
@@ -315,11 +323,32 @@ fn a_number_rounds_half_to_even_saturates_and_spreads_over_its_bytes() {
         assert_eq!(grid.steps(x), naive, "{x} {grid:?}");
         let mut all = [0xFF; 9];
         let (to, beyond) = all.split_at_mut(usize::from(bytes));
-        grid.quantize(&[x], to, usize::from(bytes));
+        grid.quantize(&[x], 1, (to, usize::from(bytes)));
         let (least, largest) = (*to.iter().min().unwrap(), *to.iter().max().unwrap());
         assert!(largest <= 127 && largest - least <= 1, "{to:?}");
         assert_eq!(to.iter().map(|b| u16::from(*b)).sum::<u16>(), naive);
         assert!(beyond.iter().all(|b| *b == 0xFF));
+    }
+    // Rows of a block, and none but those.
+    for bytes in 1..=8u8 {
+        let grid = NumberGrid {
+            inv_scale: 40.0,
+            zero_point: 9,
+            bytes,
+        };
+        let values: [f32; 8] = core::array::from_fn(|i| i as f32 * 3.1 - 2.0);
+        let (width, stride) = (usize::from(bytes), usize::from(bytes) + 3);
+        let mut all = [0xFF; 8 * 11];
+        grid.quantize(&values, 7, (&mut all, stride));
+        for (r, row) in all.chunks(stride).enumerate().take(8) {
+            let want = |j| match r < 7 && j < width {
+                true => grid.byte(grid.steps(values[r]), j),
+                false => 0xFF,
+            };
+            for (j, byte) in row.iter().enumerate() {
+                assert_eq!(*byte, want(j), "{bytes} bytes, row {r}, byte {j}");
+            }
+        }
     }
     let grid = NumberGrid {
         inv_scale: 12.5,

@@ -45,7 +45,7 @@ impl<'m, 'a> Inputs<'_, 'm, 'a> {
     }
 
     /// Raw value of a `number` feature, which is counted; NaN if missing.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn number(
         &self,
         i: usize,
@@ -53,17 +53,13 @@ impl<'m, 'a> Inputs<'_, 'm, 'a> {
         index: usize,
         tally: &mut Tally,
     ) -> f32 {
-        let raw = match (feature.source, self.request.columns.get(i)) {
-            // Most numbers, without a call.
-            (Source::Column, Some(Column::Floats(x))) => x.get(index).copied().unwrap_or(f32::NAN),
-            _ => self.raw(i, feature, index),
-        };
-        if feature.source == Source::Column {
-            if raw.is_nan() {
-                tally.count(Status::MissingValue, i, index);
-            } else if raw.is_infinite() {
-                tally.count(Status::NotFinite, i, index);
-            }
+        let raw = self.raw(i, feature, index);
+        if feature.source == Source::Column && !raw.is_finite() {
+            let status = match raw.is_nan() {
+                true => Status::MissingValue,
+                false => Status::NotFinite,
+            };
+            tally.count(status, i, index);
         }
         raw
     }

@@ -5,27 +5,19 @@ use super::super::{BLOCK, Column};
 use super::{Inputs, Tally};
 use crate::features::Embedding;
 use crate::kernels;
-use crate::spec::{Encoding, Feature, Side, Source};
+use crate::spec::{Encoding, Feature, Source};
 
 /// Where a block's values of a feature come from and go to.
 pub(super) struct Block<'f, 's> {
     /// The feature's index.
     pub i: usize,
     pub feature: &'f Feature<'s>,
-    pub position: usize,
-    pub rows: usize,
+    /// The candidate of each row, 0 for the user's.
+    pub candidates: &'f [usize],
     pub group: usize,
 }
 
 impl Inputs<'_, '_, '_> {
-    /// The candidate of a row; 0 for the user's.
-    pub(super) fn index_of(&self, b: &Block<'_, '_>, row: usize) -> usize {
-        match b.feature.side {
-            Side::User => 0,
-            _ => self.candidate(b.position + row),
-        }
-    }
-
     /// Writes a block's bytes of a feature from the beginning of `to` on, `stride` apart; `false` if it has no ids or numbers.
     pub(super) fn fill_rows(
         &self,
@@ -35,12 +27,14 @@ impl Inputs<'_, '_, '_> {
     ) -> bool {
         match b.feature.encoding {
             Encoding::Row { table, default_row } => {
+                let known = self.known_rows(b);
+                let len = self.model.spec.tables.get(usize::from(table));
+                let len = len.map_or(0, |t| t.num_embeddings);
                 let mut ids = [0; BLOCK];
-                for (r, id) in ids.iter_mut().enumerate().take(b.rows) {
-                    let index = self.index_of(b, r);
-                    *id = match self.known_row(b, table, index) {
-                        Some(row) => row,
-                        None => self.row(b.i, b.feature, table, default_row, index, tally),
+                for (id, index) in ids.iter_mut().zip(b.candidates) {
+                    *id = match known.get(*index) {
+                        Some(row) if *row < len => *row,
+                        _ => self.row(b.i, b.feature, table, default_row, *index, tally),
                     };
                 }
                 self.write_rows(b, table, &ids, (to, stride));
@@ -51,20 +45,25 @@ impl Inputs<'_, '_, '_> {
                 value,
                 buckets,
             } => {
-                let mut raws = [f32::NAN; BLOCK];
-                for (r, raw) in raws.iter_mut().enumerate().take(b.rows) {
-                    let index = self.index_of(b, r);
-                    *raw = self.number(b.i, b.feature, index, tally);
+                let mut raws = self.known_numbers(b);
+                // Asked of all at once: what is to be counted is rare.
+                if !raws.iter().fold(true, |all, raw| all & raw.is_finite()) {
+                    for (raw, index) in raws.iter_mut().zip(b.candidates) {
+                        *raw = self.number(b.i, b.feature, *index, tally);
+                    }
                 }
                 let mut at = 0;
                 if let Some(grid) = value {
-                    let values =
-                        raws.map(|x| transform.apply(if x.is_nan() { default } else { x }));
-                    grid.quantize(values.get(..b.rows).unwrap_or_default(), to, stride);
+                    let mut values = raws.map(|raw| if raw.is_nan() { default } else { raw });
+                    transform.apply_each(&mut values);
+                    grid.quantize(&values, b.candidates.len(), (&mut *to, stride));
                     at = usize::from(grid.bytes);
                 }
                 if let Some(table) = buckets {
-                    let rows = raws.map(|x| self.bucket_row(b.i, x));
+                    let mut rows = [0; BLOCK];
+                    for (row, raw) in rows.iter_mut().zip(raws) {
+                        *row = self.bucket_row(b.i, raw);
+                    }
                     let to = to.get_mut(at..).unwrap_or_default();
                     self.write_rows(b, table, &rows, (to, stride));
                 }
@@ -74,21 +73,27 @@ impl Inputs<'_, '_, '_> {
         true
     }
 
-    /// The row that the app has looked up, if it is one of the table's.
+    /// The rows that the app has looked up, by candidate.
     #[inline]
-    fn known_row(&self, b: &Block<'_, '_>, table: u8, index: usize) -> Option<u32> {
-        let (Source::Column, Some(Column::Rows { rows, .. })) =
-            (b.feature.source, self.request.columns.get(b.i))
-        else {
-            return None;
+    fn known_rows(&self, b: &Block<'_, '_>) -> &[u32] {
+        match (b.feature.source, self.request.columns.get(b.i)) {
+            (Source::Column, Some(Column::Rows { rows, .. })) => rows,
+            _ => &[],
+        }
+    }
+
+    /// The block's numbers as they stand in a column: NaN what does not, 0 past the last candidate.
+    #[inline]
+    fn known_numbers(&self, b: &Block<'_, '_>) -> [f32; BLOCK] {
+        let column = match (b.feature.source, self.request.columns.get(b.i)) {
+            (Source::Column, Some(Column::Floats(x))) => x,
+            _ => &[][..],
         };
-        let len = self
-            .model
-            .spec
-            .tables
-            .get(usize::from(table))?
-            .num_embeddings;
-        rows.get(index).copied().filter(|row| *row < len)
+        let mut raws = [0.0; BLOCK];
+        for (raw, index) in raws.iter_mut().zip(b.candidates) {
+            *raw = column.get(*index).copied().unwrap_or(f32::NAN);
+        }
+        raws
     }
 
     /// Writes embeddings of `ids`.
@@ -108,24 +113,36 @@ impl Inputs<'_, '_, '_> {
         else {
             return;
         };
-        let (len, dim, groups) = (
-            spec.embedding_bytes(),
-            usize::from(spec.embedding_dim),
-            self.model.spec.groups(),
-        );
+        let (len, dim) = (spec.embedding_bytes(), usize::from(spec.embedding_dim));
         let is_packed = spec.is_packed();
-        // The next block's rows; other ones if candidates are left out, which does no harm.
-        if let Some(Column::Rows { rows, .. }) = self.request.columns.get(b.i) {
-            for row in rows.iter().skip(b.position + b.rows).take(BLOCK) {
-                let begin = (*row as usize).wrapping_mul(groups).wrapping_add(b.group);
-                let begin = begin.wrapping_mul(len);
-                kernels::prefetch(data.rows.get(begin..).unwrap_or_default());
+        let rows = data.rows;
+        let (step, first) = (self.model.spec.groups() * len, b.group * len);
+        let begin = |row: u32| (row as usize).wrapping_mul(step).wrapping_add(first);
+        // The next block's rows are fetched ahead; other ones if candidates are left out, which does no harm.
+        if let Some(Column::Rows { rows: next, .. }) = self.request.columns.get(b.i) {
+            let after = b.candidates.last().map_or(0, |last| last + 1);
+            for row in next.get(after..).unwrap_or_default().iter().take(BLOCK) {
+                kernels::prefetch(rows.get(begin(*row)..).unwrap_or_default());
             }
         }
-        for (id, to) in ids.iter().zip(to.chunks_mut(stride.max(1))).take(b.rows) {
-            let begin = (*id as usize * groups + b.group) * len;
-            let bytes = data.rows.get(begin..begin + len).unwrap_or_default();
-            Embedding { bytes, is_packed }.write(to.get_mut(..dim).unwrap_or_default());
+        // By offsets: how many chunks a slice has is a division.
+        let ids = ids.iter().take(b.candidates.len()).enumerate();
+        if len == 16 && !is_packed {
+            // Most tables: without two calls a row.
+            for (r, id) in ids {
+                let (from, at) = (begin(*id), r * stride);
+                if let (Some(from), Some(to)) = (rows.get(from..from + 16), to.get_mut(at..at + 16))
+                {
+                    to.copy_from_slice(from);
+                }
+            }
+            return;
+        }
+        for (r, id) in ids {
+            let from = begin(*id);
+            let bytes = rows.get(from..from + len).unwrap_or_default();
+            let to = to.get_mut(r * stride..r * stride + dim);
+            Embedding { bytes, is_packed }.write(to.unwrap_or_default());
         }
     }
 }
