@@ -154,6 +154,8 @@ impl Inputs<'_> {
     }
 
     /// Checks that a range overlaps no output.
+    // Of many callers one copy.
+    #[inline(never)]
     pub(super) fn apart(self, span: Span) -> Result<()> {
         let used = self.0.spans.get(..self.0.len).unwrap_or_default();
         if used.iter().any(|output| output.overlaps(span)) {

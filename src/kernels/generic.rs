@@ -30,21 +30,26 @@ impl Affine<'_> {
     ))]
     pub(super) fn fits(&self, out: &[f32]) -> bool {
         let (rows, columns) = (self.rows, self.columns);
-        let words = columns.saturating_mul(4);
+        // Of numbers so small no product wraps, so that one question spares a check of each.
+        const SMALL: u32 = 20;
+        if (rows.count | rows.stride | self.column | columns) >> SMALL != 0 {
+            return false;
+        }
+        let words = columns * 4;
         let start = match self.start {
             Start::Floats(x) => x.len() >= columns,
             Start::Bytes(x) => x.len() >= words,
             Start::Out => true,
         };
-        let before = rows.count.saturating_sub(1).saturating_mul(rows.stride);
-        let end = before.saturating_add(self.column).saturating_add(columns);
+        let end = rows.count.saturating_sub(1) * rows.stride + self.column + columns;
         let scales = rows.scales.is_empty() || rows.scales.len() >= rows.count;
         let whole = |part: &Part<'_>| {
             part.scale.is_empty()
-                || part.scale.len() >= words
+                || part.stride >> SMALL == 0
+                    && part.scale.len() >= words
                     && (part.zero.is_empty() || part.zero.len() >= words)
-                    && part.bytes.len() >= rows.count.saturating_mul(part.stride)
-                    && part.weight.len() >= columns.saturating_mul(part.stride)
+                    && part.bytes.len() >= rows.count * part.stride
+                    && part.weight.len() >= columns * part.stride
         };
         start && out.len() >= end && scales && self.parts.iter().all(whole)
     }

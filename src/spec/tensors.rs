@@ -379,5 +379,5 @@ fn dense<E>(visit: Visit<'_, E>, layer: Layer, outputs: usize, inputs: usize) ->
 
 /// `outputs` rounded up to whole panels.
 pub const fn padded(outputs: usize) -> usize {
-    outputs.next_multiple_of(PANEL)
+    (outputs + (PANEL - 1)) & !(PANEL - 1)
 }
