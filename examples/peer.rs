@@ -15,6 +15,7 @@
 use core::error::Error;
 use core::time::Duration;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -135,9 +136,10 @@ impl Bench {
         let _ = fs::write("/proc/self/clear_refs", "5");
         let resident = mebibytes("VmRSS:");
         let start = Instant::now();
-        let bytes = read(&path)?;
+        let mut memory = Vec::new();
+        let bytes = read_aligned(&path, &mut memory)?;
         let mut model = Box::new(Model::new());
-        let opened = model.open(&bytes, &OpenOptions::default());
+        let opened = model.open(bytes, &OpenOptions::default());
         opened.map_err(|e| {
             format!(
                 "{}: {:?}; convert the workload with mmoe_ref.py again",
@@ -440,6 +442,20 @@ fn mebibytes(key: &str) -> f64 {
         .and_then(|text| text.parse::<f64>().ok())
         .unwrap_or(0.0)
         / 1024.0
+}
+
+/// A file at an address that is a multiple of 64, as an app's mapping of it is: `memory` holds it.
+fn read_aligned<'m>(path: &Path, memory: &'m mut Vec<u8>) -> Result<&'m [u8]> {
+    let error = |e| format!("{}: {e}", path.display());
+    let mut file = fs::File::open(path).map_err(error)?;
+    let len = usize::try_from(file.metadata().map_err(error)?.len())?;
+    memory.resize(len + 63, 0);
+    let skip = memory.as_ptr().align_offset(64);
+    let bytes = memory
+        .get_mut(skip..skip + len)
+        .ok_or("no multiple of 64 is known here")?;
+    file.read_exact(bytes).map_err(error)?;
+    Ok(bytes)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
