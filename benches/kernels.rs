@@ -8,7 +8,7 @@ use core::hint::black_box;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use pocketrank::kernels::{self, Affine, BLOCK, Isa, Part, Rows, Start};
-use pocketrank::spec::{PANEL, limits};
+use pocketrank::spec::PANEL;
 
 fn main() {
     divan::main();
@@ -103,10 +103,10 @@ fn add_sums<const OUTPUTS: usize>(bencher: Bencher<'_, '_>, name: &str) {
 fn mix<const EXPERTS: usize>(bencher: Bencher<'_, '_>, name: &str) {
     let isa = isa(name);
     let experts = vec![1.0; EXPERTS * 64];
-    let weights = [(32768 / EXPERTS) as u16; EXPERTS];
+    let weights = [[(32768 / EXPERTS) as f32; BLOCK]; EXPERTS];
     let mut mixture = [0.0; 64];
     bencher.bench_local(|| {
-        kernels::mix(isa, black_box(&weights), &experts, 64, &mut mixture);
+        kernels::mix(isa, (black_box(&weights), 0), &experts, 64, &mut mixture);
         black_box(&mut mixture);
     });
 }
@@ -116,9 +116,9 @@ fn mix<const EXPERTS: usize>(bencher: Bencher<'_, '_>, name: &str) {
 fn softmax<const EXPERTS: usize>(bencher: Bencher<'_, '_>, name: &str) {
     let isa = isa(name);
     let logits = [[0.5; BLOCK]; EXPERTS];
-    let mut weights = [[0; limits::EXPERTS]; BLOCK];
+    let mut weights = [[0.0; BLOCK]; EXPERTS];
     bencher.bench_local(|| {
-        kernels::softmax(isa, black_box(&logits), &mut weights);
+        kernels::softmax_lanes(isa, black_box(&logits), &mut weights);
         black_box(&mut weights);
     });
 }

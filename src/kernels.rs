@@ -1,7 +1,7 @@
 //! Integer kernels and the choice among them.
 //!
 //! Inputs are activation bytes 0..=127, weights are i8 in [-127, 127], sums are i32. Two products fit an i16 and a
-//! whole sum fits an i32 ([`limits`] proves it at compile time), so every kernel is exact and
+//! whole sum fits an i32 ([`limits`](crate::spec::limits) proves it at compile time), so every kernel is exact and
 //! may add in any order. What follows a sum in f32 has one order, that of `plain`, on every instruction set. On aarch64,
 //! whose every CPU has NEON, `neon` does it for all of them, `portable` too.
 //!
@@ -63,7 +63,6 @@ use generic::{Sums, Tile};
 
 #[cfg(any(feature = "std", feature = "session"))]
 use crate::spec::PANEL;
-use crate::spec::limits;
 
 /// Candidates that go through the network together, so that weights are read once for all of them.
 pub const BLOCK: usize = 8;
@@ -297,27 +296,21 @@ pub fn add_sums(isa: Isa, start: &[f32], sums: &[u8], scale: &[u8], out: &mut [f
     by_isa!(isa, add_sums(start, sums, scale, out));
 }
 
-/// `mixture[j] = Σ_e weights[e] / 2^15 x experts[e][j]` in the order of the experts, whose rows are `stride` apart.
-/// Widths are multiples of [`PANEL`].
+/// `mixture[j] = Σ_e weights[e][row] / 2^15 x experts[e][j]` in the order of the experts, whose rows are `stride` apart: for a row
+/// of a block whose weights are those of [`softmax_lanes`]. Widths are multiples of [`PANEL`].
 #[inline(never)]
-pub fn mix(isa: Isa, weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
-    by_isa!(isa, mix(weights, experts, stride, mixture));
+pub fn mix(
+    isa: Isa,
+    (weights, row): (&[[f32; BLOCK]], usize),
+    experts: &[f32],
+    stride: usize,
+    mixture: &mut [f32],
+) {
+    by_isa!(isa, mix((weights, row), experts, stride, mixture));
 }
 
-/// [`math::softmax_q15`](crate::math::softmax_q15) of a block: `logits` by expert and row.
-pub fn softmax(isa: Isa, logits: &[[f32; BLOCK]], weights: &mut [[u16; limits::EXPERTS]; BLOCK]) {
-    let mut lanes = [[0.0f32; BLOCK]; limits::EXPERTS];
-    softmax_lanes(isa, logits, &mut lanes);
-    for (expert, lanes) in lanes.iter().enumerate().take(logits.len()) {
-        for (lane, weights) in lanes.iter().zip(&mut *weights) {
-            if let Some(to) = weights.get_mut(expert) {
-                *to = *lane as u16;
-            }
-        }
-    }
-}
-
-/// The same weights of rows in lanes, of as many logits as there are: by logit and lane, as f32 integers in `weights`.
+/// [`math::softmax_q15`](crate::math::softmax_q15) of a block, of as many logits as there are: weights by logit and row, as f32
+/// integers.
 #[inline(never)]
 pub fn softmax_lanes(isa: Isa, logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]]) {
     by_isa!(isa, softmax_lanes(logits, weights));

@@ -140,6 +140,9 @@ impl<'b> Buffers<'b> {
     }
 }
 
+/// A gate's weights of a block by expert and row.
+type Weights = [[f32; BLOCK]; limits::EXPERTS];
+
 /// Scores and logits of a block by row and task.
 type Scores = [[f32; limits::TASKS]; BLOCK];
 
@@ -325,13 +328,13 @@ impl Model<'_> {
         see: &mut impl See,
     ) {
         let weights = self.shares(b, s, rows, of, see);
+        let weights = weights.get(..s.experts).unwrap_or_default();
         let stride = BLOCK * s.mixture;
-        for (r, weights) in weights.iter().enumerate().take(rows) {
-            let weights = weights.get(..s.experts).unwrap_or_default();
+        for r in 0..rows {
             let experts = b.experts.get(r * s.mixture..).unwrap_or_default();
             kernels::mix(
                 self.isa,
-                weights,
+                (weights, r),
                 experts,
                 stride,
                 row_mut(b.mixture, s.mixture_row(of.1) + r, s.mixture),
@@ -339,7 +342,7 @@ impl Model<'_> {
         }
     }
 
-    /// Weights of the experts in a task's mixture by row, 2^15 in all.
+    /// Weights of the experts in a task's mixture by expert and row, 2^15 in all.
     fn shares(
         &self,
         b: &mut Buffers<'_>,
@@ -347,16 +350,14 @@ impl Model<'_> {
         rows: usize,
         (level, task): (Level, usize),
         see: &mut impl See,
-    ) -> [[u16; limits::EXPERTS]; BLOCK] {
-        let mut weights = [[0u16; limits::EXPERTS]; BLOCK];
+    ) -> Weights {
+        let mut weights = Weights::default();
         if self.spec.has_gates() {
             self.gate(b, s, rows, (level, task), see, &mut weights);
         } else {
             let own = self.spec.has_own_experts();
-            for weights in &mut weights {
-                if let Some(weight) = weights.get_mut(if own { task } else { 0 }) {
-                    *weight = 1 << 15;
-                }
+            if let Some(weights) = weights.get_mut(if own { task } else { 0 }) {
+                *weights = [32_768.0; BLOCK];
             }
         }
         weights
@@ -364,12 +365,16 @@ impl Model<'_> {
 
     /// The same of the only row of a block, task by task: by what scores it, which is there once.
     #[cfg(feature = "formula")]
-    pub(super) fn shares_of_one(&self, b: &mut Buffers<'_>, see: &mut dyn FnMut(usize, &[u16])) {
+    pub(super) fn shares_of_one(
+        &self,
+        b: &mut Buffers<'_>,
+        see: &mut dyn FnMut(usize, &[[f32; BLOCK]]),
+    ) {
         let s = &self.sizes;
         self.first_of_rows(b, (1, &Kept::default()), &mut ());
         let top = self.levels(b, s, 1, &mut ());
         for task in 0..self.spec.tasks.len() {
-            let [weights, ..] = self.shares(b, s, 1, (top, task), &mut ());
+            let weights = self.shares(b, s, 1, (top, task), &mut ());
             see(task, weights.get(..s.experts).unwrap_or_default());
         }
     }

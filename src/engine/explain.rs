@@ -28,8 +28,8 @@ impl Model<'_> {
         self.user_sums(&mut b, &mut ());
         self.shares_of_one(&mut b, &mut |task, weights| {
             let to = out.chunks_mut(experts.max(1)).nth(task);
-            for (to, weight) in to.unwrap_or_default().iter_mut().zip(weights) {
-                *to = f32::from(*weight) / 32_768.0;
+            for (to, [weight, ..]) in to.unwrap_or_default().iter_mut().zip(weights) {
+                *to = *weight / 32_768.0;
             }
         });
         Ok(())

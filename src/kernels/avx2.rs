@@ -97,7 +97,13 @@ impl Avx2 {
         unsafe { quantize(values, sizes, bytes, scales) }
     }
 
-    pub fn mix(self, weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
+    pub fn mix(
+        self,
+        weights: (&[[f32; BLOCK]], usize),
+        experts: &[f32],
+        stride: usize,
+        mixture: &mut [f32],
+    ) {
         // SAFETY: an `Avx2` exists, so the CPU has it.
         unsafe { mix(weights, experts, stride, mixture) }
     }

@@ -192,6 +192,12 @@ pub(super) fn byte(x: f32, inv: f32) -> u8 {
     round(relu(x) * inv) as u8
 }
 
+/// A row's weight of an expert as a part of 1. 2^-15 is a power of two: the product is exact.
+#[inline(always)]
+pub(super) fn share(weights: &[f32; BLOCK], row: usize) -> f32 {
+    weights.get(row).copied().unwrap_or(0.0) * (1.0 / 32768.0)
+}
+
 /// See [`softmax_lanes`](super::softmax_lanes).
 #[inline(always)]
 pub(super) fn softmax_lanes(logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]]) {

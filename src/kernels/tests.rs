@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::math;
-use crate::spec::GROUP;
+use crate::spec::{GROUP, limits};
 use std::prelude::v1::*;
 
 #[cfg(unix)]
@@ -126,13 +126,15 @@ fn a_softmax_of_a_block_is_that_of_its_rows() {
                 let logits: Vec<[f32; BLOCK]> = (0..experts)
                     .map(|_| core::array::from_fn(|_| draws.float() * size))
                     .collect();
-                let mut weights = [[0; limits::EXPERTS]; BLOCK];
-                softmax(isa, &logits, &mut weights);
-                for (r, weights) in weights.iter().enumerate() {
+                let mut weights = vec![[9.0; BLOCK]; experts];
+                softmax_lanes(isa, &logits, &mut weights);
+                for r in 0..BLOCK {
                     let row: Vec<f32> = logits.iter().map(|logits| logits[r]).collect();
-                    let mut want = [0; limits::EXPERTS];
-                    math::softmax_q15(&row, &mut want[..experts]);
-                    assert_eq!(*weights, want, "{} {experts} {size}", isa.name());
+                    let mut want = vec![0; experts];
+                    math::softmax_q15(&row, &mut want);
+                    let got: Vec<f32> = weights.iter().map(|weights| weights[r]).collect();
+                    let want: Vec<f32> = want.into_iter().map(f32::from).collect();
+                    assert_eq!(got, want, "{} {experts} {size}", isa.name());
                 }
             }
         }
@@ -144,24 +146,23 @@ fn mixtures_and_dot_products_are_exact() {
     let mut draws = Draws(5);
     for isa in isas() {
         for experts in 1..=5 {
-            let weights: Vec<u16> = (0..experts)
+            let row = experts % BLOCK;
+            let weights: Vec<[f32; BLOCK]> = (0..experts)
                 .map(|e| {
-                    if e == 2 {
-                        0
-                    } else {
-                        (draws.next() % 32769) as u16
-                    }
+                    let mut weights = [7.0; BLOCK];
+                    weights[row] = if e == 2 { 0 } else { draws.next() % 32769 } as f32;
+                    weights
                 })
                 .collect();
             // Panels by four, and by themselves.
             let (width, stride) = (6 * PANEL, 6 * PANEL + 7);
             let values: Vec<f32> = (0..experts * stride).map(|_| draws.float().abs()).collect();
             let mut mixture = vec![f32::NAN; width];
-            mix(isa, &weights, &values, stride, &mut mixture);
+            mix(isa, (&weights, row), &values, stride, &mut mixture);
             for (j, got) in mixture.iter().enumerate() {
                 let mut want = 0.0f32;
                 for (e, w) in weights.iter().enumerate() {
-                    want += f32::from(*w) / 32768.0 * values[e * stride + j];
+                    want += w[row] / 32768.0 * values[e * stride + j];
                 }
                 assert_eq!(got.to_bits(), want.to_bits(), "{} {experts}", isa.name());
             }

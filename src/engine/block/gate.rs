@@ -2,12 +2,12 @@
 
 use super::super::Model;
 use super::super::dense::row;
-use super::{BLOCK, Buffers, Level, See, Sizes, first, score};
+use super::{BLOCK, Buffers, Level, See, Sizes, Weights, first, score};
 use crate::kernels;
-use crate::spec::{Gate, limits, padded};
+use crate::spec::{Gate, padded};
 
 impl Model<'_> {
-    /// Weights by row and expert; each row's sum to 2^15.
+    /// Weights by expert and row; each row's sum to 2^15.
     pub(super) fn gate(
         &self,
         b: &mut Buffers<'_>,
@@ -15,7 +15,7 @@ impl Model<'_> {
         rows: usize,
         (level, task): (Level, usize),
         see: &mut impl See,
-        weights: &mut [[u16; limits::EXPERTS]; BLOCK],
+        weights: &mut Weights,
     ) {
         let spec = &self.spec;
         let (width, depth) = (spec.gate_width(0), spec.network.gate_layers.len());
@@ -39,28 +39,34 @@ impl Model<'_> {
                 self.quantize(b.hidden, dense.outputs, b.bytes, scales);
             }
         }
-        let mut logits = [[0.0; BLOCK]; limits::EXPERTS];
+        let mut logits = Weights::default();
         for r in 0..rows {
             let last = if !layers.is_empty() {
                 row(b.hidden, r, padded(spec.gate_width(depth)))
             } else {
                 first(b.sums, s, r, column, width)
             };
-            for (expert, logits) in logits.iter_mut().enumerate().take(s.experts) {
-                let logit = match spec.network.gate {
-                    Gate::Softmax => last.get(expert).copied().unwrap_or(0.0),
-                    Gate::Attention => {
-                        let query = last.get(..spec.mixture_width()).unwrap_or_default();
-                        let key = row(row(b.experts, expert, BLOCK * s.mixture), r, s.mixture);
-                        score::product(query, key)
-                    }
-                };
-                if let Some(to) = logits.get_mut(r) {
+            let mut put = |expert: usize, logit: f32| {
+                if let Some(to) = logits.get_mut(expert).and_then(|l| l.get_mut(r)) {
                     *to = logit;
+                }
+            };
+            match spec.network.gate {
+                Gate::Softmax => {
+                    for (expert, logit) in last.iter().enumerate().take(s.experts) {
+                        put(expert, *logit);
+                    }
+                }
+                Gate::Attention => {
+                    let query = last.get(..spec.mixture_width()).unwrap_or_default();
+                    for expert in 0..s.experts {
+                        let key = row(row(b.experts, expert, BLOCK * s.mixture), r, s.mixture);
+                        put(expert, score::product(query, key));
+                    }
                 }
             }
         }
         let logits = logits.get(..s.experts).unwrap_or_default();
-        kernels::softmax(self.isa, logits, weights);
+        kernels::softmax_lanes(self.isa, logits, weights);
     }
 }

@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use super::{floats, generic, unroll};
+use super::{BLOCK, floats, generic, unroll};
 use crate::math::{ACTIVATION_MIN, ROUND};
 use crate::spec::{GROUP, PANEL};
 
@@ -158,7 +158,12 @@ const PANELS: usize = 4;
 
 /// As [`plain::mix`](crate::kernels::plain::mix).
 #[target_feature(enable = "avx2")]
-pub(super) fn mix(weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
+pub(super) fn mix(
+    weights: (&[[f32; BLOCK]], usize),
+    experts: &[f32],
+    stride: usize,
+    mixture: &mut [f32],
+) {
     let (wide, rest) = mixture.as_chunks_mut::<{ PANELS * PANEL }>();
     let first = wide.len() * PANELS;
     for (at, to) in wide.iter_mut().enumerate() {
@@ -173,18 +178,20 @@ pub(super) fn mix(weights: &[u16], experts: &[f32], stride: usize, mixture: &mut
 #[inline]
 #[target_feature(enable = "avx2")]
 fn mix_panels<const P: usize>(
-    weights: &[u16],
+    (weights, row): (&[[f32; BLOCK]], usize),
     experts: &[f32],
     (stride, panel): (usize, usize),
     mixture: &mut [f32],
 ) {
     let mut sums = [[_mm256_setzero_ps(); 2]; P];
-    for (expert, weight) in weights.iter().enumerate() {
-        let begin = expert * stride + panel * PANEL;
+    for (expert, weights) in weights.iter().enumerate() {
+        let (begin, weight) = (
+            expert * stride + panel * PANEL,
+            generic::share(weights, row),
+        );
         // A weight of 0 would add 0: a task that has an expert of its own reads no other.
-        if let (Some(from), false) = (experts.get(begin..begin + P * PANEL), *weight == 0) {
-            // 2^-15 is a power of two: the product is exact.
-            let weight = _mm256_set1_ps(f32::from(*weight) * (1.0 / 32768.0));
+        if let (Some(from), false) = (experts.get(begin..begin + P * PANEL), weight == 0.0) {
+            let weight = _mm256_set1_ps(weight);
             unroll!(J in [0 1 2 3] {
                 if J < P {
                     // SAFETY: `P` panels.

@@ -3,7 +3,7 @@
 use core::arch::aarch64::*;
 
 use super::unroll;
-use crate::kernels::generic;
+use crate::kernels::{BLOCK, generic};
 use crate::spec::PANEL;
 
 /// As the plain one, with maxima in registers: at the SDK's level the compiler keeps in memory what a loop over lanes
@@ -44,20 +44,29 @@ fn greatest(values: &[f32]) -> f32 {
 
 /// As the plain one, with sums in registers.
 #[inline(always)]
-pub(in super::super) fn mix(weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
+pub(in super::super) fn mix(
+    weights: (&[[f32; BLOCK]], usize),
+    experts: &[f32],
+    stride: usize,
+    mixture: &mut [f32],
+) {
     // SAFETY: NEON is part of aarch64.
     unsafe { mixed(weights, experts, stride, mixture) }
 }
 
 #[inline]
 #[target_feature(enable = "neon")]
-fn mixed(weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
+fn mixed(
+    (weights, row): (&[[f32; BLOCK]], usize),
+    experts: &[f32],
+    stride: usize,
+    mixture: &mut [f32],
+) {
     for (at, to) in mixture.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
         let mut sums = [vdupq_n_f32(0.0); 4];
-        for (expert, weight) in weights.iter().enumerate() {
-            let begin = expert * stride + at * PANEL;
-            if let (Some(from), false) = (experts.get(begin..begin + PANEL), *weight == 0) {
-                let weight = f32::from(*weight) * (1.0 / 32768.0);
+        for (expert, weights) in weights.iter().enumerate() {
+            let (begin, weight) = (expert * stride + at * PANEL, generic::share(weights, row));
+            if let (Some(from), false) = (experts.get(begin..begin + PANEL), weight == 0.0) {
                 unroll!(J in [0 1 2 3] {
                     // SAFETY: 16 values.
                     let x = unsafe { vld1q_f32(from.as_ptr().add(4 * J)) };

@@ -1,6 +1,6 @@
 //! f32 values to activation bytes, and mixtures of them.
 
-use crate::kernels::generic;
+use crate::kernels::{BLOCK, generic};
 use crate::spec::PANEL;
 
 /// See [`quantize`](super::super::quantize).
@@ -37,15 +37,18 @@ fn greatest(values: &[f32]) -> f32 {
 
 /// See [`mix`](super::super::mix).
 #[inline(always)]
-pub(in super::super) fn mix(weights: &[u16], experts: &[f32], stride: usize, mixture: &mut [f32]) {
+pub(in super::super) fn mix(
+    (weights, row): (&[[f32; BLOCK]], usize),
+    experts: &[f32],
+    stride: usize,
+    mixture: &mut [f32],
+) {
     for (at, mixture) in mixture.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
         let mut sums = [0.0; PANEL];
-        for (expert, weight) in weights.iter().enumerate() {
-            let begin = expert * stride + at * PANEL;
+        for (expert, weights) in weights.iter().enumerate() {
+            let (begin, weight) = (expert * stride + at * PANEL, generic::share(weights, row));
             // A weight of 0 would add 0: a task that has an expert of its own reads no other.
-            if let (Some(from), false) = (experts.get(begin..begin + PANEL), *weight == 0) {
-                // 2^-15 is a power of two: the product is exact.
-                let weight = f32::from(*weight) * (1.0 / 32768.0);
+            if let (Some(from), false) = (experts.get(begin..begin + PANEL), weight == 0.0) {
                 for (sum, x) in sums.iter_mut().zip(from) {
                     *sum += weight * *x;
                 }

@@ -23,7 +23,6 @@ struct Guarded<T> {
 /// Plain integers and floats.
 trait Plain: Copy {}
 impl Plain for u8 {}
-impl Plain for u16 {}
 impl Plain for f32 {}
 
 impl<T: Plain> Guarded<T> {
@@ -247,28 +246,29 @@ fn rows_mixtures_gates_and_dot_products_stay_inside_their_buffers() {
             for panels in 1..=4 {
                 let width = panels * PANEL;
                 let values: Vec<f32> = (0..experts * width).map(|_| draws.float()).collect();
-                let weights: Vec<u16> = (0..experts)
-                    .map(|_| (draws.next() % 32769) as u16)
+                let weights: Vec<f32> = (0..experts * BLOCK)
+                    .map(|_| (draws.next() % 32769) as f32)
                     .collect();
                 let at = (
                     Guarded::input(&weights, edge),
                     Guarded::input(&values, edge),
                 );
                 let mut mixture = Guarded::new(&vec![f32::NAN; width], edge);
-                mix(isa, at.0.get(), at.1.get(), width, mixture.get_mut());
+                let lanes = at.0.get().as_chunks().0;
+                mix(isa, (lanes, 7), at.1.get(), width, mixture.get_mut());
                 let mut want = vec![f32::NAN; width];
-                mix(Isa::PORTABLE, &weights, &values, width, &mut want);
+                let lanes = weights.as_chunks().0;
+                mix(Isa::PORTABLE, (lanes, 7), &values, width, &mut want);
                 assert_eq!(mixture.get(), want, "{} {experts} {width}", isa.name());
             }
             let values: Vec<f32> = (0..experts * BLOCK).map(|_| draws.float()).collect();
             let logits = Guarded::input(&values, edge);
-            let mut weights = Guarded::new(&[9u16; limits::EXPERTS * BLOCK], edge);
-            let (to, _) = weights.get_mut().as_chunks_mut::<{ limits::EXPERTS }>();
-            let to = to.first_chunk_mut().expect("a block");
-            softmax(isa, logits.get().as_chunks().0, to);
-            let mut want = [[9; limits::EXPERTS]; BLOCK];
-            softmax(Isa::PORTABLE, values.as_chunks().0, &mut want);
-            assert_eq!(*to, want, "{} {experts}", isa.name());
+            let mut weights = Guarded::new(&vec![9.0f32; experts * BLOCK], edge);
+            let to = weights.get_mut().as_chunks_mut().0;
+            softmax_lanes(isa, logits.get().as_chunks().0, to);
+            let mut want = vec![[9.0; BLOCK]; experts];
+            softmax_lanes(Isa::PORTABLE, values.as_chunks().0, &mut want);
+            assert_eq!(to, want, "{} {experts}", isa.name());
         }
     }
 }
