@@ -72,7 +72,8 @@ pub fn hash_text(utf8: &[u8]) -> u64 {
 }
 
 /// Key of a cross of two keys: XXH3-64 (seed 0) of the 16 bytes `left`, `right`, each little-endian. Not symmetric.
-#[inline]
+// Of several callers one copy.
+#[inline(never)]
 pub fn hash_cross(left: u64, right: u64) -> u64 {
     xxh3_64(&((u128::from(right) << 64) | u128::from(left)).to_le_bytes())
 }

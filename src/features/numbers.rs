@@ -109,7 +109,7 @@ impl NumberGrid {
         let bytes = u32::from(self.bytes.max(1));
         // floor(n / bytes) by multiplication: what the inverse is too large by adds less than 1 / bytes.
         const _: () = assert!(128 * limits::NUMBER_BYTES * limits::NUMBER_BYTES < 1 << 16);
-        let inverse = (1u32 << 16).div_ceil(bytes);
+        let inverse = 0xFFFF / bytes + 1;
         let mut all = [0; N];
         for (steps, x) in all.iter_mut().zip(values) {
             *steps = u32::from(self.steps(*x));

@@ -251,7 +251,14 @@ fn a_transform_clips_then_takes_the_logarithm_then_scales() {
         };
         assert_eq!(t.clip(x).to_bits(), clipped.to_bits());
         assert_eq!(plain.apply(x), (clipped - 2.0) * 0.25);
-        for t in [t, plain] {
+        // Numbers whose products are rounded: an order of operations of its own would be seen.
+        let uneven = Transform {
+            shift: 1.7,
+            scale: 0.3,
+            ..plain
+        };
+        assert_eq!(uneven.apply(x), (clipped - 1.7) * 0.3);
+        for t in [t, plain, uneven] {
             let (mut each, one) = ([x, 5.0], t.apply(x));
             t.apply_each(&mut each);
             assert_eq!(
