@@ -449,7 +449,8 @@ fn read_aligned<'m>(path: &Path, memory: &'m mut Vec<u8>) -> Result<&'m [u8]> {
     let error = |e| format!("{}: {e}", path.display());
     let mut file = fs::File::open(path).map_err(error)?;
     let len = usize::try_from(file.metadata().map_err(error)?.len())?;
-    memory.resize(len + 63, 0);
+    // Of pages that are zero: resizing would write each of them.
+    *memory = vec![0; len + 63];
     let skip = memory.as_ptr().align_offset(64);
     let bytes = memory
         .get_mut(skip..skip + len)

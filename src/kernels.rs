@@ -257,8 +257,8 @@ pub fn prefetch<T>(values: &[T]) {
     let _ = values;
 }
 
-/// The functions below are plain loops: AVX2, which the compiler may not use by itself, has its own, and aarch64 where the
-/// compiler's were measured to be slow.
+/// The functions below are loops: AVX2 and AVX-512, which the compiler may not use by itself, have their own, and aarch64 where
+/// the compiler's were measured to be slow. Of sizes that they do not name their results mean nothing.
 macro_rules! by_isa {
     ($isa:expr, $name:ident($($arg:expr),*)) => {
         match $isa.0 {
@@ -296,8 +296,8 @@ pub fn add_sums(isa: Isa, start: &[f32], sums: &[u8], scale: &[u8], out: &mut [f
     by_isa!(isa, add_sums(start, sums, scale, out));
 }
 
-/// `mixture[j] = Σ_e weights[e][row] / 2^15 x experts[e][j]` in the order of the experts, whose rows are `stride` apart: for a row
-/// of a block whose weights are those of [`softmax_lanes`]. Widths are multiples of [`PANEL`].
+/// `mixture[j] = Σ_e weights[e][row] / 2^15 x experts[e][j]` in the order of the experts, whose rows are `stride` apart: for a
+/// row of a block whose weights are those of [`softmax_lanes`]. Widths are multiples of [`PANEL`].
 #[inline(never)]
 pub fn mix(
     isa: Isa,
@@ -318,15 +318,7 @@ pub fn softmax_lanes(isa: Isa, logits: &[[f32; BLOCK]], weights: &mut [[f32; BLO
 
 /// [`math::sigmoid`](crate::math::sigmoid) of each.
 pub fn sigmoid(isa: Isa, values: &mut [f32; BLOCK]) {
-    match isa.0 {
-        #[cfg(target_arch = "x86_64")]
-        Kind::Avx2(k) => k.sigmoid(values),
-        #[cfg(target_arch = "x86_64")]
-        Kind::Avx512(k) => k.sigmoid(values),
-        _ => values
-            .iter_mut()
-            .for_each(|x| *x = crate::math::sigmoid(*x)),
-    }
+    by_isa!(isa, sigmoid(values));
 }
 
 /// `Σ input[i] x weight[i]` over the shorter of the two.

@@ -25,7 +25,7 @@ pub(super) use sizes::Sizes;
 pub(super) trait See {
     /// Runs `layer`, whose parts are those of `names`.
     fn affine(&mut self, isa: Isa, layer: &Affine<'_>, names: &[Layer], out: &mut [f32]);
-    /// The sum of a head for row `row` of the block.
+    /// The sum of a logit of a head, logit by logit and row by row.
     fn head(&mut self, task: usize, logit: usize, acc: i32);
     /// What has just been done.
     fn done(&mut self, _: Stage) {}
@@ -140,8 +140,8 @@ impl<'b> Buffers<'b> {
     }
 }
 
-/// A gate's weights of a block by expert and row.
-type Weights = [[f32; BLOCK]; limits::EXPERTS];
+/// Logits or weights of a gate by expert and row of the block.
+type Lanes = [[f32; BLOCK]; limits::EXPERTS];
 
 /// Scores and logits of a block by row and task.
 type Scores = [[f32; limits::TASKS]; BLOCK];
@@ -350,8 +350,8 @@ impl Model<'_> {
         rows: usize,
         (level, task): (Level, usize),
         see: &mut impl See,
-    ) -> Weights {
-        let mut weights = Weights::default();
+    ) -> Lanes {
+        let mut weights = Lanes::default();
         if self.spec.has_gates() {
             self.gate(b, s, rows, (level, task), see, &mut weights);
         } else {

@@ -26,9 +26,7 @@ impl Transform {
         let x = if self.log1p { libm::log1pf(x) } else { x };
         (x - self.shift) * self.scale
     }
-}
 
-impl Transform {
     /// [`apply`](Self::apply) to each of `values`, step by step, so that steps are of vectors.
     #[inline]
     pub fn apply_each<const N: usize>(&self, values: &mut [f32; N]) {

@@ -1,4 +1,4 @@
-//! x86-64 with AVX2, and what [`vnni`](super::vnni) shares with it.
+//! x86-64 with AVX2, and what [`vnni`](super::vnni) and [`avx512`](super::avx512) share with it.
 
 use core::arch::x86_64::*;
 
@@ -24,7 +24,7 @@ mod activations;
 pub(super) struct Avx2(Option<Vnni>);
 
 impl Avx2 {
-    /// What there is of it, and the vector registers that the system has enabled (XCR0): by CPUID and XGETBV (Intel SDM
+    /// The same without VNNI, and the vector registers that the system has enabled (XCR0): by CPUID and XGETBV (Intel SDM
     /// volume 1, 14.3).
     pub fn detect() -> Option<(Self, u64)> {
         const OSXSAVE_AND_AVX: u32 = 1 << 27 | 1 << 28;
@@ -58,7 +58,8 @@ impl Avx2 {
         self.0.map_or("avx2", Vnni::name)
     }
 
-    /// Runs a layer; `false` for one whose lengths do not fit or that has no part, which is left to [`plain::affine`](super::plain::affine).
+    /// Runs a layer; `false` for one whose lengths do not fit or that has no part, which is left to
+    /// [`plain::affine`](super::plain::affine).
     pub fn affine(self, layer: &Affine<'_>, out: &mut [f32]) -> bool {
         let (Some(last), true) = (layer.last_part(), layer.fits(out)) else {
             return false;
@@ -124,8 +125,8 @@ impl Avx2 {
     }
 }
 
-/// As [`plain::affine`](super::plain::affine), with all that follows a sum by hand. Left to the compiler, this and [`quantize`] make a request of
-/// 50 candidates 26 % longer (104 to 131 us), and at the SDK's level 46 % (127 to 185 us).
+/// As [`plain::affine`](super::plain::affine), with all that follows a sum by hand. Left to the compiler, this and [`quantize`]
+/// make a request of 50 candidates 26 % longer (104 to 131 us), and at the SDK's level 46 % (127 to 185 us).
 ///
 /// # Safety
 /// As for [`panels`].

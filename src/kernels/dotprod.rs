@@ -31,8 +31,9 @@ impl Dotprod {
     }
 }
 
-/// Four rows, or each by itself: the user's side and what a block has beyond fours. Of four, two groups at a time: a row's 8 bytes are loaded once, and
-/// `sdot` takes its group by number. Loading each group four times over would take another of the pipes that products run on.
+/// Four rows, or each by itself: the user's side and what a block has beyond fours. Of four, two groups at a time: a row's 8
+/// bytes are loaded once, and `sdot` takes its group by number. Loading each group four times over would take another of the
+/// pipes that products run on.
 #[target_feature(enable = "neon,dotprod")]
 fn add_products(tile: &Tile<'_>, sums: &mut Sums) {
     if !tile.has(tile.bytes, 4) {

@@ -30,8 +30,6 @@ impl Affine<'_> {
     ))]
     pub(super) fn fits(&self, out: &[f32]) -> bool {
         let (rows, columns) = (self.rows, self.columns);
-        // Of numbers so small no product wraps, so that one question spares a check of each.
-        const SMALL: u32 = 20;
         if (rows.count | rows.stride | self.column | columns) >> SMALL != 0 {
             return false;
         }
@@ -62,6 +60,25 @@ impl Affine<'_> {
     pub(super) fn last_part(&self) -> Option<usize> {
         self.parts.iter().rposition(|part| !part.scale.is_empty())
     }
+}
+
+/// Of numbers below 2^SMALL no product of two wraps, so that one question spares a check of each.
+#[cfg(any(
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_endian = "little")
+))]
+const SMALL: u32 = if usize::BITS < 64 { 14 } else { 20 };
+
+/// Whether all rows of [`quantize`](super::quantize) are there, of so many values and bytes.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn rows_fit(
+    rows: usize,
+    (stride, width): (usize, usize),
+    (values, bytes): (usize, usize),
+) -> bool {
+    (rows | stride | width) >> SMALL == 0
+        && rows.saturating_sub(1) * stride + width <= values
+        && rows * width.next_multiple_of(GROUP) <= bytes
 }
 
 /// The rows of a layer.
@@ -106,7 +123,8 @@ pub(super) struct Tile<'a> {
 pub(super) type Sums = [[i32; PANEL]; ROWS];
 
 impl Tile<'_> {
-    /// Whether `rows` rows of `bytes` and all their weights are there: what kernels that read by pointer count on.
+    /// Whether `rows` rows, at most four, of `bytes` and all their weights are there: what kernels that read by pointer count
+    /// on. Who makes a tile sees to it that [`PANEL`] strides do not wrap.
     #[cfg(any(
         all(target_arch = "x86_64", feature = "session"),
         all(target_arch = "aarch64", target_endian = "little"),
@@ -231,6 +249,14 @@ pub(super) fn softmax_lanes(logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]
         if let Some(weight) = weights.get_mut(best as usize).and_then(|w| w.get_mut(lane)) {
             *weight += left as f32;
         }
+    }
+}
+
+/// See [`sigmoid`](super::sigmoid).
+#[inline(always)]
+pub(super) fn sigmoid(values: &mut [f32; BLOCK]) {
+    for x in values {
+        *x = crate::math::sigmoid(*x);
     }
 }
 

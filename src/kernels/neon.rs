@@ -9,7 +9,7 @@ use crate::spec::{GROUP, PANEL};
 mod activations;
 mod layer;
 
-pub(super) use super::generic::{dot, softmax_lanes};
+pub(super) use super::generic::{dot, sigmoid, softmax_lanes};
 #[cfg(feature = "session")]
 pub(super) use super::panels::add_sums;
 pub(super) use activations::{mix, quantize};
@@ -39,7 +39,7 @@ pub(super) fn prefetch<T>(at: *const T) {
 /// Two rows at a time.
 #[inline(never)]
 #[target_feature(enable = "neon")]
-pub(super) fn add_products(tile: &Tile<'_>, sums: &mut Sums) {
+fn add_products(tile: &Tile<'_>, sums: &mut Sums) {
     let pairs = tile.bytes.chunks((2 * tile.stride).max(1));
     for (sums, bytes) in sums.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
         add_rows(tile, bytes, sums);

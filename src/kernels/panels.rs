@@ -4,10 +4,10 @@ use super::generic::{Part, Tile};
 use crate::spec::PANEL;
 
 impl<'a> Part<'a> {
-    /// A panel of `rows` rows; `None` for a part that is left out.
+    /// A panel of `rows` rows; `None` for a part that is left out, and for one whose panels no memory could hold.
     #[inline(always)]
     pub(super) fn tile(&self, panel: usize, row: usize, rows: usize) -> Option<Tile<'a>> {
-        let (stride, step) = (self.stride, PANEL * self.stride);
+        let (stride, step) = (self.stride, self.stride.checked_mul(PANEL)?);
         let tile = Tile {
             bytes: self.bytes.get(row * stride..(row + rows) * stride)?,
             stride,

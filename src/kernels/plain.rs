@@ -1,5 +1,5 @@
-//! Layers in plain Rust, with the products of any instruction set: where AVX2 and NEON have theirs by hand, what traces and
-//! tests hold them against.
+//! Layers in plain Rust, with the products of any instruction set: where AVX2, AVX-512 and NEON have theirs by hand, what traces
+//! and tests hold them against.
 
 #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
 mod activations;
@@ -16,7 +16,7 @@ use crate::spec::PANEL;
 pub(super) use super::panels::add_sums;
 #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
 pub(super) use {
-    super::generic::{dot, softmax_lanes},
+    super::generic::{dot, sigmoid, softmax_lanes},
     activations::{mix, quantize},
 };
 

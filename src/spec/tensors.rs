@@ -377,6 +377,9 @@ fn dense<E>(visit: Visit<'_, E>, layer: Layer, outputs: usize, inputs: usize) ->
     visit(Tensor::Bias(layer), Dtype::F32, 1, padded(outputs))
 }
 
+// What is rounded up by a mask.
+const _: () = assert!(PANEL.is_power_of_two() && GROUP.is_power_of_two());
+
 /// `outputs` rounded up to whole panels.
 pub const fn padded(outputs: usize) -> usize {
     (outputs + (PANEL - 1)) & !(PANEL - 1)

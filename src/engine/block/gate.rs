@@ -2,7 +2,7 @@
 
 use super::super::Model;
 use super::super::dense::row;
-use super::{BLOCK, Buffers, Level, See, Sizes, Weights, first, score};
+use super::{BLOCK, Buffers, Lanes, Level, See, Sizes, first, score};
 use crate::kernels;
 use crate::spec::{Gate, padded};
 
@@ -15,7 +15,7 @@ impl Model<'_> {
         rows: usize,
         (level, task): (Level, usize),
         see: &mut impl See,
-        weights: &mut Weights,
+        weights: &mut Lanes,
     ) {
         let spec = &self.spec;
         let (width, depth) = (spec.gate_width(0), spec.network.gate_layers.len());
@@ -39,7 +39,7 @@ impl Model<'_> {
                 self.quantize(b.hidden, dense.outputs, b.bytes, scales);
             }
         }
-        let mut logits = Weights::default();
+        let mut logits = Lanes::default();
         for r in 0..rows {
             let last = if !layers.is_empty() {
                 row(b.hidden, r, padded(spec.gate_width(depth)))

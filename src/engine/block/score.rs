@@ -18,18 +18,20 @@ pub(super) fn scores(isa: Isa, task: &Task<'_>, knots: &[u8], values: &mut [f32;
             (TaskKind::Binary, Calibration::Platt { scale, offset }) => {
                 clamp(*x, -1e6, 1e6) * scale + offset
             }
-            _ => *x,
+            (TaskKind::Binary, Calibration::None) => *x,
+            #[cfg(feature = "quantile")]
+            (TaskKind::Quantile { .. }, _) => *x,
         };
     }
-    let is_share = match (task.kind, task.calibration) {
+    let is_sigmoid = match (task.kind, task.calibration) {
         (TaskKind::Binary, Calibration::Isotonic { .. }) => false,
-        (TaskKind::Binary, _) => true,
+        (TaskKind::Binary, Calibration::None | Calibration::Platt { .. }) => true,
         // Among its group: `Model::invert` makes seconds of it.
         #[cfg(feature = "quantile")]
         (TaskKind::Quantile { .. }, _) => true,
-        _ => false,
+        (TaskKind::Duration | TaskKind::Odds | TaskKind::Steps { .. }, _) => false,
     };
-    if is_share {
+    if is_sigmoid {
         kernels::sigmoid(isa, values);
     }
 }

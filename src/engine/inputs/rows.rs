@@ -61,7 +61,7 @@ impl Inputs<'_, '_, '_> {
                 }
                 if let Some(table) = buckets {
                     let mut rows = [0; BLOCK];
-                    for (row, raw) in rows.iter_mut().zip(raws) {
+                    for (row, raw) in rows.iter_mut().zip(raws).take(b.candidates.len()) {
                         *row = self.bucket_row(b.i, raw);
                     }
                     let to = to.get_mut(at..).unwrap_or_default();
@@ -82,7 +82,7 @@ impl Inputs<'_, '_, '_> {
         }
     }
 
-    /// The block's numbers as they stand in a column: NaN what does not, 0 past the last candidate.
+    /// The block's numbers as they stand in a column: NaN for what is not there, 0 past the last candidate.
     #[inline]
     fn known_numbers(&self, b: &Block<'_, '_>) -> [f32; BLOCK] {
         let column = match (b.feature.source, self.request.columns.get(b.i)) {

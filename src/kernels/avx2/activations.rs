@@ -6,9 +6,9 @@ use super::{BLOCK, floats, generic, unroll};
 use crate::math::{ACTIVATION_MIN, ROUND};
 use crate::spec::{GROUP, PANEL};
 
-/// As [`plain::quantize`](crate::kernels::plain::quantize), whose shape makes the compiler take values apart one by one. First the maxima of all
-/// rows, then all bytes: a row would wait for its own maximum and two divisions. Lengths are checked once: checks of each row
-/// took more instructions than its values.
+/// As [`plain::quantize`](crate::kernels::plain::quantize), whose shape makes the compiler take values apart one by one. First the
+/// maxima of all rows, then all bytes: a row would wait for its own maximum and two divisions. Lengths are checked once: checks
+/// of each row took more instructions than its values.
 #[target_feature(enable = "avx2")]
 pub(super) fn quantize(
     values: &[f32],
@@ -16,14 +16,13 @@ pub(super) fn quantize(
     bytes: &mut [u8],
     scales: &mut [f32],
 ) {
-    let group = width.next_multiple_of(GROUP);
-    let end = scales.len().saturating_sub(1) * stride + width;
-    if end > values.len() || scales.len() * group > bytes.len() {
+    if !generic::rows_fit(scales.len(), (stride, width), (values.len(), bytes.len())) {
         // Not a layer's: its rows are taken as zero.
         bytes.fill(0);
         scales.fill(0.0);
         return;
     }
+    let group = width.next_multiple_of(GROUP);
     let (values, bytes) = (values.as_ptr(), bytes.as_mut_ptr());
     for (r, max) in scales.iter_mut().enumerate() {
         // SAFETY: all rows are there.

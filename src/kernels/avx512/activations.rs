@@ -7,8 +7,8 @@ use super::super::generic;
 use super::{BLOCK, relu, unroll};
 use crate::spec::{GROUP, PANEL};
 
-/// As [`plain::quantize`](crate::kernels::plain::quantize). First the maxima of all rows, then all bytes: a row would wait for its own maximum
-/// and two divisions. Lengths are checked once: checks of each row took more instructions than its values.
+/// As [`plain::quantize`](crate::kernels::plain::quantize). First the maxima of all rows, then all bytes: a row would wait for
+/// its own maximum and two divisions. Lengths are checked once: checks of each row took more instructions than its values.
 #[target_feature(enable = "avx512f")]
 pub(super) fn quantize(
     values: &[f32],
@@ -16,14 +16,13 @@ pub(super) fn quantize(
     bytes: &mut [u8],
     scales: &mut [f32],
 ) {
-    let group = width.next_multiple_of(GROUP);
-    let end = scales.len().saturating_sub(1) * stride + width;
-    if end > values.len() || scales.len() * group > bytes.len() {
+    if !generic::rows_fit(scales.len(), (stride, width), (values.len(), bytes.len())) {
         // Not a layer's: its rows are taken as zero.
         bytes.fill(0);
         scales.fill(0.0);
         return;
     }
+    let group = width.next_multiple_of(GROUP);
     let (values, bytes) = (values.as_ptr(), bytes.as_mut_ptr());
     for (r, max) in scales.iter_mut().enumerate() {
         // SAFETY: all rows are there.
@@ -112,7 +111,7 @@ fn pack(values: __m512, inverse: __m512) -> __m128i {
 }
 
 /// Panels of a mixture that are summed together.
-const WIDE: usize = 4;
+const PANELS: usize = 4;
 
 /// As [`plain::mix`](crate::kernels::plain::mix).
 #[target_feature(enable = "avx512f")]
@@ -122,10 +121,10 @@ pub(super) fn mix(
     stride: usize,
     mixture: &mut [f32],
 ) {
-    let (wide, rest) = mixture.as_chunks_mut::<{ WIDE * PANEL }>();
-    let first = wide.len() * WIDE;
+    let (wide, rest) = mixture.as_chunks_mut::<{ PANELS * PANEL }>();
+    let first = wide.len() * PANELS;
     for (at, to) in wide.iter_mut().enumerate() {
-        mix_panels::<WIDE>(weights, experts, (stride, at * WIDE), to);
+        mix_panels::<PANELS>(weights, experts, (stride, at * PANELS), to);
     }
     for (at, to) in rest.chunks_exact_mut(PANEL).enumerate() {
         mix_panels::<1>(weights, experts, (stride, first + at), to);
