@@ -144,7 +144,10 @@ impl Isa {
                 let _ = isas.push(Isa(Kind::Avx2(avx2)));
                 let vnni = avx2.with_vnni().map(Kind::Avx2);
                 let avx512 = avx512::Avx512::detect(avx2, enabled).map(Kind::Avx512);
-                isas.extend([vnni, avx512].into_iter().flatten().map(Isa));
+                // Not `extend`, which would panic of a fifth.
+                for kind in [vnni, avx512].into_iter().flatten() {
+                    let _ = isas.push(Isa(kind));
+                }
             }
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             let _ = isas.push(Isa(Kind::Neon(neon::Neon)));
