@@ -106,8 +106,6 @@ enum Kind {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2(avx2::Avx2),
-    #[cfg(target_arch = "x86_64")]
-    Avx512(avx512::Avx512),
     #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
     Neon(neon::Neon),
     #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
@@ -140,14 +138,8 @@ impl Isa {
         #[cfg(not(pocketrank_force_portable))]
         {
             #[cfg(target_arch = "x86_64")]
-            if let Some((avx2, enabled)) = avx2::Avx2::detect() {
+            for avx2 in avx2::Avx2::detect() {
                 let _ = isas.push(Isa(Kind::Avx2(avx2)));
-                let vnni = avx2.with_vnni().map(Kind::Avx2);
-                let avx512 = avx512::Avx512::detect(avx2, enabled).map(Kind::Avx512);
-                // Not `extend`, which would panic of a fifth.
-                for kind in [vnni, avx512].into_iter().flatten() {
-                    let _ = isas.push(Isa(kind));
-                }
             }
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             let _ = isas.push(Isa(Kind::Neon(neon::Neon)));
@@ -163,8 +155,6 @@ impl Isa {
             Kind::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(k) => k.name(),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(_) => "avx512-vnni",
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             Kind::Neon(_) => "neon",
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
@@ -185,8 +175,6 @@ pub fn affine(isa: Isa, layer: &Affine<'_>, out: &mut [f32]) {
         // Sums stay in registers. Elsewhere code around the products is there once.
         #[cfg(target_arch = "x86_64")]
         Kind::Avx2(k) if k.affine(layer, out) => {}
-        #[cfg(target_arch = "x86_64")]
-        Kind::Avx512(k) if k.affine(layer, out) => {}
         #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
         _ => neon::affine(isa, layer, out),
         #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
@@ -212,8 +200,6 @@ fn add_products(isa: Isa, tile: &Tile<'_>, sums: &mut Sums) {
         Kind::Simd128(k) => k.add_products(tile, sums),
         #[cfg(all(target_arch = "x86_64", feature = "session"))]
         Kind::Avx2(k) => k.add_products(tile, sums),
-        #[cfg(all(target_arch = "x86_64", feature = "session"))]
-        Kind::Avx512(k) => k.add_products(tile, sums),
         _ => portable::add_products(tile, sums),
     }
 }
@@ -267,8 +253,6 @@ macro_rules! by_isa {
         match $isa.0 {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(k) => k.$name($($arg),*),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(k) => k.$name($($arg),*),
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             _ => neon::$name($($arg),*),
             #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
@@ -320,7 +304,7 @@ pub fn softmax_lanes(isa: Isa, logits: &[[f32; BLOCK]], weights: &mut [[f32; BLO
 }
 
 /// [`math::sigmoid`](crate::math::sigmoid) of each.
-pub fn sigmoid(isa: Isa, values: &mut [f32; BLOCK]) {
+pub fn sigmoid(isa: Isa, values: &mut [f32]) {
     by_isa!(isa, sigmoid(values));
 }
 

@@ -53,14 +53,13 @@ pub(crate) fn exp_inline(x: f32) -> f32 {
 /// 1 / (1 + e^-x) for x clamped to [-30, 30].
 #[inline(never)]
 pub fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-clamp(x, -30.0, 30.0)))
+    sigmoid_by(x, exp)
 }
 
-/// [`sigmoid`] in the place where it is called, for loops over lanes.
-#[cfg(target_arch = "x86_64")]
+/// [`sigmoid`] by [`exp`] or, for loops over lanes, [`exp_inline`].
 #[inline(always)]
-pub(crate) fn sigmoid_inline(x: f32) -> f32 {
-    1.0 / (1.0 + exp_inline(-clamp(x, -30.0, 30.0)))
+pub(crate) fn sigmoid_by(x: f32, exp: impl Fn(f32) -> f32) -> f32 {
+    1.0 / (1.0 + exp(-clamp(x, -30.0, 30.0)))
 }
 
 /// Softmax in fixed point: `weights` sum to exactly 2^15.

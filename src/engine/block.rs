@@ -258,10 +258,11 @@ impl Model<'_> {
             }
             let fed = fed.get(..rows).unwrap_or_default();
             let mut values = self.tower(b, (task, t), fed, see);
-            put(&values, task, &mut logits);
+            let values = values.get_mut(..rows).unwrap_or_default();
+            put(values, task, &mut logits);
             let knots = self.knots.get(task).copied().unwrap_or_default();
-            score::scores(self.isa, t, knots, &mut values);
-            put(&values, task, &mut scores);
+            score::scores(self.isa, t, knots, values);
+            put(values, task, &mut scores);
             see.done(Stage::Towers);
         }
         let tasks = spec.tasks.len();
@@ -379,7 +380,7 @@ impl Model<'_> {
         }
     }
 
-    /// Tower and head: a task's logits by row; of several, what they say together. Past the last row they mean nothing.
+    /// Tower and head: a task's logits by row; of several, what they say together. 0 past the last row.
     fn tower(
         &self,
         b: &mut Buffers<'_>,
@@ -453,7 +454,7 @@ impl Model<'_> {
 }
 
 /// Writes a task's values by row.
-fn put(values: &[f32; BLOCK], task: usize, to: &mut Scores) {
+fn put(values: &[f32], task: usize, to: &mut Scores) {
     for (to, value) in to.iter_mut().zip(values) {
         if let Some(to) = to.get_mut(task) {
             *to = *value;

@@ -1,4 +1,4 @@
-//! x86-64 with AVX2, and what [`vnni`](super::vnni) and [`avx512`](super::avx512) share with it.
+//! x86-64 with AVX2, what [`vnni`](super::vnni) shares with it, and the choice among all three of x86-64.
 
 use core::arch::x86_64::*;
 
@@ -10,11 +10,9 @@ use super::generic::{self, Affine, Start};
 #[cfg(feature = "session")]
 use super::panels;
 use super::vnni::Vnni;
-use super::{BLOCK, unroll};
-use crate::math::{ACTIVATION_MAX, sigmoid_inline};
+use super::{BLOCK, avx512, unroll};
+use crate::math::{ACTIVATION_MAX, exp_inline, sigmoid_by};
 use crate::spec::{GROUP, PANEL};
-
-pub(super) use activations::scale_and_inverse;
 use activations::{mix, quantize};
 
 mod activations;
@@ -24,9 +22,8 @@ mod activations;
 pub(super) struct Avx2(Option<Vnni>);
 
 impl Avx2 {
-    /// The same without VNNI, and the vector registers that the system has enabled (XCR0): by CPUID and XGETBV (Intel SDM
-    /// volume 1, 14.3).
-    pub fn detect() -> Option<(Self, u64)> {
+    /// All that there are, the best one last: by CPUID and XGETBV (Intel SDM volume 1, 14.3).
+    pub fn detect() -> impl Iterator<Item = Self> {
         const OSXSAVE_AND_AVX: u32 = 1 << 27 | 1 << 28;
         const AVX2: u32 = 1 << 5;
         const XMM_AND_YMM: u64 = 0b110;
@@ -35,17 +32,20 @@ impl Avx2 {
             // SAFETY: called only where CPUID says that the system has enabled XGETBV.
             unsafe { _xgetbv(0) }
         }
-        let has = __cpuid(0).eax >= 7
+        let leaves = __cpuid(0).eax;
+        let has = leaves >= 7
             && __cpuid(1).ecx & OSXSAVE_AND_AVX == OSXSAVE_AND_AVX
             && __cpuid_count(7, 0).ebx & AVX2 != 0;
         // SAFETY: OSXSAVE is what `enabled` needs.
         let enabled = if has { unsafe { enabled() } } else { 0 };
-        (enabled & XMM_AND_YMM == XMM_AND_YMM).then_some((Self(None), enabled))
+        let avx2 = (enabled & XMM_AND_YMM == XMM_AND_YMM).then_some(Self(None));
+        let vnni = avx2.map(|_| Vnni::detect(enabled).map(|vnni| Self(Some(vnni))));
+        avx2.into_iter().chain(vnni.into_iter().flatten())
     }
 
-    /// The same with AVX-VNNI, if the CPU has it.
-    pub fn with_vnni(self) -> Option<Self> {
-        Vnni::detect().map(|vnni| Self(Some(vnni)))
+    /// Whether layers and activations are [`avx512`]'s.
+    fn is_avx512(self) -> bool {
+        self.0 == Some(Vnni::Avx512)
     }
 
     /// The kernel of [`vnni`](super::vnni) with its product emulated.
@@ -83,8 +83,13 @@ impl Avx2 {
 
     #[cfg(feature = "session")]
     pub fn add_sums(self, start: &[f32], sums: &[u8], scale: &[u8], out: &mut [f32]) {
-        // SAFETY: an `Avx2` exists, so the CPU has it.
-        unsafe { add_sums(start, sums, scale, out) }
+        // SAFETY: an `Avx2` exists, so the CPU has it, and AVX-512 where it says so.
+        unsafe {
+            match self.is_avx512() {
+                true => avx512::add_sums(start, sums, scale, out),
+                false => add_sums(start, sums, scale, out),
+            }
+        }
     }
 
     pub fn quantize(
@@ -94,8 +99,13 @@ impl Avx2 {
         bytes: &mut [u8],
         scales: &mut [f32],
     ) {
-        // SAFETY: an `Avx2` exists, so the CPU has it.
-        unsafe { quantize(values, sizes, bytes, scales) }
+        // SAFETY: as above.
+        unsafe {
+            match self.is_avx512() {
+                true => avx512::quantize(values, sizes, bytes, scales),
+                false => quantize(values, sizes, bytes, scales),
+            }
+        }
     }
 
     pub fn mix(
@@ -105,8 +115,13 @@ impl Avx2 {
         stride: usize,
         mixture: &mut [f32],
     ) {
-        // SAFETY: an `Avx2` exists, so the CPU has it.
-        unsafe { mix(weights, experts, stride, mixture) }
+        // SAFETY: as above.
+        unsafe {
+            match self.is_avx512() {
+                true => avx512::mix(weights, experts, stride, mixture),
+                false => mix(weights, experts, stride, mixture),
+            }
+        }
     }
 
     pub fn softmax_lanes(self, logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]]) {
@@ -114,7 +129,7 @@ impl Avx2 {
         unsafe { softmax_lanes(logits, weights) }
     }
 
-    pub fn sigmoid(self, values: &mut [f32; BLOCK]) {
+    pub fn sigmoid(self, values: &mut [f32]) {
         // SAFETY: an `Avx2` exists, so the CPU has it.
         unsafe { sigmoid(values) }
     }
@@ -363,10 +378,12 @@ fn softmax_lanes(logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]]) {
 }
 
 #[target_feature(enable = "avx2")]
-fn sigmoid(values: &mut [f32; BLOCK]) {
-    for x in values {
-        *x = sigmoid_inline(*x);
+fn sigmoid(values: &mut [f32]) {
+    let (blocks, rest) = values.as_chunks_mut::<BLOCK>();
+    for x in blocks.as_flattened_mut() {
+        *x = sigmoid_by(*x, exp_inline);
     }
+    generic::sigmoid(rest);
 }
 
 /// By 32 bytes; the rest by [`generic::dot`].

@@ -3,100 +3,21 @@
 
 use core::arch::x86_64::*;
 
-use super::avx2::Avx2;
 use super::generic::{Affine, Part, Start};
-#[cfg(feature = "session")]
-use super::generic::{Sums, Tile};
 use super::{BLOCK, unroll};
 use crate::math::ACTIVATION_MAX;
 use crate::spec::{GROUP, PANEL};
-#[cfg(feature = "session")]
-use activations::add_sums;
-use activations::{mix, quantize};
+
+pub(super) use activations::*;
 
 mod activations;
-
-/// The CPU and the system have AVX2, AVX-512 F and VNNI: only [`detect`](Self::detect) makes one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Avx512(Avx2);
-
-impl Avx512 {
-    /// Of a CPU with AVX2 whose system has enabled the vector registers `enabled` (XCR0): by CPUID (Intel SDM volume 1,
-    /// 15.2 to 15.4).
-    pub fn detect(avx2: Avx2, enabled: u64) -> Option<Self> {
-        const AVX512F: u32 = 1 << 16;
-        const AVX512_VNNI: u32 = 1 << 11;
-        const MASKS_AND_ZMM: u64 = 0b1110_0000;
-        let leaf = __cpuid_count(7, 0);
-        let has = leaf.ebx & AVX512F != 0
-            && leaf.ecx & AVX512_VNNI != 0
-            && enabled & MASKS_AND_ZMM == MASKS_AND_ZMM;
-        has.then_some(Self(avx2))
-    }
-
-    /// Runs a layer; `false` for one whose lengths do not fit or that has no part, which is left to
-    /// [`plain::affine`](super::plain::affine).
-    pub fn affine(self, layer: &Affine<'_>, out: &mut [f32]) -> bool {
-        let fits = layer.last_part().is_some() && layer.fits(out);
-        if fits {
-            // SAFETY: an `Avx512` exists, so the CPU has it; lengths are checked.
-            unsafe { affine(layer, out) };
-        }
-        fits
-    }
-
-    #[cfg(feature = "session")]
-    pub fn add_products(self, tile: &Tile<'_>, sums: &mut Sums) {
-        self.0.add_products(tile, sums);
-    }
-
-    #[cfg(feature = "session")]
-    pub fn add_sums(self, start: &[f32], sums: &[u8], scale: &[u8], out: &mut [f32]) {
-        // SAFETY: an `Avx512` exists, so the CPU has it.
-        unsafe { add_sums(start, sums, scale, out) }
-    }
-
-    pub fn quantize(
-        self,
-        values: &[f32],
-        sizes: (usize, usize),
-        bytes: &mut [u8],
-        scales: &mut [f32],
-    ) {
-        // SAFETY: an `Avx512` exists, so the CPU has it.
-        unsafe { quantize(values, sizes, bytes, scales) }
-    }
-
-    pub fn mix(
-        self,
-        weights: (&[[f32; BLOCK]], usize),
-        experts: &[f32],
-        stride: usize,
-        mixture: &mut [f32],
-    ) {
-        // SAFETY: an `Avx512` exists, so the CPU has it.
-        unsafe { mix(weights, experts, stride, mixture) }
-    }
-
-    pub fn softmax_lanes(self, logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]]) {
-        self.0.softmax_lanes(logits, weights);
-    }
-
-    pub fn sigmoid(self, values: &mut [f32; BLOCK]) {
-        self.0.sigmoid(values);
-    }
-
-    pub fn dot(self, input: &[u8], weight: &[u8]) -> i32 {
-        self.0.dot(input, weight)
-    }
-}
 
 /// As [`plain::affine`](super::plain::affine).
 ///
 /// # Safety
 /// The layer must [fit](Affine::fits).
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn affine(layer: &Affine<'_>, out: &mut [f32]) {
+pub(super) unsafe fn affine(layer: &Affine<'_>, out: &mut [f32]) {
     let out = out.as_mut_ptr();
     let rows = layer.rows.count;
     for panel in 0..layer.columns / PANEL {

@@ -69,18 +69,6 @@ impl Affine<'_> {
 ))]
 const SMALL: u32 = if usize::BITS < 64 { 14 } else { 20 };
 
-/// Whether all rows of [`quantize`](super::quantize) are there, of so many values and bytes.
-#[cfg(target_arch = "x86_64")]
-pub(super) fn rows_fit(
-    rows: usize,
-    (stride, width): (usize, usize),
-    (values, bytes): (usize, usize),
-) -> bool {
-    (rows | stride | width) >> SMALL == 0
-        && rows.saturating_sub(1) * stride + width <= values
-        && rows * width.next_multiple_of(GROUP) <= bytes
-}
-
 /// The rows of a layer.
 #[derive(Clone, Copy)]
 pub struct Rows<'a> {
@@ -150,31 +138,47 @@ pub enum Start<'a> {
 /// Rows of a tile.
 pub(super) const ROWS: usize = 4;
 
-/// See [`quantize`](super::quantize); `greatest` finds a row's greatest value, or 0.
+/// See [`quantize`](super::quantize); `greatest` finds a row's greatest value, or 0, and `write` makes the bytes of values x a
+/// factor, with zeros behind them. First the maxima of all rows: a row would wait for its own maximum and two divisions.
 #[inline(always)]
 pub(super) fn quantize_by(
     greatest: impl Fn(&[f32]) -> f32,
+    write: impl Fn(&[f32], f32, &mut [u8]),
     values: &[f32],
     (stride, width): (usize, usize),
     bytes: &mut [u8],
     scales: &mut [f32],
 ) {
-    let rows = bytes.chunks_exact_mut(width.next_multiple_of(GROUP).max(1));
-    for ((r, scale), bytes) in scales.iter_mut().enumerate().zip(rows) {
-        let row = values.get(r * stride..r * stride + width);
-        let row = row.unwrap_or_default();
-        *scale = quantize_row(row, greatest(row), bytes);
+    let row = |r: usize| {
+        values
+            .get(r * stride..r * stride + width)
+            .unwrap_or_default()
+    };
+    for (r, max) in scales.iter_mut().enumerate() {
+        *max = greatest(row(r));
+    }
+    let group = width.next_multiple_of(GROUP);
+    for (r, scale) in scales.iter_mut().enumerate() {
+        // By offsets: how many chunks a slice has is a division.
+        let bytes = bytes.get_mut(r * group..(r + 1) * group);
+        let bytes = bytes.unwrap_or_default();
+        *scale = match row_scale(*scale) {
+            Some((max, inv)) => {
+                write(row(r), inv, bytes);
+                max / 127.0
+            }
+            None => {
+                bytes.fill(0);
+                0.0
+            }
+        };
     }
 }
 
-/// One row, whose greatest value is `max`; `bytes` may be longer.
+/// The bytes of values x `inv`, and zeros behind them.
 #[inline(always)]
-fn quantize_row(values: &[f32], max: f32, bytes: &mut [u8]) -> f32 {
+pub(super) fn write(values: &[f32], inv: f32, bytes: &mut [u8]) {
     let (chunks, rest) = values.as_chunks::<PANEL>();
-    let Some((max, inv)) = row_scale(max) else {
-        bytes.fill(0);
-        return 0.0;
-    };
     let (to, to_rest) = split(bytes, chunks.len());
     for (to, chunk) in to.iter_mut().zip(chunks) {
         for (to, x) in to.iter_mut().zip(chunk) {
@@ -185,12 +189,11 @@ fn quantize_row(values: &[f32], max: f32, bytes: &mut [u8]) -> f32 {
     for to in to_rest {
         *to = rest.next().map_or(0, |x| byte(*x, inv));
     }
-    max / 127.0
 }
 
 /// So many chunks of 16 bytes, and what is behind them.
 #[inline(always)]
-fn split(bytes: &mut [u8], chunks: usize) -> (&mut [[u8; PANEL]], &mut [u8]) {
+pub(super) fn split(bytes: &mut [u8], chunks: usize) -> (&mut [[u8; PANEL]], &mut [u8]) {
     let (head, tail) = bytes
         .split_at_mut_checked(chunks * PANEL)
         .unwrap_or_default();
@@ -210,10 +213,46 @@ pub(super) fn byte(x: f32, inv: f32) -> u8 {
     round(relu(x) * inv) as u8
 }
 
-/// A row's weight of an expert as a part of 1. 2^-15 is a power of two: the product is exact.
+/// What a mixture adds up, in the order of the experts: `N` values of each from the one at `at` on, and its weight in a row of
+/// the block as a part of 1.
 #[inline(always)]
-pub(super) fn share(weights: &[f32; BLOCK], row: usize) -> f32 {
-    weights.get(row).copied().unwrap_or(0.0) * (1.0 / 32768.0)
+pub(super) fn terms<'a, const N: usize>(
+    (weights, row): (&'a [[f32; BLOCK]], usize),
+    experts: &'a [f32],
+    (stride, at): (usize, usize),
+) -> impl Iterator<Item = (&'a [f32; N], f32)> {
+    weights
+        .iter()
+        .enumerate()
+        .filter_map(move |(expert, weights)| {
+            // 2^-15 is a power of two: the product is exact.
+            let weight = *weights.get(row)? * (1.0 / 32768.0);
+            let from = experts.get(expert * stride + at..)?.first_chunk()?;
+            // A weight of 0 would add 0: a task that has an expert of its own reads no other.
+            (weight != 0.0).then_some((from, weight))
+        })
+}
+
+/// Panels of a mixture that are summed together where there are registers for them.
+#[cfg(target_arch = "x86_64")]
+pub(super) const WIDE: usize = 4 * PANEL;
+
+/// A mixture by [`WIDE`] values and then by panels; both get the place of their first value.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) fn mix_by(
+    mixture: &mut [f32],
+    wide: impl Fn(usize, &mut [f32; WIDE]),
+    panel: impl Fn(usize, &mut [f32; PANEL]),
+) {
+    let (wides, rest) = mixture.as_chunks_mut();
+    let first = wides.len() * WIDE;
+    for (i, to) in wides.iter_mut().enumerate() {
+        wide(i * WIDE, to);
+    }
+    for (i, to) in rest.as_chunks_mut().0.iter_mut().enumerate() {
+        panel(first + i * PANEL, to);
+    }
 }
 
 /// See [`softmax_lanes`](super::softmax_lanes).
@@ -254,7 +293,7 @@ pub(super) fn softmax_lanes(logits: &[[f32; BLOCK]], weights: &mut [[f32; BLOCK]
 
 /// See [`sigmoid`](super::sigmoid).
 #[inline(always)]
-pub(super) fn sigmoid(values: &mut [f32; BLOCK]) {
+pub(super) fn sigmoid(values: &mut [f32]) {
     for x in values {
         *x = crate::math::sigmoid(*x);
     }

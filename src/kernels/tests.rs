@@ -194,23 +194,25 @@ fn mixtures_and_dot_products_are_exact() {
 }
 
 #[test]
-fn sigmoids_of_a_block_are_those_of_its_values() {
+fn sigmoids_of_rows_are_those_of_their_values() {
+    let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 1e-40];
     for isa in isas() {
-        for first in -4000..4000 {
-            let mut values: [f32; BLOCK] =
-                core::array::from_fn(|i| (first as f32 + i as f32 / 8.0) / 100.0);
-            let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 1e-40];
-            if let Some(x) = odd.get((first + 4000) as usize) {
-                values[3] = *x;
+        for first in 0..4000 {
+            let len = first % 18;
+            let mut values: Vec<f32> = (0..len)
+                .map(|i| (first as f32 + i as f32 / 17.0) / 50.0 - 40.0)
+                .collect();
+            if let (Some(x), Some(at)) = (odd.get(first % 7), (first / 7).checked_rem(len)) {
+                values[at] = *x;
             }
-            let want = values.map(|x| math::sigmoid(x).to_bits());
+            let want: Vec<u32> = values.iter().map(|x| math::sigmoid(*x).to_bits()).collect();
             sigmoid(isa, &mut values);
-            assert_eq!(values.map(f32::to_bits), want, "{} {first}", isa.name());
+            let got: Vec<u32> = values.iter().map(|x| x.to_bits()).collect();
+            assert_eq!(got, want, "{} {first}", isa.name());
         }
     }
 }
 
-/// Kernels by pointer ask before they read.
 #[test]
 fn a_row_that_is_not_there_is_taken_as_zero() {
     for isa in isas() {

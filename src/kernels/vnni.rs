@@ -1,34 +1,49 @@
-//! x86-64 with AVX-VNNI: `vpdpbusd` adds to each of eight i32 the products of its four bytes. All else is
-//! [`avx2`](super::avx2)'s; with AVX-512 the same product is [`avx512`](super::avx512)'s.
+//! x86-64 with VNNI: `vpdpbusd` adds to each i32 the products of its four bytes. Two encodings, of which a CPU may have either:
+//! AVX-VNNI, for eight i32, here, with all else [`avx2`](super::avx2)'s; and AVX-512 VNNI, for sixteen, in
+//! [`avx512`](super::avx512).
 
 use core::arch::x86_64::*;
 
 use super::avx2::{self, Products, broadcast, load};
+use super::avx512;
 use super::generic::Affine;
 use super::unroll;
 use crate::spec::GROUP;
 
-/// How such a product is made.
+/// Instruction sets with such a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Vnni {
     Avx,
+    /// AVX-512 F and VNNI: layers and activations by [`avx512`](super::avx512).
+    Avx512,
     /// The same by instructions of AVX2: all but the product itself runs in tests on any CPU with AVX2.
     #[cfg(test)]
     Emulated,
 }
 
 impl Vnni {
-    /// Of a CPU with AVX2: by CPUID (Intel SDM volume 1, 14.3).
-    pub fn detect() -> Option<Self> {
+    /// Those of a CPU with AVX2 whose system has enabled the vector registers `enabled` (XCR0), the best one last: by CPUID
+    /// (Intel SDM volume 1, 15.2 to 15.4).
+    pub fn detect(enabled: u64) -> impl Iterator<Item = Self> {
+        const AVX512F: u32 = 1 << 16;
+        const AVX512_VNNI: u32 = 1 << 11;
         const AVX_VNNI: u32 = 1 << 4;
+        const MASKS_AND_ZMM: u64 = 0b1110_0000;
+        let leaf = __cpuid_count(7, 0);
         // A leaf's eax is the number of its last subleaf.
-        let has = __cpuid_count(7, 0).eax >= 1 && __cpuid_count(7, 1).eax & AVX_VNNI != 0;
-        has.then_some(Self::Avx)
+        let avx = leaf.eax >= 1 && __cpuid_count(7, 1).eax & AVX_VNNI != 0;
+        let avx512 = leaf.ebx & AVX512F != 0
+            && leaf.ecx & AVX512_VNNI != 0
+            && enabled & MASKS_AND_ZMM == MASKS_AND_ZMM;
+        [avx.then_some(Self::Avx), avx512.then_some(Self::Avx512)]
+            .into_iter()
+            .flatten()
     }
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Avx => "avx-vnni",
+            Self::Avx512 => "avx512-vnni",
             #[cfg(test)]
             Self::Emulated => "vnni-emulated",
         }
@@ -41,6 +56,7 @@ impl Vnni {
         unsafe {
             match self {
                 Self::Avx => avx::affine(layer, last, out),
+                Self::Avx512 => avx512::affine(layer, out),
                 #[cfg(test)]
                 Self::Emulated => emulated::affine(layer, last, out),
             }

@@ -1,11 +1,11 @@
 //! From a logit to a score, and an attention gate's dot product.
 
-use crate::kernels::{self, BLOCK, Isa};
+use crate::kernels::{self, Isa};
 use crate::math::{ACTIVATION_MIN, clamp, exp};
 use crate::spec::{Calibration, Task, TaskKind};
 
-/// Scores in place of the logits of a block; see [`TaskKind`] and [`Calibration`].
-pub(super) fn scores(isa: Isa, task: &Task<'_>, knots: &[u8], values: &mut [f32; BLOCK]) {
+/// Scores in place of logits of rows; see [`TaskKind`] and [`Calibration`].
+pub(super) fn scores(isa: Isa, task: &Task<'_>, knots: &[u8], values: &mut [f32]) {
     for x in &mut *values {
         *x = match (task.kind, task.calibration) {
             // e^20 s is 15 years: no duration is longer.

@@ -17,7 +17,7 @@ pub(in super::super) fn quantize(
 ) {
     // SAFETY: NEON is part of aarch64.
     let greatest = |values: &[f32]| unsafe { greatest(values) };
-    generic::quantize_by(greatest, values, sizes, bytes, scales);
+    generic::quantize_by(greatest, generic::write, values, sizes, bytes, scales);
 }
 
 /// The greatest value, or 0.
@@ -56,23 +56,15 @@ pub(in super::super) fn mix(
 
 #[inline]
 #[target_feature(enable = "neon")]
-fn mixed(
-    (weights, row): (&[[f32; BLOCK]], usize),
-    experts: &[f32],
-    stride: usize,
-    mixture: &mut [f32],
-) {
-    for (at, to) in mixture.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+fn mixed(weights: (&[[f32; BLOCK]], usize), experts: &[f32], stride: usize, mixture: &mut [f32]) {
+    for (i, to) in mixture.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
         let mut sums = [vdupq_n_f32(0.0); 4];
-        for (expert, weights) in weights.iter().enumerate() {
-            let (begin, weight) = (expert * stride + at * PANEL, generic::share(weights, row));
-            if let (Some(from), false) = (experts.get(begin..begin + PANEL), weight == 0.0) {
-                unroll!(J in [0 1 2 3] {
-                    // SAFETY: 16 values.
-                    let x = unsafe { vld1q_f32(from.as_ptr().add(4 * J)) };
-                    sums[J] = vaddq_f32(sums[J], vmulq_n_f32(x, weight));
-                });
-            }
+        for (from, weight) in generic::terms::<PANEL>(weights, experts, (stride, i * PANEL)) {
+            unroll!(J in [0 1 2 3] {
+                // SAFETY: 16 values.
+                let x = unsafe { vld1q_f32(from.as_ptr().add(4 * J)) };
+                sums[J] = vaddq_f32(sums[J], vmulq_n_f32(x, weight));
+            });
         }
         unroll!(J in [0 1 2 3] {
             // SAFETY: 16 values.

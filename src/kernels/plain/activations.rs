@@ -11,7 +11,7 @@ pub(in super::super) fn quantize(
     bytes: &mut [u8],
     scales: &mut [f32],
 ) {
-    generic::quantize_by(greatest, values, sizes, bytes, scales);
+    generic::quantize_by(greatest, generic::write, values, sizes, bytes, scales);
 }
 
 /// The greatest value, or 0.
@@ -38,20 +38,16 @@ fn greatest(values: &[f32]) -> f32 {
 /// See [`mix`](super::super::mix).
 #[inline(always)]
 pub(in super::super) fn mix(
-    (weights, row): (&[[f32; BLOCK]], usize),
+    weights: (&[[f32; BLOCK]], usize),
     experts: &[f32],
     stride: usize,
     mixture: &mut [f32],
 ) {
-    for (at, mixture) in mixture.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+    for (i, mixture) in mixture.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
         let mut sums = [0.0; PANEL];
-        for (expert, weights) in weights.iter().enumerate() {
-            let (begin, weight) = (expert * stride + at * PANEL, generic::share(weights, row));
-            // A weight of 0 would add 0: a task that has an expert of its own reads no other.
-            if let (Some(from), false) = (experts.get(begin..begin + PANEL), weight == 0.0) {
-                for (sum, x) in sums.iter_mut().zip(from) {
-                    *sum += weight * *x;
-                }
+        for (from, weight) in generic::terms::<PANEL>(weights, experts, (stride, i * PANEL)) {
+            for (sum, x) in sums.iter_mut().zip(from) {
+                *sum += weight * *x;
             }
         }
         *mixture = sums;
