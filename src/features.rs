@@ -66,7 +66,8 @@ pub fn hash_int(id: u64) -> u64 {
 }
 
 /// Key of an [`IdType::Text`](crate::spec::IdType) id: XXH3-64 (seed 0) of its UTF-8 bytes, as they are.
-#[inline]
+// Of several callers one copy.
+#[inline(never)]
 pub fn hash_text(utf8: &[u8]) -> u64 {
     xxh3_64(utf8)
 }
