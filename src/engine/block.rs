@@ -253,8 +253,10 @@ impl Model<'_> {
             self.mix(b, s, rows, (top, task), see);
             see.done(Stage::Gates);
             let mut fed = Scores::default();
-            for (fed, logits) in fed.iter_mut().zip(&logits).take(rows) {
-                feed(t, logits, fed);
+            if !t.inputs.is_empty() {
+                for (fed, logits) in fed.iter_mut().zip(&logits).take(rows) {
+                    feed(t, logits, fed);
+                }
             }
             let fed = fed.get(..rows).unwrap_or_default();
             let mut values = self.tower(b, (task, t), fed, see);
@@ -330,7 +332,7 @@ impl Model<'_> {
     ) {
         let weights = self.shares(b, s, rows, of, see);
         let weights = weights.get(..s.experts).unwrap_or_default();
-        let stride = BLOCK * s.mixture;
+        let (stride, first) = (BLOCK * s.mixture, s.mixture_row(of.1));
         for r in 0..rows {
             let experts = b.experts.get(r * s.mixture..).unwrap_or_default();
             kernels::mix(
@@ -338,7 +340,7 @@ impl Model<'_> {
                 (weights, r),
                 experts,
                 stride,
-                row_mut(b.mixture, s.mixture_row(of.1) + r, s.mixture),
+                row_mut(b.mixture, first + r, s.mixture),
             );
         }
     }

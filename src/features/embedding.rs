@@ -23,7 +23,7 @@ impl<'a> Embedding<'a> {
     }
 
     /// Writes its activation bytes, as many as `to` has.
-    #[inline(never)]
+    #[inline(always)]
     pub fn write(self, to: &mut [u8]) {
         if self.is_packed {
             widen(self.bytes, to);
@@ -40,7 +40,7 @@ pub(super) fn halves(pair: u8) -> [u8; 2] {
 }
 
 /// Packed values to activation bytes, eight at once.
-#[inline]
+#[inline(never)]
 fn widen(packed: &[u8], to: &mut [u8]) {
     let (eights, tail) = to.as_chunks_mut::<8>();
     let rest = packed.get(eights.len() * 4..).unwrap_or_default();
@@ -59,19 +59,26 @@ fn widen(packed: &[u8], to: &mut [u8]) {
     }
 }
 
-/// Copies an embedding; 16 bytes at once, which `memcpy` would take longer to find out.
-#[inline(never)]
+/// Copies an embedding: most are of 16 bytes, which are two instructions.
+#[inline(always)]
 pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
-    if let (Some(from), Some(to)) = (from.first_chunk::<16>(), to.first_chunk_mut::<16>()) {
+    match (from.as_array::<16>(), to.as_mut_array()) {
+        (Some(from), Some(to)) => *to = *from,
+        _ => copy_any(from, to),
+    }
+}
+
+/// As many bytes as there are of both, by 16; `memcpy` would take longer to find out how many.
+#[inline(never)]
+fn copy_any(from: &[u8], to: &mut [u8]) {
+    let len = from.len().min(to.len());
+    let (from, to) = (from.get(..len), to.get_mut(..len));
+    let (chunks, rest) = from.unwrap_or_default().as_chunks::<16>();
+    let (to_chunks, to_rest) = to.unwrap_or_default().as_chunks_mut();
+    for (to, from) in to_chunks.iter_mut().zip(chunks) {
         *to = *from;
     }
-    let (from, to) = match to.len() {
-        16 => return,
-        17.. => (from.get(16..), to.get_mut(16..)),
-        _ => (Some(from), Some(to)),
-    };
-    let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
-    for (to, from) in to.iter_mut().zip(from) {
+    for (to, from) in to_rest.iter_mut().zip(rest) {
         *to = *from;
     }
 }
@@ -93,6 +100,20 @@ mod tests {
             let packed = halves.chunks(2).map(pair).collect();
             (packed, halves.iter().map(|n| n * 8).collect())
         })
+    }
+
+    #[test]
+    fn whole_bytes_are_copied_whatever_their_number() {
+        let from: Vec<u8> = (1..=255).collect();
+        for dim in 0..=200 {
+            // One side may be longer.
+            for (have, room) in [(dim, dim), (dim, dim + 40), (dim + 40, dim)] {
+                let mut to = vec![0; room];
+                Embedding::whole(&from[..have]).write(&mut to);
+                assert_eq!(to[..dim], from[..dim], "{have} {room}");
+                assert!(to[dim..].iter().all(|b| *b == 0), "{have} {room}");
+            }
+        }
     }
 
     #[test]

@@ -22,9 +22,10 @@ impl Transform {
     /// fused. Never NaN or infinite unless the last two operations overflow.
     #[inline]
     pub fn apply(&self, x: f32) -> f32 {
-        let x = self.clip(x);
-        let x = if self.log1p { libm::log1pf(x) } else { x };
-        (x - self.shift) * self.scale
+        let mut values = [x];
+        self.apply_each(&mut values);
+        let [x] = values;
+        x
     }
 
     /// [`apply`](Self::apply) to each of `values`, step by step, so that steps are of vectors.
@@ -95,43 +96,30 @@ impl NumberGrid {
         ((usize::from(steps) + j) / usize::from(self.bytes.max(1))).min(127) as u8
     }
 
-    /// Writes the bytes of the first `rows` of `values`, `stride` apart: [`byte`](Self::byte) of each.
+    /// Writes the bytes of each of `values`, `stride` apart: [`byte`](Self::byte) of each.
     #[inline(never)]
-    pub fn quantize<const N: usize>(
-        &self,
-        values: &[f32; N],
-        rows: usize,
-        (to, stride): (&mut [u8], usize),
-    ) {
+    pub fn quantize(&self, values: &[f32], to: &mut [u8], stride: usize) {
         const ONES: u64 = u64::from_le_bytes([1; limits::NUMBER_BYTES]);
         let bytes = u32::from(self.bytes.max(1));
         // floor(n / bytes) by multiplication: what the inverse is too large by adds less than 1 / bytes.
         const _: () = assert!(128 * limits::NUMBER_BYTES * limits::NUMBER_BYTES < 1 << 16);
         let inverse = 0xFFFF / bytes + 1;
-        let mut all = [0; N];
-        for (steps, x) in all.iter_mut().zip(values) {
-            *steps = u32::from(self.steps(*x));
-        }
-        let all = all.into_iter().take(rows).enumerate();
-        if bytes == 4 {
-            // What a number has unless its description says otherwise.
-            for (r, steps) in all {
-                if let Some(to) = to.get_mut(r * stride..r * stride + 4) {
-                    let more = (ONES as u32) << (8 * (3 - steps % 4)) << 8;
-                    to.copy_from_slice(&(steps / 4 * (ONES as u32) + more).to_le_bytes());
-                }
-            }
-            return;
-        }
-        for (r, steps) in all {
-            let to = to.get_mut(r * stride..).unwrap_or_default();
+        for (r, x) in values.iter().enumerate() {
+            let steps = u32::from(self.steps(*x));
             let least = (steps * inverse) >> 16;
             // As many of the last bytes are one more as the division leaves: all of them in one word.
             let same = bytes - (steps - least * bytes);
-            let word = u64::from(least) * ONES + (ONES << (8 * (same - 1)) << 8);
-            let word = word.to_le_bytes().into_iter().take(bytes as usize);
-            for (to, byte) in to.iter_mut().zip(word) {
-                *to = byte;
+            let word = u64::from(least) * ONES + ONES.unbounded_shl(8 * same);
+            let to = to.get_mut(r * stride..r * stride + bytes as usize);
+            let to = to.unwrap_or_default();
+            match to.as_mut_array() {
+                // What a number has unless its description says otherwise.
+                Some(to) => *to = (word as u32).to_le_bytes(),
+                None => {
+                    for (to, byte) in to.iter_mut().zip(word.to_le_bytes()) {
+                        *to = byte;
+                    }
+                }
             }
         }
     }

@@ -149,22 +149,20 @@ pub(super) fn quantize_by(
     bytes: &mut [u8],
     scales: &mut [f32],
 ) {
-    let row = |r: usize| {
-        values
-            .get(r * stride..r * stride + width)
-            .unwrap_or_default()
-    };
-    for (r, max) in scales.iter_mut().enumerate() {
-        *max = greatest(row(r));
+    // Row by row by what is left: chunks of a slice would be counted by a division.
+    let mut left = values;
+    for max in &mut *scales {
+        *max = greatest(left.get(..width).unwrap_or_default());
+        left = left.get(stride..).unwrap_or_default();
     }
-    let group = width.next_multiple_of(GROUP);
-    for (r, scale) in scales.iter_mut().enumerate() {
-        // By offsets: how many chunks a slice has is a division.
-        let bytes = bytes.get_mut(r * group..(r + 1) * group);
-        let bytes = bytes.unwrap_or_default();
+    let (mut left, mut bytes_left) = (values, bytes);
+    for scale in scales {
+        let (bytes, rest) = core::mem::take(&mut bytes_left)
+            .split_at_mut_checked(width.next_multiple_of(GROUP))
+            .unwrap_or_default();
         *scale = match row_scale(*scale) {
             Some((max, inv)) => {
-                write(row(r), inv, bytes);
+                write(left.get(..width).unwrap_or_default(), inv, bytes);
                 max / 127.0
             }
             None => {
@@ -172,6 +170,8 @@ pub(super) fn quantize_by(
                 0.0
             }
         };
+        left = left.get(stride..).unwrap_or_default();
+        bytes_left = rest;
     }
 }
 
@@ -193,7 +193,7 @@ pub(super) fn write(values: &[f32], inv: f32, bytes: &mut [u8]) {
 
 /// So many chunks of 16 bytes, and what is behind them.
 #[inline(always)]
-pub(super) fn split(bytes: &mut [u8], chunks: usize) -> (&mut [[u8; PANEL]], &mut [u8]) {
+fn split(bytes: &mut [u8], chunks: usize) -> (&mut [[u8; PANEL]], &mut [u8]) {
     let (head, tail) = bytes
         .split_at_mut_checked(chunks * PANEL)
         .unwrap_or_default();

@@ -37,7 +37,8 @@ impl Inputs<'_, '_, '_> {
                         _ => self.row(b.i, b.feature, table, default_row, *index, tally),
                     };
                 }
-                self.write_rows(b, table, &ids, (to, stride));
+                let ids = ids.get(..b.candidates.len()).unwrap_or_default();
+                self.write_rows(b, table, ids, (to, stride));
             }
             Encoding::Number {
                 transform,
@@ -56,7 +57,8 @@ impl Inputs<'_, '_, '_> {
                 if let Some(grid) = value {
                     let mut values = raws.map(|raw| if raw.is_nan() { default } else { raw });
                     transform.apply_each(&mut values);
-                    grid.quantize(&values, b.candidates.len(), (&mut *to, stride));
+                    let values = values.get(..b.candidates.len()).unwrap_or_default();
+                    grid.quantize(values, to, stride);
                     at = usize::from(grid.bytes);
                 }
                 if let Some(table) = buckets {
@@ -65,7 +67,8 @@ impl Inputs<'_, '_, '_> {
                         *row = self.bucket_row(b.i, raw);
                     }
                     let to = to.get_mut(at..).unwrap_or_default();
-                    self.write_rows(b, table, &rows, (to, stride));
+                    let rows = rows.get(..b.candidates.len()).unwrap_or_default();
+                    self.write_rows(b, table, rows, (to, stride));
                 }
             }
             Encoding::Rows { .. } | Encoding::Vector { .. } => return false,
@@ -101,7 +104,7 @@ impl Inputs<'_, '_, '_> {
         &self,
         b: &Block<'_, '_>,
         table: u8,
-        ids: &[u32; BLOCK],
+        ids: &[u32],
         (to, stride): (&mut [u8], usize),
     ) {
         let index = usize::from(table);
@@ -121,28 +124,18 @@ impl Inputs<'_, '_, '_> {
         // The next block's rows are fetched ahead; other ones if candidates are left out, which does no harm.
         if let Some(Column::Rows { rows: next, .. }) = self.request.columns.get(b.i) {
             let after = b.candidates.last().map_or(0, |last| last + 1);
-            for row in next.get(after..).unwrap_or_default().iter().take(BLOCK) {
+            let end = next.len().min(after + BLOCK);
+            for row in next.get(after..end).unwrap_or_default() {
                 kernels::prefetch(rows.get(begin(*row)..).unwrap_or_default());
             }
         }
         // By offsets: how many chunks a slice has is a division.
-        let ids = ids.iter().take(b.candidates.len()).enumerate();
-        if len == 16 && !is_packed {
-            // Most tables: without two calls a row.
-            for (r, id) in ids {
-                let (from, at) = (begin(*id), r * stride);
-                if let (Some(from), Some(to)) = (rows.get(from..from + 16), to.get_mut(at..at + 16))
-                {
-                    to.copy_from_slice(from);
-                }
+        for (r, id) in ids.iter().enumerate() {
+            let (from, at) = (begin(*id), r * stride);
+            if let (Some(bytes), Some(to)) = (rows.get(from..from + len), to.get_mut(at..at + dim))
+            {
+                Embedding { bytes, is_packed }.write(to);
             }
-            return;
-        }
-        for (r, id) in ids {
-            let from = begin(*id);
-            let bytes = rows.get(from..from + len).unwrap_or_default();
-            let to = to.get_mut(r * stride..r * stride + dim);
-            Embedding { bytes, is_packed }.write(to.unwrap_or_default());
         }
     }
 }

@@ -50,59 +50,47 @@ fn greatest(values: &[f32]) -> f32 {
     max
 }
 
-/// The bytes of a row, and zeros behind them.
-///
-/// Packing saturates, so a value needs no upper bound: what is over the row's greatest, 2^40 at most, becomes 127.
+/// The bytes of a row, and zeros behind them. What is left of 32 values is the compiler's: layers are of whole panels.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn write(values: &[f32], inv: f32, bytes: &mut [u8]) {
     let (chunks, rest) = values.as_chunks::<WIDE>();
-    let (to, to_rest) = bytes
-        .split_at_mut_checked(chunks.len() * WIDE)
-        .unwrap_or_default();
-    for (to, chunk) in to.as_chunks_mut::<WIDE>().0.iter_mut().zip(chunks) {
-        // SAFETY: 32 values, 32 bytes.
-        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), pack::<4>(chunk.as_ptr(), inv)) };
+    for (to, chunk) in bytes.as_chunks_mut().0.iter_mut().zip(chunks) {
+        *to = pack(chunk, inv);
     }
-    let half = rest.len() / PANEL * PANEL;
-    let (from, rest) = rest.split_at_checked(half).unwrap_or_default();
-    let (to, to_rest) = to_rest.split_at_mut_checked(half).unwrap_or_default();
-    if let (Some(from), Some(to)) = (from.first_chunk::<PANEL>(), to.first_chunk_mut::<PANEL>()) {
-        // SAFETY: 16 values, 16 bytes.
-        unsafe {
-            let packed = _mm256_castsi256_si128(pack::<2>(from.as_ptr(), inv));
-            _mm_storeu_si128(to.as_mut_ptr().cast(), packed);
-        }
-    }
-    let mut rest = rest.iter();
-    for to in to_rest {
-        *to = rest.next().map_or(0, |x| generic::byte(*x, inv));
+    let done = chunks.len() * WIDE;
+    if done < bytes.len() {
+        generic::write(rest, inv, bytes.get_mut(done..).unwrap_or_default());
     }
 }
 
-/// The bytes of `N` times 8 values, at most 32.
+/// The bytes of 32 values.
 ///
-/// # Safety
-/// They must be there.
+/// Packing saturates, so a value needs no upper bound: what is over the row's greatest, 2^40 at most, becomes 127.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn pack<const N: usize>(values: *const f32, inv: f32) -> __m256i {
+fn pack(values: &[f32; WIDE], inv: f32) -> [u8; WIDE] {
     let (inv, magic) = (_mm256_set1_ps(inv), _mm256_set1_ps(ROUND));
     let mut words = [_mm256_setzero_si256(); 4];
     unroll!(J in [0 1 2 3] {
-        if J < N {
-            // SAFETY: the caller's promise.
-            let x = unsafe { _mm256_loadu_ps(values.add(8 * J)) };
-            let x = _mm256_mul_ps(_mm256_max_ps(x, _mm256_setzero_ps()), inv);
-            let bits = _mm256_castps_si256(_mm256_add_ps(x, magic));
-            words[J] = _mm256_sub_epi32(bits, _mm256_castps_si256(magic));
-        }
+        // SAFETY: 32 values.
+        let x = unsafe { _mm256_loadu_ps(values.as_ptr().add(8 * J)) };
+        let x = _mm256_mul_ps(_mm256_max_ps(x, _mm256_setzero_ps()), inv);
+        let bits = _mm256_castps_si256(_mm256_add_ps(x, magic));
+        words[J] = _mm256_sub_epi32(bits, _mm256_castps_si256(magic));
     });
     let [a, b, c, d] = words;
     let packed = _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
     let packed = _mm256_min_epu8(packed, _mm256_set1_epi8(127));
     // Packing is by halves of 128 bits: fours a0 b0 c0 d0 a1 b1 c1 d1.
-    _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
+    let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    let mut bytes = [0; WIDE];
+    // SAFETY: 32 bytes.
+    unsafe {
+        let packed = _mm256_permutevar8x32_epi32(packed, order);
+        _mm256_storeu_si256(bytes.as_mut_ptr().cast(), packed);
+    }
+    bytes
 }
 
 /// As [`plain::mix`](crate::kernels::plain::mix).

@@ -45,27 +45,17 @@ fn some(values: &[f32]) -> __m512 {
     unsafe { _mm512_maskz_loadu_ps(mask as u16, values.as_ptr()) }
 }
 
-/// The bytes of a row, and zeros behind them.
+/// The bytes of a row, and zeros behind them. What is left of 16 values is the compiler's: layers are of whole panels.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn write(values: &[f32], inv: f32, bytes: &mut [u8]) {
-    let inv = _mm512_set1_ps(inv);
     let (chunks, rest) = values.as_chunks::<PANEL>();
-    let (to, to_rest) = generic::split(bytes, chunks.len());
-    for (to, chunk) in to.iter_mut().zip(chunks) {
-        // SAFETY: 16 values, 16 bytes.
-        unsafe {
-            let packed = pack(_mm512_loadu_ps(chunk.as_ptr()), inv);
-            _mm_storeu_si128(to.as_mut_ptr().cast(), packed);
-        }
+    for (to, chunk) in bytes.as_chunks_mut().0.iter_mut().zip(chunks) {
+        *to = pack(chunk, inv);
     }
-    if !to_rest.is_empty() {
-        let mut last = [0u8; PANEL];
-        // SAFETY: 16 bytes.
-        unsafe { _mm_storeu_si128(last.as_mut_ptr().cast(), pack(some(rest), inv)) };
-        for (to, byte) in to_rest.iter_mut().zip(last) {
-            *to = byte;
-        }
+    let done = chunks.len() * PANEL;
+    if done < bytes.len() {
+        generic::write(rest, inv, bytes.get_mut(done..).unwrap_or_default());
     }
 }
 
@@ -73,8 +63,15 @@ fn write(values: &[f32], inv: f32, bytes: &mut [u8]) {
 /// are bounded first: what is over the row's greatest, 2^40 at most, becomes 127.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn pack(values: __m512, inv: __m512) -> __m128i {
-    _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(relu(values), inv)))
+fn pack(values: &[f32; PANEL], inv: f32) -> [u8; PANEL] {
+    let mut bytes = [0; PANEL];
+    // SAFETY: 16 values, 16 bytes.
+    unsafe {
+        let x = relu(_mm512_loadu_ps(values.as_ptr()));
+        let words = _mm512_cvtps_epi32(_mm512_mul_ps(x, _mm512_set1_ps(inv)));
+        _mm_storeu_si128(bytes.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(words));
+    }
+    bytes
 }
 
 /// As [`plain::mix`](crate::kernels::plain::mix).
