@@ -242,7 +242,7 @@ impl Model<'_> {
         see.done(Stage::First);
         let top = self.levels(b, s, rows, see);
         see.done(Stage::Experts);
-        let (mut scores, mut logits): (Scores, Scores) = Default::default();
+        let (mut scores, mut logits, mut fed): (Scores, Scores, Scores) = Default::default();
         for task in self.order.iter().map(|t| usize::from(*t)) {
             if live & 1 << task == 0 {
                 continue;
@@ -252,12 +252,12 @@ impl Model<'_> {
             };
             self.mix(b, s, rows, (top, task), see);
             see.done(Stage::Gates);
-            let mut fed = Scores::default();
             if !t.inputs.is_empty() {
                 for (fed, logits) in fed.iter_mut().zip(&logits).take(rows) {
                     feed(t, logits, fed);
                 }
             }
+            // As many as the task has inputs; what is behind them meets no weights.
             let fed = fed.get(..rows).unwrap_or_default();
             let mut values = self.tower(b, (task, t), fed, see);
             let values = values.get_mut(..rows).unwrap_or_default();

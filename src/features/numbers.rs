@@ -96,22 +96,31 @@ impl NumberGrid {
         ((usize::from(steps) + j) / usize::from(self.bytes.max(1))).min(127) as u8
     }
 
-    /// Writes the bytes of each of `values`, `stride` apart: [`byte`](Self::byte) of each.
+    /// Writes the bytes of the first `rows` of `values`, `stride` apart: [`byte`](Self::byte) of each.
     #[inline(never)]
-    pub fn quantize(&self, values: &[f32], to: &mut [u8], stride: usize) {
+    pub fn quantize<const N: usize>(
+        &self,
+        values: &[f32; N],
+        rows: usize,
+        (to, stride): (&mut [u8], usize),
+    ) {
         const ONES: u64 = u64::from_le_bytes([1; limits::NUMBER_BYTES]);
         let bytes = u32::from(self.bytes.max(1));
         // floor(n / bytes) by multiplication: what the inverse is too large by adds less than 1 / bytes.
         const _: () = assert!(128 * limits::NUMBER_BYTES * limits::NUMBER_BYTES < 1 << 16);
         let inverse = 0xFFFF / bytes + 1;
-        for (r, x) in values.iter().enumerate() {
-            let steps = u32::from(self.steps(*x));
+        let mut all = [0; N];
+        for (steps, x) in all.iter_mut().zip(values) {
+            *steps = u32::from(self.steps(*x));
+        }
+        for (r, steps) in all.iter().take(rows).enumerate() {
             let least = (steps * inverse) >> 16;
             // As many of the last bytes are one more as the division leaves: all of them in one word.
             let same = bytes - (steps - least * bytes);
             let word = u64::from(least) * ONES + ONES.unbounded_shl(8 * same);
-            let to = to.get_mut(r * stride..r * stride + bytes as usize);
-            let to = to.unwrap_or_default();
+            let Some(to) = to.get_mut(r * stride..r * stride + bytes as usize) else {
+                return;
+            };
             match to.as_mut_array() {
                 // What a number has unless its description says otherwise.
                 Some(to) => *to = (word as u32).to_le_bytes(),

@@ -330,7 +330,7 @@ fn a_number_rounds_half_to_even_saturates_and_spreads_over_its_bytes() {
         assert_eq!(grid.steps(x), naive, "{x} {grid:?}");
         let mut all = [0xFF; 9];
         let (to, beyond) = all.split_at_mut(usize::from(bytes));
-        grid.quantize(&[x], to, usize::from(bytes));
+        grid.quantize(&[x], 1, (to, usize::from(bytes)));
         let (least, largest) = (*to.iter().min().unwrap(), *to.iter().max().unwrap());
         assert!(largest <= 127 && largest - least <= 1, "{to:?}");
         assert_eq!(to.iter().map(|b| u16::from(*b)).sum::<u16>(), naive);
@@ -346,7 +346,7 @@ fn a_number_rounds_half_to_even_saturates_and_spreads_over_its_bytes() {
         let values: [f32; 8] = core::array::from_fn(|i| i as f32 * 3.1 - 2.0);
         let (width, stride) = (usize::from(bytes), usize::from(bytes) + 3);
         let mut all = [0xFF; 8 * 11];
-        grid.quantize(&values[..7], &mut all, stride);
+        grid.quantize(&values, 7, (&mut all, stride));
         for (r, row) in all.chunks(stride).enumerate().take(8) {
             let want = |j| match r < 7 && j < width {
                 true => grid.byte(grid.steps(values[r]), j),

@@ -27,21 +27,28 @@ pub(super) unsafe fn affine(layer: &Affine<'_>, out: &mut [f32]) {
             for row in (0..whole).step_by(BLOCK) {
                 tile::<BLOCK>(layer, panel, row, out);
             }
-            for row in whole..rows {
-                tile::<1>(layer, panel, row, out);
+            // What is left of a request: single rows would each read all weights from the second-level cache.
+            if rows & 4 != 0 {
+                tile::<4>(layer, panel, whole, out);
+            }
+            if rows & 2 != 0 {
+                tile::<2>(layer, panel, whole + (rows & 4), out);
+            }
+            if rows & 1 != 0 {
+                tile::<1>(layer, panel, rows - 1, out);
             }
         }
     }
 }
 
-/// A panel of `M` rows from `row` on: all of them, or one.
+/// A panel of `M` rows from `row` on.
 ///
 /// # Safety
 /// The layer must [fit](Affine::fits), with these rows and this panel.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
 unsafe fn tile<const M: usize>(layer: &Affine<'_>, panel: usize, row: usize, out: *mut f32) {
-    const { assert!(M == 1 || M == 8) };
+    const { assert!(M == 1 || M == 2 || M == 4 || M == 8) };
     let column = panel * PANEL;
     let stride = layer.rows.stride;
     let scales = layer.rows.scales.get(row..row + M);
@@ -109,7 +116,7 @@ unsafe fn tile<const M: usize>(layer: &Affine<'_>, panel: usize, row: usize, out
 /// As for [`tile`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn products<const M: usize>(part: &Part<'_>, column: usize, row: usize) -> [__m512i; M] {
+unsafe fn products<const M: usize>(part: &Part<'_>, column: usize, row: usize) -> [__m512i; BLOCK] {
     let stride = part.stride;
     // SAFETY: the caller's promise, here and below.
     let (bytes, weight, zero) = unsafe {
@@ -123,68 +130,62 @@ unsafe fn products<const M: usize>(part: &Part<'_>, column: usize, row: usize) -
             zero,
         )
     };
-    let mut acc = [_mm512_setzero_si512(); M];
-    if M == 1 {
-        acc[0] = zero;
-        // SAFETY: as above.
-        unsafe { of_one(bytes, stride, weight, &mut acc[0]) };
-        return acc;
-    }
+    // Of fewer than four rows, sums of every other or of every fourth group apart: one sum would wait four cycles for each product,
+    // which takes one. Sum `J` of row `R` is number `R + M J`.
+    let mut acc = [_mm512_setzero_si512(); BLOCK];
     unroll!(R in [0 1 2 3 4 5 6 7] {
         if R < M {
             acc[R] = zero;
         }
     });
-    for group in 0..stride / GROUP {
-        // SAFETY: as above.
-        let w = unsafe { _mm512_loadu_si512(weight.add(group * PANEL * GROUP).cast()) };
-        unroll!(R in [0 1 2 3 4 5 6 7] {
-            if R < M {
+    let (groups, apart) = (stride / GROUP, const { 4usize.div_ceil(M) });
+    let whole = groups / apart * apart;
+    for group in (0..whole).step_by(apart) {
+        unroll!(J in [0 1 2 3] {
+            if J * M < 4 {
                 // SAFETY: as above.
-                let x = unsafe { broadcast(bytes.add(R * stride + group * GROUP)) };
-                acc[R] = _mm512_dpbusd_epi32(acc[R], x, w);
+                unsafe { add_group::<M, J>(bytes, stride, weight, group + J, &mut acc) };
             }
         });
     }
+    for group in whole..groups {
+        // SAFETY: as above.
+        unsafe { add_group::<M, 0>(bytes, stride, weight, group, &mut acc) };
+    }
+    unroll!(J in [1 2 3] {
+        if J * M < 4 {
+            unroll!(R in [0 1] {
+                if R < M {
+                    acc[R] = _mm512_add_epi32(acc[R], acc[R + M * J]);
+                }
+            });
+        }
+    });
     acc
 }
 
-/// Adds the products of one row, in four sums: one would wait four or five cycles for each product, which takes one.
+/// Adds a group's products of `M` rows to their sums number `J`.
 ///
 /// # Safety
-/// `stride` bytes and [`PANEL`] x `stride` weights must be there.
+/// As for [`tile`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn of_one(bytes: *const u8, stride: usize, weight: *const u8, sum: &mut __m512i) {
-    let groups = stride / GROUP;
-    let mut acc = [_mm512_setzero_si512(); 4];
-    for group in (0..groups / 4 * 4).step_by(4) {
-        unroll!(J in [0 1 2 3] {
-            // SAFETY: the caller's promise.
-            acc[J] = unsafe { product(bytes, weight, group + J, acc[J]) };
-        });
-    }
-    for group in groups / 4 * 4..groups {
-        // SAFETY: as above.
-        acc[0] = unsafe { product(bytes, weight, group, acc[0]) };
-    }
-    let [a, b, c, d] = acc;
-    let acc = _mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d));
-    *sum = _mm512_add_epi32(*sum, acc);
-}
-
-/// `acc` and the products of a group of a row.
-///
-/// # Safety
-/// They must be there.
-#[inline]
-#[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn product(bytes: *const u8, weight: *const u8, group: usize, acc: __m512i) -> __m512i {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let w = _mm512_loadu_si512(weight.add(group * PANEL * GROUP).cast());
-        _mm512_dpbusd_epi32(acc, broadcast(bytes.add(group * GROUP)), w)
-    }
+unsafe fn add_group<const M: usize, const J: usize>(
+    bytes: *const u8,
+    stride: usize,
+    weight: *const u8,
+    group: usize,
+    acc: &mut [__m512i; BLOCK],
+) {
+    // SAFETY: the caller's promise, here and below.
+    let w = unsafe { _mm512_loadu_si512(weight.add(group * PANEL * GROUP).cast()) };
+    unroll!(R in [0 1 2 3 4 5 6 7] {
+        if R < M {
+            // SAFETY: as above.
+            let x = unsafe { broadcast(bytes.add(R * stride + group * GROUP)) };
+            acc[R + M * J] = _mm512_dpbusd_epi32(acc[R + M * J], x, w);
+        }
+    });
 }
 
 /// Four input bytes, sixteen times.

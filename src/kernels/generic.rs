@@ -233,12 +233,18 @@ pub(super) fn terms<'a, const N: usize>(
         })
 }
 
-/// Panels of a mixture that are summed together where there are registers for them.
-#[cfg(target_arch = "x86_64")]
+/// Values of a mixture that are summed together where there are registers for them.
+#[cfg(any(
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_endian = "little")
+))]
 pub(super) const WIDE: usize = 4 * PANEL;
 
 /// A mixture by [`WIDE`] values and then by panels; both get the place of their first value.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_endian = "little")
+))]
 #[inline(always)]
 pub(super) fn mix_by(
     mixture: &mut [f32],

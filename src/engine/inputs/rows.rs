@@ -57,8 +57,7 @@ impl Inputs<'_, '_, '_> {
                 if let Some(grid) = value {
                     let mut values = raws.map(|raw| if raw.is_nan() { default } else { raw });
                     transform.apply_each(&mut values);
-                    let values = values.get(..b.candidates.len()).unwrap_or_default();
-                    grid.quantize(values, to, stride);
+                    grid.quantize(&values, b.candidates.len(), (&mut *to, stride));
                     at = usize::from(grid.bytes);
                 }
                 if let Some(table) = buckets {

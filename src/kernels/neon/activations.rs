@@ -57,18 +57,40 @@ pub(in super::super) fn mix(
 #[inline]
 #[target_feature(enable = "neon")]
 fn mixed(weights: (&[[f32; BLOCK]], usize), experts: &[f32], stride: usize, mixture: &mut [f32]) {
-    for (i, to) in mixture.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
-        let mut sums = [vdupq_n_f32(0.0); 4];
-        for (from, weight) in generic::terms::<PANEL>(weights, experts, (stride, i * PANEL)) {
-            unroll!(J in [0 1 2 3] {
-                // SAFETY: 16 values.
-                let x = unsafe { vld1q_f32(from.as_ptr().add(4 * J)) };
-                sums[J] = vaddq_f32(sums[J], vmulq_n_f32(x, weight));
-            });
-        }
-        unroll!(J in [0 1 2 3] {
-            // SAFETY: 16 values.
-            unsafe { vst1q_f32(to.as_mut_ptr().add(4 * J), sums[J]) };
+    generic::mix_by(
+        mixture,
+        |at, to| sum_up(weights, experts, (stride, at), to),
+        |at, to| sum_up(weights, experts, (stride, at), to),
+    );
+}
+
+/// `N` values of a mixture from the one at `at` on: a panel, or four.
+#[inline]
+#[target_feature(enable = "neon")]
+fn sum_up<const N: usize>(
+    weights: (&[[f32; BLOCK]], usize),
+    experts: &[f32],
+    (stride, at): (usize, usize),
+    to: &mut [f32; N],
+) {
+    let mut sums = [[vdupq_n_f32(0.0); 4]; 4];
+    for (from, weight) in generic::terms::<N>(weights, experts, (stride, at)) {
+        unroll!(P in [0 1 2 3] {
+            if P < N / PANEL {
+                unroll!(J in [0 1 2 3] {
+                    // SAFETY: `N` values.
+                    let x = unsafe { vld1q_f32(from.as_ptr().add(P * PANEL + 4 * J)) };
+                    sums[P][J] = vaddq_f32(sums[P][J], vmulq_n_f32(x, weight));
+                });
+            }
         });
     }
+    unroll!(P in [0 1 2 3] {
+        if P < N / PANEL {
+            unroll!(J in [0 1 2 3] {
+                // SAFETY: `N` values.
+                unsafe { vst1q_f32(to.as_mut_ptr().add(P * PANEL + 4 * J), sums[P][J]) };
+            });
+        }
+    });
 }
