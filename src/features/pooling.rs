@@ -66,12 +66,12 @@ impl Pool {
     }
 
     /// Writes the pooled row, as many bytes as the shorter of `to` and `zero_points`.
-    pub fn finish(self, zero_points: &[u8], to: &mut [u8]) {
-        for ((to, z), sum) in to.iter_mut().zip(zero_points).zip(self.sums) {
+    pub fn finish(&self, zero_points: &[u8], to: &mut [u8]) {
+        for ((to, z), sum) in to.iter_mut().zip(zero_points).zip(&self.sums) {
             let z = u32::from(*z);
             let pooled = match self.pooling {
                 Pooling::Mean => match NonZeroU32::new(self.weight) {
-                    Some(weight) => divide(sum, weight),
+                    Some(weight) => divide(*sum, weight),
                     None => z,
                 },
                 Pooling::Sum => {
@@ -80,10 +80,10 @@ impl Pool {
                     let unit = NonZeroU32::new(unit).unwrap_or(NonZeroU32::MIN);
                     let zero = self.weight.wrapping_mul(z);
                     // Half to even is symmetric about 0.
-                    if sum >= zero {
-                        z.saturating_add(divide(sum - zero, unit))
+                    if *sum >= zero {
+                        z.saturating_add(divide(*sum - zero, unit))
                     } else {
-                        z.saturating_sub(divide(zero - sum, unit))
+                        z.saturating_sub(divide(zero - *sum, unit))
                     }
                 }
             };
