@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Measures pocketrank beside ONNX Runtime and LiteRT on MMoE-ref, interleaved on one core, and prints medians and ratios.
 
-    python run.py [--rounds 5] [--cpu 1] [--ns 1,50,200,500] [--min-time 0.15] [--out results.json]
+    python run.py [--rounds 5] [--cpu 1] [--ns 1,50,200,500] [--min-time 0.15] [--avx2] [--out results.json]
 
 Writes the workload, every runtime's model and pocketrank's binaries first, where they are not there yet. Every measurement is a
 fresh process; each round runs all of them in another order.
 """
 import argparse, collections, json, os, random, statistics, subprocess, sys
+import avx2
 import mmoe_ref
 import workload as wl
 
@@ -39,17 +40,17 @@ def pinned(cpu):
     return (lambda: os.sched_setaffinity(0, {cpu})) if hasattr(os, "sched_setaffinity") else None
 
 
-def measure(commands, a):
+def measure(commands, a, env=None):
     jobs = []
     for name, command in commands.items():
-        listed = subprocess.run([*command, "list"], capture_output=True, text=True, check=True)
+        listed = subprocess.run([*command, "list"], capture_output=True, text=True, check=True, env=env)
         jobs += [(name, command, *config) for config in json.loads(listed.stdout)]
     order, results = random.Random(0), []
     for number in range(a.rounds):
         order.shuffle(jobs)
         for name, command, layout, precision in jobs:
             arguments = ["bench", layout, precision, "--threads", "1", "--ns", a.ns, "--min-time", str(a.min_time)]
-            done = subprocess.run([*command, *arguments], capture_output=True, text=True, preexec_fn=pinned(a.cpu))
+            done = subprocess.run([*command, *arguments], capture_output=True, text=True, preexec_fn=pinned(a.cpu), env=env)
             line = next((line for line in done.stdout.splitlines() if line.startswith("RESULT ")), None)
             if done.returncode != 0 or line is None:
                 print(f"{name} {layout} {precision} failed: {done.stderr[-300:]}", file=sys.stderr)
@@ -102,13 +103,17 @@ def main():
     parser.add_argument("--cpu", type=int, default=1 if (os.cpu_count() or 1) > 1 else 0)
     parser.add_argument("--ns", default=",".join(map(str, wl.CANDIDATES)))
     parser.add_argument("--min-time", type=float, default=0.15)
+    parser.add_argument("--avx2", action="store_true", help="hide AVX-512 and VNNI from all runtimes (Linux on x86-64)")
     parser.add_argument("--out", default=os.path.join(wl.data_dir(), "results.json"))
     parser.add_argument("--show", help="print the tables of an earlier results.json, measure nothing")
     a = parser.parse_args()
     if a.show:
         with open(a.show) as results:
             return table(json.load(results))
-    table(measure(prepare(a.ns), a))
+    commands, env = prepare(a.ns), None
+    if a.avx2:
+        commands, env = avx2.prepare(commands)
+    table(measure(commands, a, env))
 
 
 if __name__ == "__main__":
