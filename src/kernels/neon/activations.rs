@@ -64,7 +64,7 @@ fn mixed(weights: (&[[f32; BLOCK]], usize), experts: &[f32], stride: usize, mixt
     );
 }
 
-/// `N` values of a mixture from the one at `at` on: a panel, or four.
+/// `N` values of a mixture from the one at `at` on: a panel, or two.
 #[inline]
 #[target_feature(enable = "neon")]
 fn sum_up<const N: usize>(
@@ -73,24 +73,20 @@ fn sum_up<const N: usize>(
     (stride, at): (usize, usize),
     to: &mut [f32; N],
 ) {
-    let mut sums = [[vdupq_n_f32(0.0); 4]; 4];
+    let mut sums = [vdupq_n_f32(0.0); 8];
     for (from, weight) in generic::terms::<N>(weights, experts, (stride, at)) {
-        unroll!(P in [0 1 2 3] {
-            if P < N / PANEL {
-                unroll!(J in [0 1 2 3] {
-                    // SAFETY: `N` values.
-                    let x = unsafe { vld1q_f32(from.as_ptr().add(P * PANEL + 4 * J)) };
-                    sums[P][J] = vaddq_f32(sums[P][J], vmulq_n_f32(x, weight));
-                });
+        unroll!(J in [0 1 2 3 4 5 6 7] {
+            if J < N / 4 {
+                // SAFETY: `N` values.
+                let x = unsafe { vld1q_f32(from.as_ptr().add(4 * J)) };
+                sums[J] = vaddq_f32(sums[J], vmulq_n_f32(x, weight));
             }
         });
     }
-    unroll!(P in [0 1 2 3] {
-        if P < N / PANEL {
-            unroll!(J in [0 1 2 3] {
-                // SAFETY: `N` values.
-                unsafe { vst1q_f32(to.as_mut_ptr().add(P * PANEL + 4 * J), sums[P][J]) };
-            });
+    unroll!(J in [0 1 2 3 4 5 6 7] {
+        if J < N / 4 {
+            // SAFETY: `N` values.
+            unsafe { vst1q_f32(to.as_mut_ptr().add(4 * J), sums[J]) };
         }
     });
 }
