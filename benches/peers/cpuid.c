@@ -1,4 +1,5 @@
-/* Answers `ud2` in place of `cpuid`, as a CPU with AVX2 and nothing that came after it; see avx2.py. */
+/* Answers `ud2` in place of `cpuid`, as a CPU with AVX2 and nothing that came after it; see avx2.py. A program that ends itself by
+   `ud2` goes on instead: for measuring only. */
 #define _GNU_SOURCE
 #include <cpuid.h>
 #include <signal.h>
