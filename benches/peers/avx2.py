@@ -1,5 +1,6 @@
 """Runtimes as on a CPU that has AVX2 and no AVX-512 or VNNI, where this one has them: in copies of their libraries each `cpuid` is a
-`ud2`, which cpuid.c answers. Linux on x86-64 with binutils and a C compiler."""
+`ud2`, which cpuid.c answers. Only they are told so: the C library still copies by what it finds. Linux on x86-64 with binutils
+and a C compiler."""
 import importlib.util, os, re, shutil, subprocess
 import workload as wl
 

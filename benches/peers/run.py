@@ -104,9 +104,10 @@ def main():
     parser.add_argument("--ns", default=",".join(map(str, wl.CANDIDATES)))
     parser.add_argument("--min-time", type=float, default=0.15)
     parser.add_argument("--avx2", action="store_true", help="hide AVX-512 and VNNI from all runtimes (Linux on x86-64)")
-    parser.add_argument("--out", default=os.path.join(wl.data_dir(), "results.json"))
+    parser.add_argument("--out", help="default: results.json beside the workload, with --avx2 results-avx2.json")
     parser.add_argument("--show", help="print the tables of an earlier results.json, measure nothing")
     a = parser.parse_args()
+    a.out = a.out or os.path.join(wl.data_dir(), "results-avx2.json" if a.avx2 else "results.json")
     if a.show:
         with open(a.show) as results:
             return table(json.load(results))

@@ -74,22 +74,23 @@ def make_requests(n, random=None, requests=REQUESTS):
     }
 
 
-def outputs(weights, request):
-    """Outputs [n, 4] of one request, in float64."""
+def outputs(weights, request, activations=lambda x: x, numbers=lambda x: x, history=lambda x: x):
+    """Outputs [n, 4] of one request, in float64; with roundings of what later layers read, of numbers and of the history's mean."""
     w = lambda name: weights[name].astype(np.float64)
     rows = lambda side, ids: [w(f"emb.{side}.{i}")[ids[..., i]] for i in range(ids.shape[-1])]
-    user = np.concatenate([*rows("user", request["user"]), w("emb.item.0")[request["hist"]].mean(0)])
-    candidate = [*rows("item", request["item"]), *rows("ctx", request["ctx"]), request["dense"].astype(np.float64)]
+    user = np.concatenate([*rows("user", request["user"]), history(w("emb.item.0")[request["hist"]].mean(0))])
+    candidate = [*rows("item", request["item"]), *rows("ctx", request["ctx"]), numbers(request["dense"].astype(np.float64))]
     x = np.concatenate([np.broadcast_to(user, (len(request["item"]), USER_INPUTS)), *candidate], axis=1)
     layer = lambda x, name, suffix="": x @ w(f"{name}.w{suffix}") + w(f"{name}.b{suffix}")
     relu = lambda x: np.maximum(x, 0.0)
-    experts = [relu(layer(relu(layer(x, f"expert.{e}", 1)), f"expert.{e}", 2)) for e in range(EXPERTS)]
+    hidden = [activations(relu(layer(x, f"expert.{e}", 1))) for e in range(EXPERTS)]
+    experts = [relu(layer(hidden[e], f"expert.{e}", 2)) for e in range(EXPERTS)]
     out = []
     for t, task in enumerate(TASKS):
         shares = np.exp(layer(x, f"gate.{t}"))
         shares /= shares.sum(1, keepdims=True)
-        mixture = sum(shares[:, e : e + 1] * experts[e] for e in range(EXPERTS))
-        y = layer(relu(layer(mixture, f"tower.{t}", 1)), f"tower.{t}", 2)[:, 0]
+        mixture = activations(sum(shares[:, e : e + 1] * experts[e] for e in range(EXPERTS)))
+        y = layer(activations(relu(layer(mixture, f"tower.{t}", 1))), f"tower.{t}", 2)[:, 0]
         out.append(np.logaddexp(0.0, y) if task == "duration" else 1.0 / (1.0 + np.exp(-y)))
     out = np.stack(out, 1)
     return np.concatenate([out, out @ w("fusion.w")[:, None]], 1)

@@ -242,6 +242,7 @@ impl Model<'_> {
         see.done(Stage::First);
         let top = self.levels(b, s, rows, see);
         see.done(Stage::Experts);
+        // What is fed is kept from task to task: each writes as much as it has inputs, and what is behind meets no weights.
         let (mut scores, mut logits, mut fed): (Scores, Scores, Scores) = Default::default();
         for task in self.order.iter().map(|t| usize::from(*t)) {
             if live & 1 << task == 0 {
@@ -257,7 +258,6 @@ impl Model<'_> {
                     feed(t, logits, fed);
                 }
             }
-            // As many as the task has inputs; what is behind them meets no weights.
             let fed = fed.get(..rows).unwrap_or_default();
             let mut values = self.tower(b, (task, t), fed, see);
             let values = values.get_mut(..rows).unwrap_or_default();

@@ -109,16 +109,18 @@ impl NumberGrid {
         // floor(n / bytes) by multiplication: what the inverse is too large by adds less than 1 / bytes.
         const _: () = assert!(128 * limits::NUMBER_BYTES * limits::NUMBER_BYTES < 1 << 16);
         let inverse = 0xFFFF / bytes + 1;
+        // Of all, since they are made by vectors.
         let mut all = [0; N];
         for (steps, x) in all.iter_mut().zip(values) {
             *steps = u32::from(self.steps(*x));
         }
-        for (r, steps) in all.iter().take(rows).enumerate() {
+        let mut at = 0;
+        for steps in all.iter().take(rows) {
             let least = (steps * inverse) >> 16;
             // As many of the last bytes are one more as the division leaves: all of them in one word.
             let same = bytes - (steps - least * bytes);
-            let word = u64::from(least) * ONES + ONES.unbounded_shl(8 * same);
-            let Some(to) = to.get_mut(r * stride..r * stride + bytes as usize) else {
+            let word = u64::from(least) * ONES + (ONES << (8 * (same - 1)) << 8);
+            let Some(to) = to.get_mut(at..at + bytes as usize) else {
                 return;
             };
             match to.as_mut_array() {
@@ -130,6 +132,7 @@ impl NumberGrid {
                     }
                 }
             }
+            at += stride;
         }
     }
 

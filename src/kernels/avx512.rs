@@ -27,7 +27,7 @@ pub(super) unsafe fn affine(layer: &Affine<'_>, out: &mut [f32]) {
             for row in (0..whole).step_by(BLOCK) {
                 tile::<BLOCK>(layer, panel, row, out);
             }
-            // What is left of a request: single rows would each read all weights from the second-level cache.
+            // The last candidates of a request: single rows would each read all weights from the second-level cache.
             if rows & 4 != 0 {
                 tile::<4>(layer, panel, whole, out);
             }
@@ -167,7 +167,7 @@ unsafe fn products<const M: usize>(part: &Part<'_>, column: usize, row: usize) -
 /// Adds a group's products of `M` rows to their sums number `J`.
 ///
 /// # Safety
-/// As for [`tile`].
+/// `M` rows of `stride` bytes and [`PANEL`] x `stride` weights must be there, and `group` be below `stride` / [`GROUP`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
 unsafe fn add_group<const M: usize, const J: usize>(

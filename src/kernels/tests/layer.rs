@@ -294,12 +294,12 @@ fn fused_swapped_and_reordered_sums_would_be_seen() {
     }
 }
 
-/// One panel, since outputs do not depend on their number; rows of whole tiles and single ones.
+/// One panel, since outputs do not depend on their number; rows of tiles of every height: 8, 4, 2 and 1.
 #[test]
 fn layers_of_every_length_are_what_their_formula_says() {
     let mut draws = Draws(7);
     for inputs in (0..=1024).step_by(GROUP) {
-        let case = Case::new(&mut draws, 7, PANEL, &[inputs], None);
+        let case = Case::new(&mut draws, 15, PANEL, &[inputs], None);
         let want = case.naive(true, false);
         for isa in isas() {
             assert_eq!(case.run(isa, true, false), want, "{} {inputs}", isa.name());
@@ -359,10 +359,12 @@ fn no_sum_saturates_at_the_extremes() {
 
 #[test]
 fn every_byte_meets_every_weight_in_every_place() {
+    // Tiles of every height: 8, 4, 2 and 1.
+    const COUNT: usize = 15;
     for isa in isas() {
         for place in 0..8 {
             for x in 0..=127u8 {
-                let (mut bytes, mut weight) = ([0; 4 * 8], vec![0u8; 2 * PANEL * GROUP]);
+                let (mut bytes, mut weight) = ([0; COUNT * 8], vec![0u8; 2 * PANEL * GROUP]);
                 for row in bytes.chunks_mut(8) {
                     row[place] = x;
                 }
@@ -384,7 +386,7 @@ fn every_byte_meets_every_weight_in_every_place() {
                         parts: &[part],
                         start: Start::Floats(&[0.0; PANEL]),
                         rows: Rows {
-                            count: 4,
+                            count: COUNT,
                             stride: PANEL,
                             scales: &[],
                         },
@@ -392,7 +394,7 @@ fn every_byte_meets_every_weight_in_every_place() {
                         columns: PANEL,
                         relu: false,
                     };
-                    let mut out = [0.0; 4 * PANEL];
+                    let mut out = [0.0; COUNT * PANEL];
                     affine(isa, &layer, &mut out);
                     for (at, product) in out.iter().enumerate() {
                         let w = (first + (at % PANEL) as i32).min(127);
