@@ -147,9 +147,16 @@ mod tests {
             std::println!("skipped: this CPU has no AVX2");
             return;
         }
-        let avx = std::is_x86_feature_detected!("avxvnni");
+        let (avx, avx512) = (
+            std::is_x86_feature_detected!("avxvnni"),
+            std::is_x86_feature_detected!("avx512vnni")
+                && std::is_x86_feature_detected!("avx512vl"),
+        );
         if !avx {
             std::println!("skipped: avx-vnni (this CPU has none)");
+        }
+        if !avx512 {
+            std::println!("skipped: avx512-vnni (this CPU has none)");
         }
         for x in 0..=255u8 {
             for w in -128..=127i8 {
@@ -173,6 +180,9 @@ mod tests {
                     assert_eq!(bits(dpbusd(acc, x, w)), want);
                     if avx {
                         assert_eq!(bits(_mm256_dpbusd_avx_epi32(acc, x, w)), want);
+                    }
+                    if avx512 {
+                        assert_eq!(bits(_mm256_dpbusd_epi32(acc, x, w)), want);
                     }
                 }
             }
