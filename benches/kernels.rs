@@ -7,7 +7,7 @@ use core::hint::black_box;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use pocketrank::kernels::{self, Affine, BLOCK, Isa, Part, Rows, Start};
+use pocketrank::kernels::{self, Affine, BLOCK, Isa, Mixture, Part, Rows, Start};
 use pocketrank::spec::PANEL;
 
 fn main() {
@@ -106,7 +106,13 @@ fn mix<const EXPERTS: usize>(bencher: Bencher<'_, '_>, name: &str) {
     let weights = [[(32768 / EXPERTS) as f32; BLOCK]; EXPERTS];
     let mut mixture = [0.0; 64];
     bencher.bench_local(|| {
-        kernels::mix(isa, (black_box(&weights), 0), &experts, 64, &mut mixture);
+        let of = Mixture {
+            weights: black_box(&weights),
+            row: 0,
+            experts: &experts,
+            stride: 64,
+        };
+        kernels::mix(isa, &of, &mut mixture);
         black_box(&mut mixture);
     });
 }

@@ -58,7 +58,7 @@ mod vnni;
 
 #[cfg(feature = "session")]
 use generic::ROWS;
-pub use generic::{Affine, Part, Rows, Start};
+pub use generic::{Affine, Mixture, Part, Rows, Start};
 use generic::{Sums, Tile};
 
 #[cfg(any(feature = "std", feature = "session"))]
@@ -283,17 +283,10 @@ pub fn add_sums(isa: Isa, start: &[f32], sums: &[u8], scale: &[u8], out: &mut [f
     by_isa!(isa, add_sums(start, sums, scale, out));
 }
 
-/// `mixture[j] = Σ_e weights[e][row] / 2^15 x experts[e][j]` in the order of the experts, whose rows are `stride` apart: for a
-/// row of a block whose weights are those of [`softmax_lanes`]. Widths are multiples of [`PANEL`].
+/// `out[j] = Σ_e weights[e][row] / 2^15 x experts[e][j]` in the order of the experts. Widths are multiples of [`PANEL`].
 #[inline(never)]
-pub fn mix(
-    isa: Isa,
-    (weights, row): (&[[f32; BLOCK]], usize),
-    experts: &[f32],
-    stride: usize,
-    mixture: &mut [f32],
-) {
-    by_isa!(isa, mix((weights, row), experts, stride, mixture));
+pub fn mix(isa: Isa, of: &Mixture<'_>, out: &mut [f32]) {
+    by_isa!(isa, mix(of, out));
 }
 
 /// [`math::softmax_q15`](crate::math::softmax_q15) of a block, of as many logits as there are: weights by logit and row, as f32

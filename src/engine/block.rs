@@ -4,7 +4,7 @@ use super::dense::{Head, add_fed, float, row, row_mut, stride};
 use super::inputs::Kept;
 use super::{Dense, Model, ROW_SIDES, Scratch};
 use crate::fusion::TaskSet;
-use crate::kernels::{self, Affine, Isa, Part, Rows, Start};
+use crate::kernels::{self, Affine, Isa, Mixture, Part, Rows, Start};
 use crate::math::{ACTIVATION_MIN, clamp, relu, sigmoid};
 use crate::spec::{FedValue, Layer, Side, Task, TaskKind, limits, padded};
 
@@ -335,13 +335,13 @@ impl Model<'_> {
         let (stride, first) = (BLOCK * s.mixture, s.mixture_row(of.1));
         for r in 0..rows {
             let experts = b.experts.get(r * s.mixture..).unwrap_or_default();
-            kernels::mix(
-                self.isa,
-                (weights, r),
+            let of = Mixture {
+                weights,
+                row: r,
                 experts,
                 stride,
-                row_mut(b.mixture, first + r, s.mixture),
-            );
+            };
+            kernels::mix(self.isa, &of, row_mut(b.mixture, first + r, s.mixture));
         }
     }
 

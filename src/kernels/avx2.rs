@@ -6,7 +6,7 @@ use core::arch::x86_64::*;
 use super::generic::Sums;
 #[cfg(feature = "session")]
 use super::generic::Tile;
-use super::generic::{self, Affine, Start};
+use super::generic::{self, Affine, Mixture, Start};
 #[cfg(feature = "session")]
 use super::panels;
 use super::vnni::Vnni;
@@ -108,18 +108,12 @@ impl Avx2 {
         }
     }
 
-    pub fn mix(
-        self,
-        weights: (&[[f32; BLOCK]], usize),
-        experts: &[f32],
-        stride: usize,
-        mixture: &mut [f32],
-    ) {
+    pub fn mix(self, of: &Mixture<'_>, out: &mut [f32]) {
         // SAFETY: as above.
         unsafe {
             match self.is_avx512() {
-                true => avx512::mix(weights, experts, stride, mixture),
-                false => mix(weights, experts, stride, mixture),
+                true => avx512::mix(of, out),
+                false => mix(of, out),
             }
         }
     }

@@ -175,6 +175,25 @@ pub(super) fn quantize_by(
     }
 }
 
+/// [`write`] by chunks of `N`, whose bytes `pack` makes. What is left of them is the compiler's: layers are of whole panels.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) fn write_by<const N: usize>(
+    pack: impl Fn(&[f32; N], f32) -> [u8; N],
+    values: &[f32],
+    inv: f32,
+    bytes: &mut [u8],
+) {
+    let (chunks, rest) = values.as_chunks();
+    for (to, chunk) in bytes.as_chunks_mut().0.iter_mut().zip(chunks) {
+        *to = pack(chunk, inv);
+    }
+    let done = chunks.len() * N;
+    if done < bytes.len() {
+        write(rest, inv, bytes.get_mut(done..).unwrap_or_default());
+    }
+}
+
 /// The bytes of values x `inv`, and zeros behind them.
 #[inline(always)]
 pub(super) fn write(values: &[f32], inv: f32, bytes: &mut [u8]) {
@@ -213,24 +232,41 @@ pub(super) fn byte(x: f32, inv: f32) -> u8 {
     round(relu(x) * inv) as u8
 }
 
-/// What a mixture adds up, in the order of the experts: `N` values of each from the one at `at` on, and its weight in a row of
-/// the block as a part of 1.
-#[inline(always)]
-pub(super) fn terms<'a, const N: usize>(
-    (weights, row): (&'a [[f32; BLOCK]], usize),
-    experts: &'a [f32],
-    (stride, at): (usize, usize),
-) -> impl Iterator<Item = (&'a [f32; N], f32)> {
-    weights
-        .iter()
-        .enumerate()
-        .filter_map(move |(expert, weights)| {
+/// What a row of a block is a mixture of; see [`mix`](super::mix).
+#[derive(Clone, Copy)]
+pub struct Mixture<'a> {
+    /// By expert and row of the block, as [`softmax_lanes`](super::softmax_lanes) makes them.
+    pub weights: &'a [[f32; BLOCK]],
+    /// Row of the block.
+    pub row: usize,
+    /// The row's outputs of all experts.
+    pub experts: &'a [f32],
+    /// f32 values from one expert's outputs to the next one's.
+    pub stride: usize,
+}
+
+impl<'a> Mixture<'a> {
+    /// What is added up, in the order of the experts: `N` values of each from the one at `at` on, and its weight as a part of 1.
+    #[inline(always)]
+    pub(super) fn terms<const N: usize>(
+        &self,
+        at: usize,
+    ) -> impl Iterator<Item = (&'a [f32; N], f32)> {
+        let Self {
+            weights,
+            row,
+            experts,
+            stride,
+        } = *self;
+        let terms = weights.iter().enumerate();
+        terms.filter_map(move |(expert, weights)| {
             // 2^-15 is a power of two: the product is exact.
             let weight = *weights.get(row)? * (1.0 / 32768.0);
             let from = experts.get(expert * stride + at..)?.first_chunk()?;
             // A weight of 0 would add 0: a task that has an expert of its own reads no other.
             (weight != 0.0).then_some((from, weight))
         })
+    }
 }
 
 /// Values of a mixture that are summed together. Four panels take 150 bytes of code more on aarch64, for 0.7 % of a request's
@@ -252,11 +288,11 @@ pub(super) const WIDE: usize = if cfg!(target_arch = "x86_64") {
 ))]
 #[inline(always)]
 pub(super) fn mix_by(
-    mixture: &mut [f32],
+    out: &mut [f32],
     wide: impl Fn(usize, &mut [f32; WIDE]),
     panel: impl Fn(usize, &mut [f32; PANEL]),
 ) {
-    let (wides, rest) = mixture.as_chunks_mut();
+    let (wides, rest) = out.as_chunks_mut();
     let first = wides.len() * WIDE;
     for (i, to) in wides.iter_mut().enumerate() {
         wide(i * WIDE, to);

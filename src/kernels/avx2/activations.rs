@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use super::{BLOCK, floats, generic, unroll};
+use super::{Mixture, floats, generic, unroll};
 use crate::math::ROUND;
 use crate::spec::PANEL;
 
@@ -14,10 +14,10 @@ pub(super) fn quantize(
     bytes: &mut [u8],
     scales: &mut [f32],
 ) {
-    let (greatest, write) = (
-        |row: &[f32]| greatest(row),
-        |row: &[f32], inv, to: &mut [u8]| write(row, inv, to),
-    );
+    let greatest = |row: &[f32]| greatest(row);
+    let write = |row: &[f32], inv, to: &mut [u8]| {
+        generic::write_by(|values, inv| pack(values, inv), row, inv, to);
+    };
     generic::quantize_by(greatest, write, values, sizes, bytes, scales);
 }
 
@@ -48,20 +48,6 @@ fn greatest(values: &[f32]) -> f32 {
         max = if *x > max { *x } else { max };
     }
     max
-}
-
-/// The bytes of a row, and zeros behind them. What is left of 32 values is the compiler's: layers are of whole panels.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn write(values: &[f32], inv: f32, bytes: &mut [u8]) {
-    let (chunks, rest) = values.as_chunks::<WIDE>();
-    for (to, chunk) in bytes.as_chunks_mut().0.iter_mut().zip(chunks) {
-        *to = pack(chunk, inv);
-    }
-    let done = chunks.len() * WIDE;
-    if done < bytes.len() {
-        generic::write(rest, inv, bytes.get_mut(done..).unwrap_or_default());
-    }
 }
 
 /// The bytes of 32 values.
@@ -95,30 +81,17 @@ fn pack(values: &[f32; WIDE], inv: f32) -> [u8; WIDE] {
 
 /// As [`plain::mix`](crate::kernels::plain::mix).
 #[target_feature(enable = "avx2")]
-pub(super) fn mix(
-    weights: (&[[f32; BLOCK]], usize),
-    experts: &[f32],
-    stride: usize,
-    mixture: &mut [f32],
-) {
-    generic::mix_by(
-        mixture,
-        |at, to| sum_up(weights, experts, (stride, at), to),
-        |at, to| sum_up(weights, experts, (stride, at), to),
-    );
+pub(super) fn mix(of: &Mixture<'_>, out: &mut [f32]) {
+    let wide = |at, to: &mut _| sum_up(of, at, to);
+    generic::mix_by(out, wide, |at, to| sum_up(of, at, to));
 }
 
 /// `N` values of a mixture from the one at `at` on: a panel, or four.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn sum_up<const N: usize>(
-    weights: (&[[f32; BLOCK]], usize),
-    experts: &[f32],
-    (stride, at): (usize, usize),
-    to: &mut [f32; N],
-) {
+fn sum_up<const N: usize>(of: &Mixture<'_>, at: usize, to: &mut [f32; N]) {
     let mut sums = [[_mm256_setzero_ps(); 2]; 4];
-    for (from, weight) in generic::terms::<N>(weights, experts, (stride, at)) {
+    for (from, weight) in of.terms::<N>(at) {
         let weight = _mm256_set1_ps(weight);
         unroll!(J in [0 1 2 3] {
             if J < N / PANEL {

@@ -2,17 +2,17 @@
 
 use core::arch::x86_64::*;
 
-use super::super::generic;
-use super::{BLOCK, relu, unroll};
+use super::super::generic::{self, Mixture};
+use super::{relu, unroll};
 use crate::spec::PANEL;
 
 /// As [`plain::quantize`](crate::kernels::plain::quantize).
 #[target_feature(enable = "avx512f")]
 pub fn quantize(values: &[f32], sizes: (usize, usize), bytes: &mut [u8], scales: &mut [f32]) {
-    let (greatest, write) = (
-        |row: &[f32]| greatest(row),
-        |row: &[f32], inv, to: &mut [u8]| write(row, inv, to),
-    );
+    let greatest = |row: &[f32]| greatest(row);
+    let write = |row: &[f32], inv, to: &mut [u8]| {
+        generic::write_by(|values, inv| pack(values, inv), row, inv, to);
+    };
     generic::quantize_by(greatest, write, values, sizes, bytes, scales);
 }
 
@@ -45,20 +45,6 @@ fn some(values: &[f32]) -> __m512 {
     unsafe { _mm512_maskz_loadu_ps(mask as u16, values.as_ptr()) }
 }
 
-/// The bytes of a row, and zeros behind them. What is left of 16 values is the compiler's: layers are of whole panels.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn write(values: &[f32], inv: f32, bytes: &mut [u8]) {
-    let (chunks, rest) = values.as_chunks::<PANEL>();
-    for (to, chunk) in bytes.as_chunks_mut().0.iter_mut().zip(chunks) {
-        *to = pack(chunk, inv);
-    }
-    let done = chunks.len() * PANEL;
-    if done < bytes.len() {
-        generic::write(rest, inv, bytes.get_mut(done..).unwrap_or_default());
-    }
-}
-
 /// The bytes of 16 values: [`generic::byte`], by the conversion that rounds half to even, in the mode that Rust counts on. Values
 /// are bounded first: what is over the row's greatest, 2^40 at most, becomes 127.
 #[inline]
@@ -76,25 +62,17 @@ fn pack(values: &[f32; PANEL], inv: f32) -> [u8; PANEL] {
 
 /// As [`plain::mix`](crate::kernels::plain::mix).
 #[target_feature(enable = "avx512f")]
-pub fn mix(weights: (&[[f32; BLOCK]], usize), experts: &[f32], stride: usize, mixture: &mut [f32]) {
-    generic::mix_by(
-        mixture,
-        |at, to| sum_up(weights, experts, (stride, at), to),
-        |at, to| sum_up(weights, experts, (stride, at), to),
-    );
+pub fn mix(of: &Mixture<'_>, out: &mut [f32]) {
+    let wide = |at, to: &mut _| sum_up(of, at, to);
+    generic::mix_by(out, wide, |at, to| sum_up(of, at, to));
 }
 
 /// `N` values of a mixture from the one at `at` on: a panel, or four.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn sum_up<const N: usize>(
-    weights: (&[[f32; BLOCK]], usize),
-    experts: &[f32],
-    (stride, at): (usize, usize),
-    to: &mut [f32; N],
-) {
+fn sum_up<const N: usize>(of: &Mixture<'_>, at: usize, to: &mut [f32; N]) {
     let mut sums = [_mm512_setzero_ps(); 4];
-    for (from, weight) in generic::terms::<N>(weights, experts, (stride, at)) {
+    for (from, weight) in of.terms::<N>(at) {
         let weight = _mm512_set1_ps(weight);
         unroll!(J in [0 1 2 3] {
             if J < N / PANEL {

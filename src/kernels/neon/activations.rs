@@ -3,7 +3,7 @@
 use core::arch::aarch64::*;
 
 use super::unroll;
-use crate::kernels::{BLOCK, generic};
+use crate::kernels::{Mixture, generic};
 use crate::spec::PANEL;
 
 /// As the plain one, with maxima in registers: at the SDK's level the compiler keeps in memory what a loop over lanes
@@ -44,37 +44,19 @@ fn greatest(values: &[f32]) -> f32 {
 
 /// As the plain one, with sums in registers.
 #[inline(always)]
-pub(in super::super) fn mix(
-    weights: (&[[f32; BLOCK]], usize),
-    experts: &[f32],
-    stride: usize,
-    mixture: &mut [f32],
-) {
-    // SAFETY: NEON is part of aarch64.
-    unsafe { mixed(weights, experts, stride, mixture) }
-}
-
-#[inline]
-#[target_feature(enable = "neon")]
-fn mixed(weights: (&[[f32; BLOCK]], usize), experts: &[f32], stride: usize, mixture: &mut [f32]) {
-    generic::mix_by(
-        mixture,
-        |at, to| sum_up(weights, experts, (stride, at), to),
-        |at, to| sum_up(weights, experts, (stride, at), to),
-    );
+pub(in super::super) fn mix(of: &Mixture<'_>, out: &mut [f32]) {
+    // SAFETY: NEON is part of aarch64, here and below.
+    let wide = |at, to: &mut _| unsafe { sum_up(of, at, to) };
+    // SAFETY: as above.
+    generic::mix_by(out, wide, |at, to| unsafe { sum_up(of, at, to) });
 }
 
 /// `N` values of a mixture from the one at `at` on: a panel, or two.
 #[inline]
 #[target_feature(enable = "neon")]
-fn sum_up<const N: usize>(
-    weights: (&[[f32; BLOCK]], usize),
-    experts: &[f32],
-    (stride, at): (usize, usize),
-    to: &mut [f32; N],
-) {
+fn sum_up<const N: usize>(of: &Mixture<'_>, at: usize, to: &mut [f32; N]) {
     let mut sums = [vdupq_n_f32(0.0); 8];
-    for (from, weight) in generic::terms::<N>(weights, experts, (stride, at)) {
+    for (from, weight) in of.terms::<N>(at) {
         unroll!(J in [0 1 2 3 4 5 6 7] {
             if J < N / 4 {
                 // SAFETY: `N` values.

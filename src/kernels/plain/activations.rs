@@ -1,6 +1,6 @@
 //! f32 values to activation bytes, and mixtures of them.
 
-use crate::kernels::{BLOCK, generic};
+use crate::kernels::{Mixture, generic};
 use crate::spec::PANEL;
 
 /// See [`quantize`](super::super::quantize).
@@ -37,19 +37,14 @@ fn greatest(values: &[f32]) -> f32 {
 
 /// See [`mix`](super::super::mix).
 #[inline(always)]
-pub(in super::super) fn mix(
-    weights: (&[[f32; BLOCK]], usize),
-    experts: &[f32],
-    stride: usize,
-    mixture: &mut [f32],
-) {
-    for (i, mixture) in mixture.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+pub(in super::super) fn mix(of: &Mixture<'_>, out: &mut [f32]) {
+    for (i, out) in out.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
         let mut sums = [0.0; PANEL];
-        for (from, weight) in generic::terms::<PANEL>(weights, experts, (stride, i * PANEL)) {
+        for (from, weight) in of.terms::<PANEL>(i * PANEL) {
             for (sum, x) in sums.iter_mut().zip(from) {
                 *sum += weight * *x;
             }
         }
-        *mixture = sums;
+        *out = sums;
     }
 }

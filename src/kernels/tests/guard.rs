@@ -254,11 +254,15 @@ fn rows_mixtures_gates_and_dot_products_stay_inside_their_buffers() {
                     Guarded::input(&values, edge),
                 );
                 let mut mixture = Guarded::new(&vec![f32::NAN; width], edge);
-                let lanes = at.0.get().as_chunks().0;
-                mix(isa, (lanes, 7), at.1.get(), width, mixture.get_mut());
+                let of = Mixture {
+                    weights: at.0.get().as_chunks().0,
+                    row: 7,
+                    experts: at.1.get(),
+                    stride: width,
+                };
+                mix(isa, &of, mixture.get_mut());
                 let mut want = vec![f32::NAN; width];
-                let lanes = weights.as_chunks().0;
-                mix(Isa::PORTABLE, (lanes, 7), &values, width, &mut want);
+                mix(Isa::PORTABLE, &of, &mut want);
                 assert_eq!(mixture.get(), want, "{} {experts} {width}", isa.name());
             }
             let values: Vec<f32> = (0..experts * BLOCK).map(|_| draws.float()).collect();
